@@ -1,0 +1,1 @@
+"""For app authors: `App`, the decorators, media types, the request's context."""

@@ -1,0 +1,1 @@
+"""Who runs what: the dispatcher, the runners' links, their supervision."""

@@ -1,0 +1,99 @@
+"""What the gateway may ask of the fleet."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from typing import Protocol
+
+import msgspec
+
+from penstock.queue.interface import Cancelled, NewRequest, Receipt
+from penstock.wire.events import Chunk, Outcome
+from penstock.wire.frames import AppInfo, SessionClose, SessionMessage
+
+
+class AppState(msgspec.Struct, frozen=True):
+    """An app as the fleet sees it now. `fault` says in one line why it cannot run; None while it can."""
+
+    info: AppInfo
+    runners: int
+    slots: int
+    free: int
+    fault: str | None = None
+
+
+class RunnerState(msgspec.Struct, frozen=True):
+    """One runner process."""
+
+    id: str
+    app: str
+    pid: int
+    state: str
+    """`starting`, `ready`, `draining`, `lost`."""
+    started_at: float
+    running: list[str] = []
+    memory: int = 0
+
+
+class Ticket(Protocol):
+    """A submitted request in this process: what the caller may wait for."""
+
+    request_id: str
+
+    async def receipt(self) -> Receipt:
+        """After the commit of the submit. A lazy submit has none of its own; it is acknowledged by its outcome."""
+        ...
+
+    async def outcome(self) -> Outcome:
+        """After the commit of the outcome."""
+        ...
+
+
+class SessionChannel(Protocol):
+    """The two-way channel between a caller's WebSocket and a runner, once a slot was found."""
+
+    request_id: str
+
+    async def send(self, message: SessionMessage) -> None:
+        """To the runner; waits while its buffer is full."""
+        ...
+
+    def received(self) -> AsyncIterator[SessionMessage | SessionClose]:
+        """From the runner, until the session is closed."""
+        ...
+
+    async def close(self, code: int = 1000, reason: str = "") -> None: ...
+
+
+class Fleet(Protocol):
+    def app(self, name: str) -> AppState | None:
+        """An app that is known, with or without runners."""
+        ...
+
+    def app_names(self) -> list[str]: ...
+
+    def runners(self) -> list[RunnerState]: ...
+
+    def submit(self, request: NewRequest, *, lazy: bool = False) -> Ticket:
+        """Into the queue, and to a runner at once where a slot is free and nobody waits."""
+        ...
+
+    async def cancel(self, request_id: str, reason: str = "client_cancelled") -> Cancelled:
+        """End a request as cancelled and stop its attempt."""
+        ...
+
+    def live_chunks(self, request_id: str, sink: Callable[[int, Chunk], bool]) -> Callable[[], None]:
+        """Hear the chunks of a running request as they arrive, before they are committed: `sink(attempt, chunk)`.
+
+        The sink returns False when its reader is behind: it is then dropped, and continues from the queue's log.
+        Returns the function that stops listening.
+        """
+        ...
+
+    async def open_session(self, request: NewRequest, waiting: Callable[[int], None]) -> SessionChannel:
+        """Submit a session and wait for its runner. `waiting(position)` hears the place in line.
+
+        Raises:
+            RequestError: no slot within the limit, or the app cannot run.
+        """
+        ...

@@ -1,0 +1,1 @@
+"""The durable queue: the only source of truth about requests. `interface` says what an engine does; `sqlite` is one."""

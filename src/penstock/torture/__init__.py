@@ -1,0 +1,1 @@
+"""This room is described in docs/architecture.md."""

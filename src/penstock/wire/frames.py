@@ -1,0 +1,298 @@
+"""What a gateway and a runner say to each other.
+
+One connection, dialled by the runner (a Unix socket here, a WebSocket from afar). On a Unix socket a packet is four
+bytes of big-endian length and that many bytes of msgpack: a list of frames, so that one write carries many.
+Frames are array-like tagged structs: a field may be added at the end, with a default; anything else is a new VERSION.
+
+Large payloads are cut into slices of SLICE bytes (`FileSlice`, `SessionMessage.more`), of which at most
+WINDOW may be unacknowledged per transfer, so that a heartbeat or a cancel never waits behind one.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from penstock.wire.events import Entry, Outcome
+
+VERSION = 1
+SLICE = 256 * 1024
+WINDOW = 8
+MAX_PACKET = 64 * 1024 * 1024
+
+Mode = Literal["call", "stream", "session"]
+
+
+class Frame(msgspec.Struct, array_like=True):
+    """The base of all frames."""
+
+
+# ---- runner to gateway
+
+
+class Hello(Frame, tag="hello"):
+    """The first frame. `running` names what the runner still has from before a reconnect: (request_id, attempt)."""
+
+    version: int
+    runner_id: str
+    app: str
+    pid: int
+    token: str
+    running: list[tuple[str, int]] = []
+
+
+class EndpointInfo(msgspec.Struct, frozen=True):
+    """One endpoint of an app, as the gateway and the documentation need it.
+
+    `kind`: `call` answers once, `stream` yields chunks, `realtime` holds a session. `input_schema` and
+    `output_schema` are JSON Schema (with `$defs`), or None where the function has no types.
+    """
+
+    path: str
+    kind: Literal["call", "stream", "realtime"]
+    description: str = ""
+    input_schema: dict[str, object] | None = None
+    output_schema: dict[str, object] | None = None
+    buffering: int | None = None
+    session_timeout: float | None = None
+    max_batch_size: int = 1
+    on_disconnect: Literal["keep", "cancel"] = "keep"
+
+
+class AppInfo(msgspec.Struct, frozen=True):
+    """What an app's class declares; the fleet plans by it. Durations in seconds. None: the server's default."""
+
+    name: str
+    endpoints: list[EndpointInfo]
+    max_multiplexing: int = 1
+    min_concurrency: int | None = None
+    max_concurrency: int | None = None
+    concurrency_buffer: int | None = None
+    keep_alive: float | None = None
+    request_timeout: float | None = None
+    request_start_timeout: float | None = None
+    startup_timeout: float | None = None
+    termination_grace_period: float | None = None
+    max_strikes: int | None = None
+    retry_streams: bool = False
+    num_gpus: int | None = None
+    description: str = ""
+    version: str = ""
+
+
+class Ready(Frame, tag="ready"):
+    """`setup()` has returned: the runner takes `info.max_multiplexing` requests at once."""
+
+    info: AppInfo
+
+
+class SetupFailed(Frame, tag="failed"):
+    """Import or `setup()` failed. `reason` is one line for callers, `traceback` for the operator; `where` is file:line."""
+
+    reason: str
+    where: str
+    traceback: str
+
+
+class Heartbeat(Frame, tag="beat"):
+    """Every HEARTBEAT seconds, from the runner's loop: it renews all the leases of the runner."""
+
+    running: int = 0
+    memory: int = 0
+
+
+class Entries(Frame, tag="entries"):
+    """Log entries, progress and chunks of an attempt, in order. Chunks carry their own numbers."""
+
+    request_id: str
+    attempt: int
+    entries: list[Entry]
+
+
+class Finished(Frame, tag="finished"):
+    """The outcome of an attempt. Sent again after a reconnect until `Committed` has answered it."""
+
+    request_id: str
+    attempt: int
+    outcome: Outcome
+    retry: bool = False
+
+
+class RunnerLog(Frame, tag="log"):
+    """Output that belongs to no request."""
+
+    entries: list[Entry]
+
+
+class Poisoned(Frame, tag="poisoned"):
+    """The runner could not stop a cancelled attempt: replace this process as soon as its neighbours are done."""
+
+    request_id: str
+    attempt: int
+    reason: str
+
+
+class FilePut(Frame, tag="put"):
+    """Store a file; its bytes follow as `FileSlice`s with the same `ref`. Answered by `FileStored`."""
+
+    ref: int
+    request_id: str
+    file_name: str
+    content_type: str
+    size: int | None = None
+    lifecycle: str | None = None
+
+
+class FileGet(Frame, tag="get"):
+    """Read one of the server's own files by its URL. Answered by `FileStored` (its type and size), then `FileSlice`s."""
+
+    ref: int
+    url: str
+
+
+# ---- gateway to runner
+
+
+class Welcome(Frame, tag="welcome"):
+    """The answer to `Hello`. Durations in seconds. `own_hosts`: URLs on these hosts are the server's own files."""
+
+    version: int
+    heartbeat: float
+    lease: float
+    reconnect: float
+    cancel_grace: float
+    own_hosts: list[str] = []
+    allow_private_urls: bool = False
+    max_file_bytes: int = 0
+
+
+class Execute(Frame, tag="execute"):
+    """One attempt. `input` is the caller's JSON, unparsed; `timeout` the seconds it may run; `base_url` how the caller came."""
+
+    request_id: str
+    attempt: int
+    path: str
+    mode: Mode
+    input: bytes
+    headers: dict[str, str]
+    base_url: str
+    timeout: float | None = None
+    caller: str = ""
+
+
+class Cancel(Frame, tag="cancel"):
+    """Stop an attempt. `reason` is `client_cancelled`, `request_timeout`, `client_disconnected` or `stale`."""
+
+    request_id: str
+    attempt: int
+    reason: str
+
+
+class Committed(Frame, tag="committed"):
+    """What the runner may forget: the outcome of the attempt (`done`), or its chunks up to number `chunks`."""
+
+    request_id: str
+    attempt: int
+    done: bool = False
+    chunks: int = 0
+
+
+class Drain(Frame, tag="drain"):
+    """No more work comes. Finish what runs, hand it in, tear down and exit; after `grace` seconds you are ended."""
+
+    grace: float
+
+
+class FileStored(Frame, tag="stored"):
+    """The answer to `FilePut` and `FileGet`: the file's URL, or `error` with its `error_type`."""
+
+    ref: int
+    url: str = ""
+    content_type: str = ""
+    size: int = 0
+    error: str | None = None
+    error_type: str | None = None
+
+
+# ---- both ways
+
+
+class FileSlice(Frame, tag="slice"):
+    """Bytes of a file, in order. The receiver answers each with `FileMore`."""
+
+    ref: int
+    data: bytes
+    last: bool = False
+
+
+class FileMore(Frame, tag="more"):
+    """`n` slices were taken in; as many more may be sent."""
+
+    ref: int
+    n: int = 1
+
+
+class SessionMessage(Frame, tag="smsg"):
+    """A message of a session, as the caller framed it. `more` says that another slice of the same message follows."""
+
+    request_id: str
+    data: bytes
+    text: bool = False
+    more: bool = False
+
+
+class SessionClose(Frame, tag="sclose"):
+    """The session is over, on either side. `code` is a WebSocket close code."""
+
+    request_id: str
+    code: int = 1000
+    reason: str = ""
+
+
+FromRunner = (
+    Hello
+    | Ready
+    | SetupFailed
+    | Heartbeat
+    | Entries
+    | Finished
+    | RunnerLog
+    | Poisoned
+    | FilePut
+    | FileGet
+    | FileSlice
+    | FileMore
+    | SessionMessage
+    | SessionClose
+)
+FromGateway = (
+    Welcome | Execute | Cancel | Committed | Drain | FileStored | FileSlice | FileMore | SessionMessage | SessionClose
+)
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode_from_runner = msgspec.msgpack.Decoder(list[FromRunner]).decode
+_decode_from_gateway = msgspec.msgpack.Decoder(list[FromGateway]).decode
+
+
+def pack(frames: list[Frame]) -> bytes:
+    """A packet's body: the frames in order."""
+    return _encode(frames)
+
+
+def from_runner(packet: bytes) -> list[FromRunner]:
+    """The frames of a packet that a runner sent.
+
+    Raises:
+        msgspec.MsgspecError: the bytes are no frames of this version.
+    """
+    return _decode_from_runner(packet)
+
+
+def from_gateway(packet: bytes) -> list[FromGateway]:
+    """The frames of a packet that a gateway sent.
+
+    Raises:
+        msgspec.MsgspecError: the bytes are no frames of this version.
+    """
+    return _decode_from_gateway(packet)

@@ -1,0 +1,31 @@
+"""Server-sent events, encoding only (WHATWG HTML 9.2). One block is one `bytes`, so that no write ever splits it."""
+
+from __future__ import annotations
+
+KEEP_ALIVE = b": keep-alive\n\n"
+
+
+def block(data: bytes, *, event_id: str | None = None) -> bytes:
+    """One event: its `data:` line and, where given, its `id:` before it. `data` is JSON on one line."""
+    if event_id is None:
+        return b"data: " + data + b"\n\n"
+    return b"id: " + event_id.encode() + b"\ndata: " + data + b"\n\n"
+
+
+def chunk_id(attempt: int, n: int) -> str:
+    """The SSE id of a chunk: the attempt that made it and its number within the attempt, from 1."""
+    return f"{attempt}-{n}"
+
+
+def parse_chunk_id(text: str | None) -> tuple[int, int]:
+    """`(attempt, n)` of a chunk's id; `(0, 0)`, before everything, for none.
+
+    Raises:
+        ValueError: the text is no id of ours.
+    """
+    if not text:
+        return (0, 0)
+    attempt, _, n = text.partition("-")
+    if not (attempt.isascii() and attempt.isdigit() and n.isascii() and n.isdigit()) or len(text) > 32:
+        raise ValueError(f"{text!r} is not an event id of this stream; ids look like 1-42")
+    return (int(attempt), int(n))
