@@ -93,3 +93,11 @@ def check_app_name(name: str) -> str:
     if (endpoint.namespace or endpoint.owner) in RESERVED_OWNERS:
         raise ValueError(f"the owner {endpoint.owner!r} in {name!r} is one of the gateway's own paths; choose another")
     return endpoint.app
+
+
+_WORD_START = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+
+
+def app_name_of(class_name: str) -> str:
+    """The alias of an app whose class gives no name: CamelCase becomes kebab-case (PROTOCOL 11.1)."""
+    return _WORD_START.sub("-", class_name).replace("_", "-").strip("-").lower()

@@ -1,0 +1,98 @@
+"""The gateway's end of a runner's connection: packets in and out of a Unix socket, many frames a write."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import struct
+from collections.abc import Callable
+
+import msgspec
+
+from penstock.wire import frames
+
+log = logging.getLogger("penstock.fleet")
+
+_HIGH_WATER = 1024 * 1024
+
+
+class SocketLink(asyncio.Protocol):
+    """One connection. `received(link, frames)` and `lost(link)` are called on the loop."""
+
+    def __init__(
+        self,
+        received: Callable[[SocketLink, list[frames.FromRunner]], None],
+        lost: Callable[[SocketLink], None],
+    ) -> None:
+        self._received = received
+        self._lost = lost
+        self._buffer = bytearray()
+        self._outbox: list[frames.Frame] = []
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._room = asyncio.Event()
+        self._room.set()
+        self.owner: object | None = None
+        """The runner on the other side, once it has said hello."""
+
+    # ---- asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        transport.set_write_buffer_limits(high=_HIGH_WATER)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        self._room.set()
+        self._lost(self)
+
+    def pause_writing(self) -> None:
+        self._room.clear()
+
+    def resume_writing(self) -> None:
+        self._room.set()
+
+    def data_received(self, data: bytes) -> None:
+        buffer = self._buffer
+        buffer += data
+        begin = 0
+        try:
+            while len(buffer) - begin >= 4:
+                (length,) = struct.unpack_from(">I", buffer, begin)
+                if length > frames.MAX_PACKET:
+                    raise ValueError(f"a packet of {length} bytes; at most {frames.MAX_PACKET} are taken")
+                end = begin + 4 + length
+                if len(buffer) < end:
+                    break
+                with memoryview(buffer) as view:
+                    packet = bytes(view[begin + 4 : end])
+                begin = end
+                self._received(self, frames.from_runner(packet))
+        except (msgspec.MsgspecError, ValueError) as error:
+            log.error("a runner broke the protocol, its connection is closed: %s", error)
+            self.close()
+        finally:
+            if begin:
+                del buffer[:begin]
+
+    # ---- Link
+
+    def send(self, frame: frames.Frame) -> None:
+        if not self._outbox:
+            self._loop.call_soon(self._flush)
+        self._outbox.append(frame)
+
+    def _flush(self) -> None:
+        outbox, self._outbox = self._outbox, []
+        if self._transport is not None and outbox:
+            packet = frames.pack(outbox)
+            self._transport.write(struct.pack(">I", len(packet)) + packet)
+
+    async def drained(self) -> None:
+        await self._room.wait()
+
+    def close(self) -> None:
+        self._flush()
+        if self._transport is not None:
+            self._transport.close()
