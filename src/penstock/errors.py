@@ -20,6 +20,11 @@
     │   ├── InternalError      500
     │   ├── Unavailable        503 nothing was begun, so that a repeat is safe
     │   └── StorageFull        507 the disk is full; not repeated by fal's clients
+    ├── WebhookError               a delivery that `penstock.verify_webhook` refuses; answer it with its `status`
+    │   ├── WebhookUnsigned    401 no signature of a scheme that a key was given for, or a header that cannot be read
+    │   ├── WebhookForged      401 no signature fits the body and the keys
+    │   ├── WebhookOutdated    401 signed too long ago, or in the future: perhaps a replay
+    │   └── WebhookKeysMissing 503 the sender's public keys could not be fetched; it will try again
     └── ClientError                what the client library raises (penstock.client.errors)
 
 `code` is a stable dotted name for programs and for `penstock explain`, `status` the HTTP status,
@@ -149,3 +154,26 @@ class Unavailable(RequestError):
 
 class StorageFull(RequestError):
     code, status, retryable, error_type = "server.disk_full", 507, True, "disk_full"
+
+
+class WebhookError(PenstockError):
+    """A delivery that must not be believed. `status` is the HTTP status that a receiver should answer."""
+
+    code: ClassVar[str] = "webhook.refused"
+    status: ClassVar[int] = 401
+
+
+class WebhookUnsigned(WebhookError):
+    code = "webhook.unsigned"
+
+
+class WebhookForged(WebhookError):
+    code = "webhook.forged"
+
+
+class WebhookOutdated(WebhookError):
+    code = "webhook.outdated"
+
+
+class WebhookKeysMissing(WebhookError):
+    code, status, retryable = "webhook.keys_missing", 503, True
