@@ -1,0 +1,307 @@
+"""From a method's type hints to compiled checks: bytes in, arguments; a value, bytes out. Done once, at the start.
+
+One parameter that takes an object (a model, a dataclass, a TypedDict, a dict, or no hint at all) receives the whole
+input. Otherwise each parameter is a member of the input's object.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import math
+import typing
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Generator,
+    Iterable,
+    Iterator,
+    Mapping,
+)
+from dataclasses import is_dataclass
+from typing import Any, Literal
+
+import pydantic
+from pydantic_core import PydanticSerializationError
+
+Mode = Literal["call", "stream", "realtime"]
+
+_ITERATORS = (AsyncIterator, AsyncIterable, AsyncGenerator, Iterator, Iterable, Generator)
+
+
+class OutputError(Exception):
+    """A return value that cannot be sent. `args[0]` says why in one line."""
+
+
+class Input:
+    """The check of an input. `parse` makes the keyword arguments of the call from JSON, `take` from a Python value."""
+
+    def __init__(self, parameters: Mapping[str, inspect.Parameter], hints: Mapping[str, Any], title: str) -> None:
+        self.whole: str | None = None
+        self.schema: dict[str, object] | None = None
+        self._adapter: pydantic.TypeAdapter[Any] | None = None
+        self._names = tuple(parameters)
+        if not parameters:
+            return
+        if len(parameters) == 1:
+            (name, parameter) = next(iter(parameters.items()))
+            hint = hints.get(name, Any)
+            if name not in hints or takes_object(hint):
+                self.whole = name
+                self._optional = parameter.default is not inspect.Parameter.empty
+                self._adapter = pydantic.TypeAdapter(hint)
+                if name in hints and hint is not Any:
+                    self.schema = self._adapter.json_schema()
+        if self.whole is None:
+            members: dict[str, Any] = {
+                # Positions in a model's namespace are not all free: names go in as aliases.
+                f"p{i}_": (hints.get(name, Any), _field(name, parameter))
+                for i, (name, parameter) in enumerate(parameters.items())
+            }
+            model = pydantic.create_model(
+                title, __config__=pydantic.ConfigDict(arbitrary_types_allowed=True), **members
+            )
+            self._adapter = pydantic.TypeAdapter(model)
+            self._fields = tuple((f"p{i}_", name) for i, name in enumerate(parameters))
+            self.schema = self._adapter.json_schema()
+
+    def parse(self, data: bytes) -> dict[str, Any]:
+        """The arguments of the call.
+
+        Raises:
+            pydantic.ValidationError: the input does not fit.
+        """
+        if self._adapter is None:
+            return {}
+        if self.whole is not None:
+            if self._optional and (not data or data == b"{}"):
+                return {}
+            return {self.whole: self._adapter.validate_json(data or b"{}")}
+        model = self._adapter.validate_json(data or b"{}")
+        return {name: getattr(model, field) for field, name in self._fields}
+
+    def take(self, value: Any) -> Any:
+        """One message of a session, as the method's parameter takes it.
+
+        Raises:
+            pydantic.ValidationError: the message does not fit.
+        """
+        return value if self._adapter is None else self._adapter.validate_python(value)
+
+
+class Output:
+    """The check of a return value, and its encoding."""
+
+    def __init__(self, hint: Any) -> None:
+        """`hint`: the declared type, `inspect.Parameter.empty` where there is none."""
+        self.typed = hint not in (inspect.Parameter.empty, Any)
+        self.schema: dict[str, object] | None = None
+        if self.typed:
+            self._adapter: pydantic.TypeAdapter[Any] = pydantic.TypeAdapter(hint)
+            self.schema = self._adapter.json_schema(mode="serialization")
+
+    def encode(self, value: Any) -> bytes:
+        """The value as JSON.
+
+        Raises:
+            OutputError: it does not fit its type, or JSON has no words for it.
+        """
+        if not self.typed:
+            return encode_plain(value)
+        try:
+            fitted = self._adapter.validate_python(value)
+        except pydantic.ValidationError as error:
+            first = error.errors(include_url=False, include_context=False)[0]
+            place = ".".join(map(str, first["loc"]))
+            raise OutputError(
+                f"the endpoint returned {describe(value)}, which does not fit its declared type"
+                f"{' at ' + place if place else ''}: {first['msg']}"
+            ) from error
+        try:
+            body = self._adapter.dump_json(fitted, warnings="error")
+        except (PydanticSerializationError, ValueError, TypeError) as error:
+            text = " ".join(str(error).removeprefix("Pydantic serializer warnings:").split())
+            raise OutputError(f"the endpoint's output cannot be written as JSON: {text}") from error
+        # Pydantic writes NaN and infinities as null unless the model says otherwise.
+        if b"null" in body or b"NaN" in body or b"Infinity" in body:
+            _refuse_odd_numbers(self._adapter.dump_python(fitted, mode="json", warnings="none"), "")
+        return body
+
+    def plain(self, value: Any) -> Any:
+        """The value as dicts, lists, strings, numbers and bytes, without members that are null (PROTOCOL 6.3).
+
+        Raises:
+            OutputError: it does not fit its type.
+        """
+        if not self.typed:
+            return without_null(value)
+        try:
+            fitted = self._adapter.validate_python(value)
+            return without_null(self._adapter.dump_python(fitted, warnings="error"))
+        except (pydantic.ValidationError, PydanticSerializationError) as error:
+            raise OutputError(
+                f"the endpoint returned {describe(value)}, which does not fit its type: {error}"
+            ) from error
+
+
+class Signature:
+    """A method of an app as its endpoint calls it.
+
+    Attributes:
+        is_async: called on the loop; otherwise in a thread.
+        generates: its value is iterated.
+        consumes: it takes an iterator of messages.
+    """
+
+    def __init__(self, function: Callable[..., Any], title: str, *, batched: bool = False) -> None:
+        hints = _hints(function)
+        declared = inspect.signature(function)
+        parameters = dict(list(declared.parameters.items())[1:])
+        for name, parameter in list(parameters.items()):
+            if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+                raise TypeError(f"{function.__qualname__}: *{name} has no place in an endpoint's input")
+        returned = hints.pop("return", inspect.Parameter.empty)
+        self.generates = inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
+        self.is_async = inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
+        item = _item_of(returned)
+        if item is not None and (self.generates or typing.get_origin(returned) in _ITERATORS):
+            self.generates, returned = True, item
+        elif self.generates:
+            returned = inspect.Parameter.empty
+        self.consumes = False
+        if len(parameters) == 1:
+            (name,) = parameters
+            message = _item_of(hints.get(name, None))
+            if message is not None and typing.get_origin(hints[name]) in _ITERATORS:
+                self.consumes = True
+                hints[name] = message
+            elif batched:
+                hints[name] = _list_item(function, name, hints.get(name, Any))
+        if batched and returned is not inspect.Parameter.empty:
+            returned = _list_item(function, "return", returned)
+        if returned is type(None):
+            returned = inspect.Parameter.empty
+        self.names = tuple(parameters)
+        try:
+            self.input = Input(parameters, hints, f"{title}Input")
+            self.output = Output(returned)
+        except (pydantic.errors.PydanticUserError, pydantic.errors.PydanticUndefinedAnnotation) as error:
+            raise TypeError(f"{_place(function)}: {function.__qualname__}: {str(error).splitlines()[0]}") from error
+
+
+def takes_object(hint: Any) -> bool:
+    """Whether a value of this type is a whole JSON object."""
+    if typing.get_origin(hint) is typing.Annotated:
+        hint = typing.get_args(hint)[0]
+    origin = typing.get_origin(hint) or hint
+    if origin is Any:
+        return True
+    if origin in (typing.Union, getattr(__import__("types"), "UnionType", None)):
+        members = [a for a in typing.get_args(hint) if a is not type(None)]
+        return bool(members) and all(takes_object(m) for m in members)
+    if not isinstance(origin, type):
+        return False
+    return issubclass(origin, pydantic.BaseModel | Mapping) or is_dataclass(origin) or typing.is_typeddict(origin)
+
+
+def encode_plain(value: Any) -> bytes:
+    """A value without a declared type as JSON.
+
+    Raises:
+        OutputError: NaN, an infinity, bytes, or a type that JSON does not know.
+    """
+    try:
+        return _encoder.encode(value).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        text = str(error)
+        if "Out of range float" in text:
+            text = "it holds NaN or an infinity, which JSON does not have"
+        raise OutputError(f"the endpoint's output cannot be written as JSON: {text}") from error
+
+
+def without_null(value: Any) -> Any:
+    """The value without null members of objects, models made plain; what a msgpack answer may hold."""
+    if isinstance(value, dict):
+        return {str(k): without_null(v) for k, v in value.items() if v is not None}
+    if isinstance(value, list | tuple):
+        return [without_null(v) for v in value]
+    if isinstance(value, str | bytes | int | float | bool) or value is None:
+        return value
+    return without_null(_plain(value, keep_bytes=True))
+
+
+def describe(value: Any) -> str:
+    """A short name for a value in a message: its type, and the value where that is short."""
+    text = repr(value)
+    return f"{text} ({type(value).__name__})" if len(text) <= 80 else f"a {type(value).__name__}"
+
+
+def _plain(value: Any, *, keep_bytes: bool = False) -> Any:
+    """What `value` is made of, one level down; the JSON encoder asks where it knows no answer."""
+    if isinstance(value, bytes | bytearray | memoryview):
+        if keep_bytes:
+            return bytes(value)
+        raise TypeError(f"it holds {len(value)} bytes of binary data; return a penstock.File, or base64 text")
+    if isinstance(value, pydantic.BaseModel) or is_dataclass(value):
+        return pydantic.TypeAdapter(type(value)).dump_python(value, mode="python" if keep_bytes else "json")
+    if callable(to_list := getattr(value, "tolist", None)):
+        return to_list()  # NumPy's and PyTorch's numbers and arrays
+    try:
+        return pydantic.TypeAdapter(type(value)).dump_python(value, mode="json")
+    except Exception as error:
+        raise TypeError(f"it holds a {type(value).__module__}.{type(value).__qualname__}") from error
+
+
+_encoder = json.JSONEncoder(
+    ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=lambda value: _plain(value)
+)
+
+
+def _refuse_odd_numbers(value: Any, place: str) -> None:
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            at = f" at {place.lstrip('.')}" if place else ""
+            raise OutputError(f"the endpoint's output holds {value}{at}, which JSON does not have")
+    elif isinstance(value, dict):
+        for key, member in value.items():
+            _refuse_odd_numbers(member, f"{place}.{key}")
+    elif isinstance(value, list):
+        for i, member in enumerate(value):
+            _refuse_odd_numbers(member, f"{place}.{i}")
+
+
+def _field(name: str, parameter: inspect.Parameter) -> Any:
+    default = ... if parameter.default is inspect.Parameter.empty else parameter.default
+    return pydantic.Field(default, alias=name, title=name.replace("_", " ").title())
+
+
+def _hints(function: Callable[..., Any]) -> dict[str, Any]:
+    try:
+        return typing.get_type_hints(function, include_extras=True)
+    except (NameError, TypeError, SyntaxError) as error:
+        raise TypeError(f"{_place(function)}: the type hints of {function.__qualname__}: {error}") from error
+
+
+def _item_of(hint: Any) -> Any:
+    """The item's type of an iterator's hint; None where it is no iterator."""
+    if typing.get_origin(hint) in _ITERATORS and (args := typing.get_args(hint)):
+        return args[0]
+    return None
+
+
+def _list_item(function: Callable[..., Any], name: str, hint: Any) -> Any:
+    if hint is Any:
+        return Any
+    if typing.get_origin(hint) is not list:
+        raise TypeError(f"{_place(function)}: {function.__qualname__} is batched, so {name} must be a list[…]")
+    (item,) = typing.get_args(hint)
+    members = typing.get_args(item) if typing.get_origin(item) in (typing.Union, __import__("types").UnionType) else ()
+    rest = [m for m in members if not (isinstance(m, type) and issubclass(m, BaseException))]
+    return item if not members or len(rest) == len(members) else typing.Union[tuple(rest)]  # noqa: UP007
+
+
+def _place(function: Callable[..., Any]) -> str:
+    code = function.__code__
+    return f"{code.co_filename}:{code.co_firstlineno}"
