@@ -115,7 +115,7 @@ CREATE TABLE apps (
 -- The outbox. A row is written in the transaction of what it tells about: `completed` with the outcome, `started`,
 -- `progress` and `log` where the caller asked for them (NewRequest.webhook_events).
 CREATE TABLE deliveries (
-  id INTEGER PRIMARY KEY,
+  id INTEGER PRIMARY KEY AUTOINCREMENT, -- never reused: it is the cursor of the sender and of who fetches what he missed
   delivery_id TEXT NOT NULL UNIQUE, -- the request's id and, but for `completed`, the event's number
   request_id TEXT NOT NULL,
   target TEXT NOT NULL,
