@@ -154,6 +154,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """When tries are due, counted from the end of the request; afterwards the last gap repeats."""
     webhook_window: float = 3 * 3600.0
     """A delivery that has not succeeded for so long is given up; raise it to days."""
+    webhook_least_tries: int = 10
+    """But never before so many tries, however long its host was left alone."""
     webhook_jitter: float = 0.1
     """Each gap is lengthened at random by up to this share of itself."""
     webhook_per_host: int = 8
@@ -164,6 +166,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Failures in a row after which a host is left alone for a while."""
     webhook_breaker_pause: float = 30.0
     """For how long."""
+    webhook_slow: float = 2.0
+    """A host whose last answer took longer, or was a failure, shares half of the concurrency with others like it."""
+    webhook_progress_interval: float = 1.0
+    """Least time between two deliveries of one request's progress."""
+    webhook_listener_ttl: float = 3600.0
+    """How long deliveries are held for a `penstock webhooks listen` that is not connected."""
     webhook_body_kept: int = 64 * 1024
     """How much of a receiver's answer is kept in the log."""
 
