@@ -1,1 +1,4 @@
-"""One SQLite file and its one writer: group commit, readers, migrations. The queue, files, webhooks and keys keep their tables here."""
+"""One SQLite file and its one writer: group commit, readers, migrations.
+
+The queue, files, webhooks and keys keep their tables here.
+"""

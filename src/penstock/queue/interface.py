@@ -88,7 +88,7 @@ class Submission(msgspec.Struct, frozen=True):
 
 
 class Completion(msgspec.Struct, frozen=True):
-    """What became of an outcome: `applied`, `repeated` (the same attempt had handed it in before), `stale`, `unknown`."""
+    """What became of an outcome: `applied`, `repeated` (the same attempt had handed it in), `stale`, `unknown`."""
 
     verdict: str
 
@@ -161,7 +161,7 @@ class Depth(msgspec.Struct, frozen=True):
 
 
 class Swept(msgspec.Struct, frozen=True):
-    """What a sweep did: ids whose start limit ran out (now completed with 504), and how many old requests were dropped."""
+    """What a sweep did: ids whose start limit ran out (now completed with 504); how many old requests it dropped."""
 
     expired: list[str]
     dropped: int

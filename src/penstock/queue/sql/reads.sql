@@ -1,0 +1,37 @@
+-- What readers ask. Both tables answer with the same columns, so that one function makes a view of a row.
+
+-- name: view_hot
+SELECT seq, id, app, path, caller, state, rank, attempt, strikes, last_n, started_n, NULL, submitted_at, started_at,
+  NULL, runner, webhook, input_bytes, 0, NULL, NULL, NULL, NULL, NULL, head FROM requests
+
+-- name: view_cold
+SELECT seq, id, app, path, caller, 2, NULL, attempt, strikes, last_n, started_n, completed_n, submitted_at, started_at,
+  finished_at, runner, webhook, input_bytes, output_bytes, kind, status, error, error_type, inference_time, head
+FROM finished
+
+-- name: input_hot
+SELECT r.id, r.app, r.path, r.caller, r.submitted_at, r.webhook, r.keep_io, r.head, i.input
+FROM requests AS r JOIN inputs AS i ON i.seq = r.seq WHERE r.id = ?;
+
+-- name: input_cold
+SELECT id, app, path, caller, submitted_at, webhook, keep_io, head, input FROM finished WHERE id = ?;
+
+-- name: outcome
+SELECT kind, status, body, headers, error, error_type, inference_time, keep_io, seq FROM finished WHERE id = ?;
+
+-- name: is_hot
+SELECT 1 FROM requests WHERE id = ?;
+
+-- name: events
+-- Begins at the row that holds number ?2, which may have begun before it.
+SELECT first_n, attempt, count, entries FROM events
+WHERE seq = ?1 AND first_n >= coalesce((SELECT max(first_n) FROM events WHERE seq = ?1 AND first_n <= ?2), 0)
+ORDER BY first_n;
+
+-- name: chunks
+SELECT first_n, attempt, entries FROM events
+WHERE seq = ?1 AND last_chunk IS NOT NULL AND (attempt > ?2 OR attempt = ?2 AND last_chunk > ?3)
+ORDER BY first_n;
+
+-- name: seq
+SELECT seq FROM requests WHERE id = ?1 UNION ALL SELECT seq FROM finished WHERE id = ?1;
