@@ -16,7 +16,7 @@ from penstock.fleet.discover import AppSource
 
 
 class RunnerNote(msgspec.Struct, frozen=True):
-    """What is written down of a process, so that the next gateway knows it: a pid alone may be somebody else by then."""
+    """What is written down of a process for the next gateway: a pid alone may be somebody else by then."""
 
     id: str
     app: str
@@ -117,7 +117,7 @@ class LocalProcesses:
         async def gone() -> str:
             # Not our child, so nobody tells us; its broken connection does at once, this is the second witness.
             while alive(note):
-                await asyncio.sleep(0.5)
+                await asyncio.sleep(0.5)  # noqa: ASYNC110 - a process that is not ours sends no event
             return f"runner {note.id} is gone"
 
         self._watch(note.id, gone(), died)
@@ -167,7 +167,7 @@ def alive(note: RunnerNote) -> bool:
 
 
 def gpu_devices() -> list[str]:
-    """The GPUs that runners are pinned to, in turn: `CUDA_VISIBLE_DEVICES` where it is set, else what the system shows."""
+    """The GPUs that runners are pinned to, in turn: those of `CUDA_VISIBLE_DEVICES`, else what the system shows."""
     if (given := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
         return [device for device in given.split(",") if device.strip()]
     return sorted(

@@ -1,4 +1,4 @@
-"""Sessions: the two-way channels between callers and runners. A session is a request that holds a slot while it lasts."""
+"""Sessions: the two-way channels between callers and runners. A session is a request that holds its slot."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Channel:
             await link.drained()
 
     def deliver(self, frame: SessionMessage | SessionClose) -> None:
-        """From the runner. Slices are joined; a caller that does not read loses the session, not the gateway's memory."""
+        """From the runner. Slices are joined; a caller that does not read loses the session."""
         if isinstance(frame, SessionMessage):
             if frame.more or self._parts:
                 self._parts.append(frame.data)
@@ -113,6 +113,13 @@ class Sessions:
             await asyncio.shield(self._dispatcher.cancel(request.id, reason))
             raise
         return channel
+
+    def stop(self) -> None:
+        """The server is stopping: callers are told, and may connect to the next one."""
+        for channel in list(self._channels.values()):
+            if channel.started.done():
+                self.hang_up(channel, SessionClose(channel.request_id, 1001, "the server is stopping"))
+                channel.deliver(SessionClose(channel.request_id, 1001, "the server is stopping"))
 
     def received(self, frame: SessionMessage | SessionClose) -> None:
         if channel := self._channels.get(frame.request_id):

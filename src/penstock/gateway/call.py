@@ -75,6 +75,7 @@ class Call:
         "params",
         "path",
         "receive",
+        "request_id",
         "role",
         "rooms",
         "scope",
@@ -95,6 +96,8 @@ class Call:
         self.headers = Headers(raw=scope["headers"])
         self.caller = Caller("", frozenset())
         self.params: dict[str, str] = {}
+        self.request_id = ""
+        """The request that this exchange is about; answered as `x-fal-request-id`."""
         self._query: dict[str, str] | None = None
 
     @property

@@ -1,0 +1,150 @@
+"""Who calls, and what they may do: keys, short-lived tokens, and the open server on loopback (DESIGN 5)."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import msgspec
+
+from penstock.errors import Forbidden, InvalidInput, Unauthorized
+from penstock.gateway import answers
+from penstock.gateway.call import Call, Caller, Response
+
+SCOPES = frozenset({"submit", "read", "files", "admin"})
+
+
+class KeyRecord(Protocol):
+    """A key as the store knows it."""
+
+    @property
+    def key_id(self) -> str: ...
+    @property
+    def scopes(self) -> frozenset[str]: ...
+    @property
+    def apps(self) -> frozenset[str] | None: ...
+
+
+class Keys(Protocol):
+    """The key store, as the gateway asks it."""
+
+    def any(self) -> bool:
+        """Whether there is any key that was not revoked: from then on one is required."""
+        ...
+
+    def verify(self, key_id: str, secret: str) -> KeyRecord | None: ...
+
+    def get(self, key_id: str) -> KeyRecord | None: ...
+
+
+class Access:
+    """Decides who a caller is. `token_secret` signs short-lived tokens; it lies in the data folder."""
+
+    def __init__(self, keys: Keys, *, on_loopback: bool, token_secret: bytes, token_max_age: float) -> None:
+        self._keys = keys
+        self._on_loopback = on_loopback
+        self._secret = token_secret
+        self._max_age = token_max_age
+
+    @property
+    def open(self) -> bool:
+        """Whether anybody may call without a key."""
+        return self._on_loopback and not self._keys.any()
+
+    def identify(self, authorization: str | None, token: str | None) -> Caller:
+        """Who calls.
+
+        Raises:
+            Unauthorized: keys are required, and this is none, or a wrong, expired or revoked one.
+        """
+        if self.open:
+            return Caller("", SCOPES)
+        if authorization:
+            scheme, _, credential = authorization.strip().partition(" ")
+            key_id, colon, secret = credential.strip().partition(":")
+            if scheme.lower() not in {"key", "bearer"} or not credential:
+                raise Unauthorized("Authorization must be: Key <id>:<secret>, or Bearer <id>:<secret> or <token>")
+            if colon:
+                if (record := self._keys.verify(key_id, secret)) is None:
+                    raise Unauthorized("No user found for Key ID and Secret")
+                return Caller(record.key_id, record.scopes, record.apps)
+            token = credential.strip()
+        if token:
+            return self._of_token(token)
+        raise Unauthorized("Authentication is required: send Authorization: Key <id>:<secret>")
+
+    def _of_token(self, token: str) -> Caller:
+        import jwt
+
+        try:
+            claims = jwt.decode(token, self._secret, algorithms=["HS256"], options={"require": ["exp", "sub"]})
+        except jwt.ExpiredSignatureError:
+            raise Unauthorized("the token has expired; ask for a new one") from None
+        except jwt.InvalidTokenError:
+            raise Unauthorized("the token is not one of this server's") from None
+        record = self._keys.get(claims["sub"])
+        if record is None:
+            raise Unauthorized("the key of this token was revoked")
+        apps = frozenset(claims["apps"])
+        return Caller(record.key_id, record.scopes & frozenset(claims["scopes"]), apps)
+
+    def token(self, caller: Caller, apps: list[str], seconds: float, now: float) -> str:
+        """A token for `apps` that lives `seconds`, never with more rights than `caller` has.
+
+        Raises:
+            Forbidden: the caller may not call one of the apps.
+        """
+        import jwt
+
+        seconds = min(seconds, self._max_age)
+        if caller.apps is not None:
+            for app in apps:
+                if app not in caller.apps and not any(a.split("/")[-1] == app for a in caller.apps):
+                    raise Forbidden(f"this key is not for {app}")
+        claims = {
+            "sub": caller.key_id, "apps": apps, "iat": int(now), "exp": int(now + seconds),
+            "scopes": sorted(caller.scopes & {"submit", "read"}),
+        }  # fmt: skip
+        return jwt.encode(claims, self._secret, algorithm="HS256")
+
+
+def require(caller: Caller, scope: str) -> None:
+    """Stop a caller without the scope.
+
+    Raises:
+        Forbidden: naming the scope that is missing.
+    """
+    if scope and scope not in caller.scopes and "admin" not in caller.scopes:
+        raise Forbidden(f"this key has no scope {scope!r}; it has {', '.join(sorted(caller.scopes)) or 'none'}")
+
+
+class _TokenRequest(msgspec.Struct):
+    allowed_apps: list[str]
+    token_expiration: float = 120
+    duration: float | None = None
+
+
+async def _mint(call: Call) -> str:
+    try:
+        wanted = msgspec.json.decode(await call.body(64 * 1024), type=_TokenRequest)
+    except msgspec.MsgspecError as error:
+        raise InvalidInput.field(["body"], f"{error}; send {{'allowed_apps': […], 'token_expiration': 120}}") from None
+    if not wanted.allowed_apps:
+        raise InvalidInput.field(["body", "allowed_apps"], "names no app")
+    seconds = wanted.token_expiration if wanted.duration is None else wanted.duration
+    if not 1 <= seconds <= 10**6:
+        raise InvalidInput.field(["body", "token_expiration"], f"{seconds} is not a number of seconds from 1 on")
+    # Realtime tokens may be asked for `owner/alias/realtime`; what is allowed is the app.
+    apps = ["/".join(app.strip("/").split("/")[:2]) for app in wanted.allowed_apps]
+    access: Access = call.rooms.extra["access"]
+    return access.token(call.caller, apps, seconds, call.rooms.clock.wall())
+
+
+async def tokens(call: Call) -> Response:
+    """`POST /tokens/`: a bare JSON string, as Swift needs it (PROTOCOL 2.1)."""
+    return answers.json(await _mint(call))
+
+
+async def realtime_tokens(call: Call) -> Response:
+    """`POST /tokens/realtime`: the documented form for back ends."""
+    body: dict[str, Any] = {"token": await _mint(call)}
+    return answers.json(body)

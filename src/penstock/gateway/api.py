@@ -1,0 +1,163 @@
+"""What fal's protocol has no route for: `/api/v1/…`, for our commands, the pages, and operators."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import msgspec
+
+from penstock.clock import iso
+from penstock.errors import InvalidInput, NotFound
+from penstock.gateway import answers
+from penstock.gateway.call import Call, Response
+from penstock.gateway.requests import visible
+from penstock.queue.interface import Filter, NewRequest, RequestView
+from penstock.wire.events import Chunk, Event
+from penstock.wire.ids import new_request_id
+from penstock.wire.states import OutcomeKind, State
+
+_STATES = {"queued": State.QUEUED, "running": State.RUNNING, "completed": State.DONE} | {s.value: s for s in State}
+
+
+def _shown(view: RequestView) -> dict[str, Any]:
+    members: dict[str, Any] = msgspec.to_builtins(view)
+    for name in ("submitted_at", "started_at", "finished_at"):
+        if members[name] is not None:
+            members[name] = iso(members[name])
+    return members
+
+
+def _chosen(call: Call, name: str, values: dict[str, Any]) -> Any:
+    given = call.query.get(name)
+    if given is None:
+        return None
+    if given not in values:
+        raise InvalidInput.field(["query", name], f"{given!r} is none of {', '.join(values)}")
+    return values[given]
+
+
+def number(call: Call, name: str, default: int, highest: int) -> int:
+    """A whole number of the query, from 0 to `highest`."""
+    given = call.query.get(name)
+    if given is None:
+        return default
+    if not (given.isascii() and given.isdigit() and len(given) < 12 and int(given) <= highest):
+        raise InvalidInput.field(["query", name], f"{given!r} is not a number from 0 to {highest}")
+    return int(given)
+
+
+def _moment(call: Call, name: str) -> float | None:
+    given = call.query.get(name)
+    if given is None:
+        return None
+    try:
+        return msgspec.convert(given, float, strict=False)
+    except msgspec.ValidationError:
+        raise InvalidInput.field(["query", name], f"{given!r} is not a time in seconds since 1970") from None
+
+
+async def list_requests(call: Call) -> Response:
+    """Requests, newest first; a key without the admin scope sees its own."""
+    admin = "admin" in call.caller.scopes
+    page = await call.rooms.queue.page(
+        Filter(
+            app=call.query.get("app"),
+            state=_chosen(call, "state", _STATES),
+            outcome=_chosen(call, "outcome", {kind.value: kind for kind in OutcomeKind}),
+            caller=call.query.get("caller") if admin else call.caller.key_id,
+            since=_moment(call, "since"),
+            until=_moment(call, "until"),
+            id_tail=call.query.get("id_tail"),
+            limit=max(1, number(call, "limit", 50, 1000)),
+            cursor=call.query.get("cursor"),
+        )
+    )
+    return answers.json({"items": [_shown(v) for v in page.items], "next_cursor": page.next_cursor})
+
+
+async def show_request(call: Call) -> Response:
+    """One request, with its input and output where they are JSON and kept."""
+    view = await visible(call)
+    shown = _shown(view)
+    if call.query.get("payloads", "1") != "0":
+        brought = await call.rooms.queue.input(view.id)
+        outcome = await call.rooms.queue.outcome(view.id)
+        shown["input"] = msgspec.Raw(brought.input) if brought and brought.input else None
+        shown["output"] = _output(outcome.body) if outcome else None
+    return answers.json(shown, request_id=view.id)
+
+
+def _output(body: bytes) -> Any:
+    try:
+        return msgspec.json.decode(body)
+    except msgspec.DecodeError:
+        return {"base64": base64.b64encode(body).decode()} if body else None
+
+
+def event_object(event: Event) -> dict[str, Any]:
+    """An entry of the log as JSON: number, kind, attempt, time, and what the kind has."""
+    members: dict[str, Any] = {"n": event.n, "kind": event.kind.value, "attempt": event.attempt}
+    for name in event.entry.__struct_fields__:
+        value = getattr(event.entry, name)
+        if name == "at":
+            members["at"] = iso(value)
+        elif isinstance(event.entry, Chunk) and name == "n":
+            members["chunk"] = value
+        elif isinstance(value, bytes):
+            members[name] = msgspec.Raw(value)
+        else:
+            members[name] = value
+    return members
+
+
+async def list_events(call: Call) -> Response:
+    """A request's log, in order, from number `after` on; `kinds=log,progress` selects."""
+    view = await visible(call)
+    kinds = call.query.get("kinds")
+    limit = max(1, number(call, "limit", 1000, 10_000))
+    events = await call.rooms.queue.events(
+        view.id,
+        after=number(call, "after", 0, 10**11),
+        limit=limit,
+        kinds=frozenset(kinds.split(",")) if kinds else None,
+    )
+    more = len(events) == limit
+    items = [event_object(event) for event in events]
+    return answers.json({"items": items, "next_after": events[-1].n if more else None}, request_id=view.id)
+
+
+async def retry_request(call: Call) -> Response:
+    """Submit the input of a request again, as a new request that names the old one."""
+    view = await visible(call)
+    brought = await call.rooms.queue.input(view.id)
+    if brought is None or (not brought.input and not brought.store_io):
+        raise NotFound(f"the input of request {view.id} is no longer kept")
+    again: NewRequest = msgspec.structs.replace(
+        brought,
+        id=new_request_id(),
+        submitted_at=call.rooms.clock.wall(),
+        base_url=call.origins.cdn,
+        caller=call.caller.key_id,
+        idempotency_key=None,
+        retried_from=view.id,
+        mode="call" if brought.mode == "session" else brought.mode,
+    )
+    receipt = await call.rooms.fleet.submit(again).receipt()
+    return answers.json({"request_id": receipt.request_id, "retried_from": view.id}, request_id=receipt.request_id)
+
+
+async def list_runners(call: Call) -> Response:
+    """The runner processes."""
+    return answers.json({"items": call.rooms.fleet.runners(), "next_cursor": None})
+
+
+async def list_apps(call: Call) -> Response:
+    """The apps that are known: their endpoints, how many requests wait and run, and why one cannot run."""
+    items = []
+    for name in call.rooms.fleet.app_names():
+        state = call.rooms.fleet.app(name)
+        if state is not None:
+            depth = call.rooms.queue.depth(name)
+            items.append({"name": name, **msgspec.to_builtins(state), **msgspec.to_builtins(depth)})
+    return answers.json({"items": items, "next_cursor": None})
