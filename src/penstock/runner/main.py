@@ -1,0 +1,268 @@
+"""The child process: connect, load the app, execute until told to stop.
+
+Exit codes: 0 drained, 2 wrong arguments, 3 the app does not start, 4 no gateway was left to work for.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import inspect
+import logging
+import os
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from penstock.app.app import App, ignored_attributes
+from penstock.app.loading import LoadError, load, trace_of, where_of
+from penstock.app.served import Endpoint, app_info, compile_endpoints
+from penstock.clock import SystemClock
+from penstock.runner import capture
+from penstock.runner.execute import Executor
+from penstock.runner.journal import Journal, Limits, Notebook
+from penstock.runner.link import Link
+from penstock.settings import Settings
+from penstock.wire import frames
+from penstock.wire.frames import AppInfo, Frame, FromGateway, Hello, Ready, SetupFailed, Welcome
+
+log = logging.getLogger("penstock.runner")
+
+PATIENCE = 10.0
+"""Seconds that the first connection may take."""
+
+_DEFAULTS = Settings()
+
+
+class Arguments(msgspec.Struct, frozen=True):
+    """What the command line said."""
+
+    connect: str
+    app: str
+    name: str
+    id: str
+    note: Path | None
+    token: str
+
+
+class Runner:
+    """The process from its first frame to its last."""
+
+    def __init__(self, arguments: Arguments) -> None:
+        self._arguments = arguments
+        self._clock = SystemClock()
+        self._loop = asyncio.get_running_loop()
+        self._link = Link(
+            arguments.connect.removeprefix("unix:"),
+            arguments.note,
+            self._clock,
+            received=self._received,
+            connected=self._connected,
+            lost=self._lost,
+        )
+        self._journal = Journal(self._link, self._clock)
+        limits = Limits(_DEFAULTS.max_log_line, _DEFAULTS.max_log_entries, sys.maxsize)
+        self._limits = limits
+        self._own = Notebook(self._journal, Limits(limits.line, sys.maxsize, sys.maxsize))
+        self._welcomed: asyncio.Future[Welcome] = self._loop.create_future()
+        self._ended: asyncio.Future[int] = self._loop.create_future()
+        self._info: AppInfo | None = None
+        self._executor: Executor | None = None
+        self._app: App | None = None
+        self._draining = False
+        self._reconnect_for = 0.0
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> int:
+        """Serve until drained or alone; returns the exit code."""
+        if not await self._link.connect(PATIENCE):
+            return 4
+        welcome = await self._welcomed
+        self._reconnect_for = welcome.reconnect
+        capture.install(self._own)
+        threading.Thread(target=self._pulse, args=(welcome.heartbeat,), name="penstock-pulse", daemon=True).start()
+        self._spawn(self._set_up(welcome))
+        code = await self._ended
+        self._journal.flush()
+        self._link.flush()
+        return code
+
+    # ---- the link
+
+    def _connected(self) -> tuple[list[Frame], list[Frame]]:
+        held = self._executor.held() if self._executor else []
+        a = self._arguments
+        first: list[Frame] = [Hello(frames.VERSION, a.id, a.name, os.getpid(), a.token, held)]
+        if self._info is not None and not self._draining:
+            first.append(Ready(self._info))
+        return first, self._executor.resend() if self._executor else []
+
+    def _lost(self) -> None:
+        if not self._ended.done():
+            self._spawn(self._reconnect())
+
+    async def _reconnect(self) -> None:
+        if not await self._link.connect(self._reconnect_for) and not self._ended.done():
+            self._ended.set_result(4)
+
+    def _received(self, frame: FromGateway) -> None:
+        executor = self._executor
+        if isinstance(frame, frames.Execute) and executor is not None:
+            executor.execute(frame)
+        elif isinstance(frame, frames.Committed) and executor is not None:
+            executor.committed(frame)
+        elif isinstance(frame, frames.Cancel) and executor is not None:
+            executor.cancel(frame)
+        elif isinstance(frame, Welcome):
+            if not self._welcomed.done():
+                self._welcomed.set_result(frame)
+        elif isinstance(frame, frames.Drain):
+            self._spawn(self._drain(frame.grace))
+
+    def _pulse(self, interval: float) -> None:
+        """Heartbeats from a thread of their own: an author's function that blocks the loop costs no lease."""
+        stop = threading.Event()
+        while not stop.wait(interval):
+            self._journal.flush()
+            running = len(self._executor.running) if self._executor else 0
+            self._link.send(frames.Heartbeat(running, memory_used()))
+            self._link.flush()
+
+    # ---- the app's life
+
+    async def _set_up(self, welcome: Welcome) -> None:
+        try:
+            cls, endpoints = await asyncio.to_thread(self._load)
+            app = self._app = cls()
+            self._info = app_info(cls, self._arguments.name, endpoints)
+            os.environ["FAL_RUNNER_STATE"] = "SETUP"
+            await _call(app.setup)
+        except LoadError as error:
+            self._refuse(error.reason, error.where, error.trace)
+            return
+        except BaseException as error:
+            reason = f"setup() failed: {type(error).__name__}: {error}"
+            self._info = None
+            self._refuse(reason, where_of(error), trace_of(error))
+            return
+        os.environ["FAL_RUNNER_STATE"] = "RUNNING"
+        if ignored := ignored_attributes(cls):
+            self._own.log("INFO", f"{cls.__name__}: {', '.join(ignored)} mean nothing here and are ignored", "penstock")
+        self._executor = Executor(
+            app,
+            self._arguments.name,
+            endpoints,
+            link=self._link,
+            journal=self._journal,
+            own=self._own,
+            limits=self._limits,
+            files=None,  # type: ignore[arg-type]
+            clock=self._clock,
+            cancel_grace=welcome.cancel_grace,
+        )
+        self._link.send(Ready(self._info))
+
+    def _load(self) -> tuple[type[App], dict[str, Endpoint]]:
+        classes = load(self._arguments.app)
+        if len(classes) > 1:
+            raise LoadError(f"{self._arguments.app} holds several apps; a runner serves one, as file.py:Class")
+        try:
+            return classes[0], compile_endpoints(classes[0])
+        except TypeError as error:
+            place, _, text = str(error).partition(": ")
+            known = place.rpartition(":")[2].isdigit()
+            raise LoadError(text if known else str(error), place if known else "", trace_of(error)) from error
+
+    def _refuse(self, reason: str, where: str, trace: str) -> None:
+        self._journal.flush()
+        self._link.send(SetupFailed(reason, where, trace))
+        self._link.flush()
+        if not self._ended.done():
+            self._ended.set_result(3)
+
+    async def _drain(self, grace: float) -> None:
+        if self._draining:
+            return
+        self._draining = True
+        os.environ["FAL_RUNNER_STATE"] = "TERMINATING"
+        if self._app is not None and self._executor is not None:
+            await self._quietly(self._app.handle_exit)
+            try:
+                await asyncio.wait_for(self._executor.idle(), grace)
+            except TimeoutError:
+                log.warning("requests were still running at the end of the grace period")
+            await self._quietly(self._app.teardown)
+        if not self._ended.done():
+            self._ended.set_result(0)
+
+    async def _quietly(self, hook: Any) -> None:
+        try:
+            await _call(hook)
+        except BaseException as error:
+            self._own.log("ERROR", trace_of(error), "penstock")
+
+    def _spawn(self, work: Any) -> None:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+async def _call(hook: Any) -> Any:
+    """An author's hook: async ones on the loop, others in a thread."""
+    if inspect.iscoroutinefunction(hook):
+        return await hook()
+    value = await asyncio.to_thread(hook)
+    return await value if inspect.isawaitable(value) else value
+
+
+def memory_used() -> int:
+    """Resident bytes of this process; 0 where the system does not say cheaply."""
+    try:
+        with open("/proc/self/statm", "rb") as statm:
+            return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return 0
+
+
+def parse(argv: list[str]) -> Arguments | str:
+    """The command line; a string is the target of `--list`."""
+    parser = argparse.ArgumentParser(prog="python -m penstock.runner", description="A runner of one app.")
+    parser.add_argument("--connect", help="unix:/path of a gateway's socket")
+    parser.add_argument("--app", help="file.py:Class or package.module:Class")
+    parser.add_argument("--name", help="owner/alias")
+    parser.add_argument("--id", help="this runner's id")
+    parser.add_argument("--note", type=Path, help="the file in which a restarted gateway notes its socket")
+    parser.add_argument("--list", help="print the App classes of a target as JSON, and exit")
+    given = parser.parse_args(argv)
+    if given.list:
+        return str(given.list)
+    for name in ("connect", "app", "name", "id"):
+        if getattr(given, name) is None:
+            parser.error(f"--{name} is required")
+    token = os.environ.pop("PENSTOCK_RUNNER_TOKEN", "")
+    return Arguments(given.connect, given.app, given.name, given.id, given.note, token)
+
+
+def main(argv: list[str]) -> int:
+    """Run the process; returns its exit code."""
+    arguments = parse(argv)
+    if isinstance(arguments, str):
+        try:
+            found = {cls.__name__: cls.app_name or "" for cls in load(arguments)}
+        except LoadError as error:
+            print(error, file=sys.stderr)
+            return 3
+        sys.stdout.write(msgspec.json.encode(found).decode() + "\n")
+        return 0
+
+    async def run() -> int:
+        return await Runner(arguments).run()
+
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.run(run())
+    return uvloop.run(run())
