@@ -1,0 +1,138 @@
+"""The hosts that are owed deliveries, and which may be served next. Pure: what there is to know is told to it."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from penstock.settings import Settings
+from penstock.webhooks.breaker import Breaker
+from penstock.webhooks.outbox import LISTENER, Owed
+
+
+class Host:
+    """One origin. `waiting` are due deliveries that were read ahead; `more`: the outbox may hold others that are due;
+    `next_due`: wall time at which the first of the rest is due, None if nothing is known to be."""
+
+    __slots__ = ("breaker", "more", "next_due", "origin", "under_way", "waiting")
+
+    def __init__(self, origin: str, settings: Settings) -> None:
+        self.origin = origin
+        self.breaker = Breaker(settings)
+        self.waiting: deque[Owed] = deque()
+        self.under_way: dict[int, Owed] = {}
+        self.more = False
+        self.next_due: float | None = None
+
+    def hear(self, due_at: float) -> None:
+        """A delivery will be due."""
+        self.next_due = due_at if self.next_due is None else min(self.next_due, due_at)
+
+    def hungry(self, now: float) -> bool:
+        """Whether the outbox must be asked for more."""
+        return not self.waiting and (self.more or (self.next_due is not None and self.next_due <= now))
+
+    def has_work(self, now: float) -> bool:
+        return bool(self.waiting) or self.hungry(now)
+
+    def take_in(self, due: list[Owed], limit: int, next_due: float | None) -> None:
+        """What the outbox answered when asked for `limit` deliveries."""
+        self.waiting.extend(owed for owed in due if owed.n not in self.under_way)
+        self.more = len(due) >= limit
+        self.next_due = next_due
+
+    @property
+    def idle(self) -> bool:
+        """Nothing is owed, under way or worth remembering."""
+        return not (self.waiting or self.under_way or self.more or self.breaker.failures) and self.next_due is None
+
+
+class Hosts:
+    """All hosts, and the shares that they have in the concurrency."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._hosts: dict[str, Host] = {}
+        self._busy: set[tuple[str, str]] = set()
+        self._under_way = 0
+        self._slow_under_way = 0
+        self._slow_numbers: set[int] = set()
+
+    def get(self, origin: str) -> Host | None:
+        """The host of an origin, made if it is not known; None for listeners, who fetch for themselves."""
+        if origin.startswith(LISTENER):
+            return None
+        host = self._hosts.get(origin)
+        if host is None:
+            host = self._hosts[origin] = Host(origin, self._settings)
+        return host
+
+    @property
+    def under_way(self) -> int:
+        """Tries under way, to all hosts."""
+        return self._under_way
+
+    def open(self, origin: str, now: float) -> tuple[int, float] | None:
+        """Failures in a row and seconds left, where a host is left alone; None where it is not."""
+        host = self._hosts.get(origin)
+        until = None if host is None else host.breaker.open_until
+        return None if host is None or until is None or until <= now else (host.breaker.failures, until - now)
+
+    def ready(self, wall: float, monotonic: float) -> list[Host]:
+        """Hosts that may begin one more try now, those with the fewest under way first."""
+        ready = [host for host in self._hosts.values() if host.has_work(wall) and self._room(host, monotonic)]
+        ready.sort(key=lambda host: len(host.under_way))
+        return ready
+
+    def _room(self, host: Host, monotonic: float) -> bool:
+        most = self._settings.webhook_concurrency
+        if self._under_way >= most or (host.breaker.slow and self._slow_under_way >= max(1, most // 2)):
+            return False
+        return host.breaker.room(len(host.under_way), monotonic) > 0
+
+    def begin(self, host: Host, monotonic: float) -> Owed | None:
+        """Take one waiting delivery into work; None where the host has no room or nothing that may go now."""
+        while host.waiting and self._room(host, monotonic):
+            owed = host.waiting.popleft()
+            key = (owed.request_id, owed.target)
+            if key in self._busy:
+                # One request's deliveries go one after another; it is read again when the other one ended.
+                host.more = True
+                continue
+            self._busy.add(key)
+            host.under_way[owed.n] = owed
+            self._under_way += 1
+            if host.breaker.slow:
+                self._slow_under_way += 1
+                self._slow_numbers.add(owed.n)
+            return owed
+        return None
+
+    def end(self, host: Host, owed: Owed) -> None:
+        """A try ended and was recorded."""
+        self._busy.discard((owed.request_id, owed.target))
+        host.under_way.pop(owed.n, None)
+        self._under_way -= 1
+        if owed.n in self._slow_numbers:
+            self._slow_numbers.discard(owed.n)
+            self._slow_under_way -= 1
+        if owed.event != "completed" or host.more:
+            host.more = True
+        if host.idle:
+            self._hosts.pop(host.origin, None)
+
+    def wait(self, wall: float, monotonic: float) -> float | None:
+        """Seconds until something is due or a host is to be tried again; None: nothing is known to come."""
+        soonest: float | None = None
+        for host in self._hosts.values():
+            if host.waiting or host.more:
+                seconds = 0.0
+            elif host.next_due is not None:
+                seconds = max(0.0, host.next_due - wall)
+            else:
+                continue
+            if host.breaker.open_until is not None:
+                seconds = max(seconds, host.breaker.open_until - monotonic)
+            elif seconds == 0.0 and (host.under_way or self._under_way >= self._settings.webhook_concurrency):
+                continue  # the end of a try wakes the sender
+            soonest = seconds if soonest is None else min(soonest, seconds)
+        return soonest
