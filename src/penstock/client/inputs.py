@@ -1,0 +1,143 @@
+"""Inputs: JSON of what a caller gives, and which parts of it are files that must be uploaded first.
+
+`pathlib.Path`, `bytes` and PIL images are files, wherever they stand in lists, tuples and dictionaries. A `str` never
+is, even if it names one.
+"""
+
+from __future__ import annotations
+
+import io
+import mimetypes
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+_PLAIN = frozenset({str, int, float, bool, type(None)})
+
+
+class LocalFile(NamedTuple):
+    """A part of an input that must become a URL: bytes, or the path of a file."""
+
+    source: Path | bytes
+    content_type: str
+    file_name: str | None
+
+
+def encode_input(value: Any) -> bytes:
+    """`value` as JSON. Pydantic models, dataclasses, msgspec structs and numpy numbers are understood.
+
+    Raises:
+        TypeError: something in it is no JSON.
+    """
+    return _encoder.encode(value)
+
+
+def _foreign(value: Any) -> Any:
+    if callable(dump := getattr(value, "model_dump", None)):
+        return dump(mode="json", exclude_unset=True)
+    if callable(tolist := getattr(value, "tolist", None)):
+        return tolist()
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"{type(value).__name__} cannot be sent as JSON")
+
+
+_encoder = msgspec.json.Encoder(enc_hook=_foreign)
+
+
+def find_files(value: Any) -> list[LocalFile]:
+    """The files in an input, in the order in which `put_urls` wants their URLs."""
+    found: list[LocalFile] = []
+    _walk(value, found)
+    return found
+
+
+def _walk(value: Any, found: list[LocalFile]) -> None:
+    kind = type(value)
+    if kind in _PLAIN:
+        return
+    if isinstance(value, dict):
+        for item in value.values():
+            if type(item) not in _PLAIN:
+                _walk(item, found)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            if type(item) not in _PLAIN:
+                _walk(item, found)
+    elif (file := _as_file(value)) is not None:
+        found.append(file)
+
+
+def put_urls(value: Any, urls: list[str]) -> Any:
+    """The same input with a URL in the place of each file; the caller's own objects are not changed."""
+    return _replace(value, iter(urls).__next__)
+
+
+def _replace(value: Any, next_url: Any) -> Any:
+    if type(value) in _PLAIN:
+        return value
+    if isinstance(value, dict):
+        return {key: _replace(item, next_url) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_replace(item, next_url) for item in value]
+    return next_url() if _is_file(value) else value
+
+
+def _is_file(value: Any) -> bool:
+    return isinstance(value, Path | bytes | bytearray | memoryview) or is_pil_image(value)
+
+
+def _as_file(value: Any) -> LocalFile | None:
+    if isinstance(value, Path):
+        return LocalFile(value, type_of_name(value.name), value.name)
+    if isinstance(value, bytes | bytearray | memoryview):
+        data = bytes(value)
+        return LocalFile(data, type_of_bytes(data), None)
+    if is_pil_image(value):
+        return LocalFile(image_bytes(value, "png"), "image/png", None)
+    return None
+
+
+def is_pil_image(value: Any) -> bool:
+    """Whether it is a picture of PIL's, without importing PIL."""
+    return any(base.__module__ == "PIL.Image" and base.__name__ == "Image" for base in type(value).__mro__)
+
+
+def image_bytes(image: Any, format: str) -> bytes:
+    """A PIL image as a file of the format (`jpeg`, `png`, …); what a format cannot hold is left out."""
+    if format.lower() in ("jpeg", "jpg") and image.mode not in ("RGB", "L", "CMYK"):
+        image = image.convert("RGB")
+    with io.BytesIO() as buffer:
+        image.save(buffer, format="jpeg" if format.lower() == "jpg" else format)
+        return buffer.getvalue()
+
+
+def type_of_name(name: str) -> str:
+    """The media type that a file's name stands for."""
+    return mimetypes.guess_type(name)[0] or "application/octet-stream"
+
+
+_MAGIC: tuple[tuple[int, bytes, str], ...] = (
+    (0, b"\x89PNG\r\n\x1a\n", "image/png"),
+    (0, b"\xff\xd8\xff", "image/jpeg"),
+    (0, b"GIF8", "image/gif"),
+    (8, b"WEBP", "image/webp"),
+    (8, b"WAVE", "audio/wav"),
+    (4, b"ftyp", "video/mp4"),
+    (0, b"\x1aE\xdf\xa3", "video/webm"),
+    (0, b"OggS", "audio/ogg"),
+    (0, b"fLaC", "audio/flac"),
+    (0, b"ID3", "audio/mpeg"),
+    (0, b"%PDF-", "application/pdf"),
+    (0, b"PK\x03\x04", "application/zip"),
+)
+
+
+def type_of_bytes(data: bytes) -> str:
+    """The media type that the first bytes of a file stand for; `application/octet-stream` for unknown ones."""
+    for offset, magic, media_type in _MAGIC:
+        if data[offset : offset + len(magic)] == magic:
+            return media_type
+    return "application/octet-stream"
