@@ -115,16 +115,19 @@ class Echo(penstock.App, name="acme/echo", max_multiplexing=64):
     @penstock.endpoint("/hang")
     def hang(self) -> Output:
         """Never yields: neither to the loop nor to an exception in Python code."""
+        print("hanging")
         ctypes.CDLL(None).sleep(3600)
         raise AssertionError
 
     @penstock.endpoint("/hang/async")
     async def hang_async(self) -> Output:
+        print("hanging")
         while True:
             time.sleep(0.01)
 
     @penstock.endpoint("/spin")
     def spin(self) -> Output:
+        print("spinning")
         while True:
             time.sleep(0.01)
 

@@ -29,8 +29,8 @@ class Attempt:
     """
 
     __slots__ = (
-        "_lock", "_thread", "begun", "chunks", "context", "endpoint", "frame", "key", "notes", "on_stop", "session", "started",
-        "stopped", "task", "timer",
+        "_lock", "_thread", "begun", "chunks", "context", "endpoint", "frame", "key", "notes", "on_stop", "session",
+        "started", "stopped", "task", "timer",
     )  # fmt: skip
 
     def __init__(

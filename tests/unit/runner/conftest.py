@@ -94,10 +94,10 @@ class Gateway:
         body = frames.pack(list(items))
         self._writers[-1].write(struct.pack(">I", len(body)) + body)
 
-    async def until(self, found: Callable[[], F | None], timeout: float = 20) -> F:
+    async def until(self, found: Callable[[], F], timeout: float = 20) -> F:
         """What `found` returns once it returns something."""
         async with asyncio.timeout(timeout):
-            while (value := found()) is None or value is False:
+            while not (value := found()):
                 self._changed.clear()
                 await self._changed.wait()
         return value
@@ -106,7 +106,7 @@ class Gateway:
         return [frame for frame in self.frames if isinstance(frame, kind)]
 
     async def first(self, kind: type[F], number: int = 1) -> F:
-        return await self.until(lambda: found[number - 1] if len(found := self.all(kind)) >= number else None)
+        return (await self.until(lambda: found if len(found := self.all(kind)) >= number else None))[number - 1]
 
     def execute(self, path: str, input: Any = None, **more: Any) -> str:
         """Begin an attempt; returns the request's id."""
@@ -118,7 +118,7 @@ class Gateway:
         return request_id
 
     async def finished(self, request_id: str) -> Finished:
-        return await self.until(lambda: next((f for f in self.all(Finished) if f.request_id == request_id), None))
+        return (await self.until(lambda: [f for f in self.all(Finished) if f.request_id == request_id]))[0]
 
     async def call(self, path: str, input: Any = None, **more: Any) -> Outcome:
         return (await self.finished(self.execute(path, input, **more))).outcome

@@ -110,8 +110,11 @@ async def test_words_and_progress_belong_to_the_request(echo: Gateway) -> None:
 
 
 @pytest.mark.parametrize("path", ["/slow", "/spin"])
-async def test_a_cancel_stops_the_function(echo: Gateway, path: str) -> None:
+@pytest.mark.parametrize("begun", [True, False])
+async def test_a_cancel_stops_the_function(echo: Gateway, path: str, begun: bool) -> None:
     request_id = echo.execute(path, {"seconds": 3600, "steps": 1})
+    if begun:
+        await echo.until(lambda: echo.logs(request_id))
     echo.send(Cancel(request_id, 1, "client_cancelled"))
     outcome = (await echo.finished(request_id)).outcome
     assert (outcome.kind, outcome.status) == (OutcomeKind.CANCELLED, 499)
@@ -120,6 +123,7 @@ async def test_a_cancel_stops_the_function(echo: Gateway, path: str) -> None:
 
 async def test_what_cannot_be_stopped_is_reported(echo: Gateway) -> None:
     request_id = echo.execute("/hang")
+    await echo.until(lambda: echo.logs(request_id))
     echo.send(Cancel(request_id, 1, "client_cancelled"))
     poisoned = await echo.first(Poisoned)
     assert poisoned.request_id == request_id
