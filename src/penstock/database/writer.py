@@ -229,7 +229,7 @@ class Writer:
         mode = None
         if self._wal_pages > CHECKPOINT_PAGES_MAX:
             mode = apsw.SQLITE_CHECKPOINT_RESTART
-        elif self._checkpoints.ended:
+        elif self._checkpoints.ended and not self._checkpoints.busy:
             # Most was moved beside us; what came meanwhile is little, and moving it lets the log begin anew.
             mode = apsw.SQLITE_CHECKPOINT_PASSIVE
         if mode is None:
@@ -238,6 +238,8 @@ class Writer:
         self._checkpoints.ended = False
         try:
             self._connection.wal_checkpoint(mode=mode)
+        except apsw.BusyError:
+            log.debug("another process moves the write-ahead log into the database just now")
         except apsw.Error as error:
             log.warning("the write-ahead log could not be moved into the database: %s", error)
         self._wal_pages = 0
@@ -250,13 +252,16 @@ class Checkpoints:
         self._path = path
         self._wake = threading.Event()
         self._closing = False
+        self.busy = False
         self.ended = False
         self._thread = threading.Thread(target=self._run, name="penstock-checkpoints", daemon=True)
         self._thread.start()
 
     def start(self) -> None:
         """Begin, unless one is under way."""
-        self._wake.set()
+        if not self.busy:
+            self.busy = True
+            self._wake.set()
 
     def close(self) -> None:
         """End the thread and wait for it."""
@@ -277,6 +282,7 @@ class Checkpoints:
             except apsw.Error as error:
                 log.warning("the write-ahead log could not be moved into the database: %s", error)
             self.ended = True
+            self.busy = False
         connection.close()
 
 
