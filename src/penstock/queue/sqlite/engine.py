@@ -17,7 +17,7 @@ import msgspec
 
 from penstock.clock import Clock
 from penstock.database.sqlite import SqliteDatabase
-from penstock.errors import TooMany
+from penstock.errors import PenstockError, TooMany
 from penstock.queue.interface import (
     Cancelled,
     Claim,
@@ -64,9 +64,10 @@ class SqliteQueue:
         self._kept_bytes = found.kept_bytes
         self._running: dict[str, str] = {claim.request.id: claim.request.app for claim, _ in found.running}
         """Running requests and their apps."""
-        self._held: dict[str, moves.Insert] = {}
+        self._held: dict[str, tuple[moves.Insert, float]] = {}
+        """Inserts that wait for their outcome, and since when on the loop's clock."""
         self._receipts: dict[str, asyncio.Future[Receipt]] = {}
-        """Receipts of the held inserts."""
+        """Receipts of the inserts that are not committed yet, held or in the writer's hands."""
         self._hold_timer: asyncio.TimerHandle | None = None
         self._read: set[str] = set()
         """Requests that are not to be kept and whose outcome was read."""
@@ -82,7 +83,10 @@ class SqliteQueue:
             self._hold_timer.cancel()
             self._hold_timer = None
         self._release_all()
-        await self._barrier()
+        try:
+            await self._barrier()
+        except PenstockError as error:
+            log.error("the last writes of the queue failed: %s", error)
         self._watchers.close()
 
     # ---- callers
@@ -120,16 +124,16 @@ class SqliteQueue:
 
     def _insert(self, new: moves.Insert, receipt: asyncio.Future[Receipt], position: int, *, lazy: bool) -> None:
         request = new.request
+        self._receipts[request.id] = receipt
 
         def settled(_: None, error: BaseException | None) -> None:
+            self._receipts.pop(request.id, None)
             if error is None:
                 self._watchers.changed(request.id)
-                if not receipt.done():
-                    receipt.set_result(Receipt(request.id, position))
-                return
-            self._undo(new)
-            if not receipt.done():
-                receipt.set_exception(error)
+            else:
+                self._undo(new)
+                self._watchers.failed(request.id, error)
+            _resolve(receipt, Receipt(request.id, position), error)
 
         self._database.post(lambda cursor: moves.insert(cursor, new), settled, lazy=lazy)
 
@@ -157,29 +161,30 @@ class SqliteQueue:
         claimed: asyncio.Future[Claim | None] = self._loop.create_future()
         if slot is None:
             claimed.set_result(None)
+        self._receipts[request.id] = receipt
 
         def early(replayed: moves.Replayed | None) -> None:
             if replayed is not None:
                 self._undo(new)
             if not claimed.done():
                 claimed.set_result(None if replayed is not None else Claim(request, 1, slot or ""))
+            elif slot is not None and replayed is None:
+                # Whoever offered the slot is gone: nobody would ever run it.
+                self._put_back(request.id, 1, "nobody took the claim", False, False)
 
         def settled(replayed: moves.Replayed | None, error: BaseException | None) -> None:
+            self._receipts.pop(request.id, None)
+            answer = Receipt(request.id, position)
             if error is not None:
-                self._undo(new)
-                if not claimed.done():
-                    claimed.set_result(None)
-                if not receipt.done():
-                    receipt.set_exception(error)
-                return
-            self._watchers.changed(request.id)
-            if receipt.done():
-                return
-            if replayed is None:
-                receipt.set_result(Receipt(request.id, position))
-            else:
+                if replayed is None:
+                    self._undo(new)
+                _resolve(claimed, None, None)
+                self._watchers.failed(request.id, error)
+            elif replayed is not None:
                 ahead = 0 if replayed.rank is None else self._line(replayed.app).ahead(replayed.rank, replayed.caller)
-                receipt.set_result(Receipt(replayed.request_id, ahead, replayed=True))
+                answer = Receipt(replayed.request_id, ahead, replayed=True)
+            self._watchers.changed(request.id)
+            _resolve(receipt, answer, error)
 
         expires_at = now + self._settings.idempotency_window
         self._database.post(lambda cursor: moves.insert_keyed(cursor, new, expires_at, full), settled, early=early)
@@ -205,6 +210,7 @@ class SqliteQueue:
         return await self._database.read(lambda cursor: views.input_of(cursor, request_id))
 
     async def outcome(self, request_id: str) -> Outcome | None:
+        await self._written(request_id)
         found = await self._database.read(lambda cursor: views.outcome_of(cursor, request_id))
         if found is None:
             return None
@@ -213,6 +219,8 @@ class SqliteQueue:
         return found[0]
 
     async def wait(self, request_id: str, timeout: float | None) -> Outcome | None:
+        if request_id not in self._running:
+            await self._written(request_id)
         future = self._watchers.wait(request_id)
         try:
             if request_id not in self._running and not future.done():
@@ -305,7 +313,7 @@ class SqliteQueue:
         now = self._clock.wall()
         held = self._held.pop(request_id, None)
         if held is not None and attempt == 1:
-            return await self._complete_held(held, outcome, now)
+            return await self._complete_held(held[0], outcome, now)
         if held is not None:
             self._held[request_id] = held
             self._release(request_id)
@@ -332,11 +340,9 @@ class SqliteQueue:
             if error is None:
                 self._kept_bytes += len(request.input) + len(outcome.body)
                 self._watchers.ended(request.id, outcome)
-                if not receipt.done():
-                    receipt.set_result(Receipt(request.id, 0))
-            elif not receipt.done():
-                receipt.set_exception(error)
-                receipt.exception()
+            else:
+                self._watchers.failed(request.id, error)
+            _resolve(receipt, Receipt(request.id, 0), error)
             _resolve(future, _APPLIED, error)
 
         self._database.post(lambda cursor: moves.insert_finished(cursor, new, outcome, now), settled)
@@ -381,14 +387,7 @@ class SqliteQueue:
     async def sweep(self) -> Swept:
         now = self._clock.wall()
 
-        def leave(expired: list[upkeep.Expired]) -> None:
-            for _, left, _ in expired:
-                self._line(left.app).leave(left.rank, left.caller)
-
-        expired = await self._database.write(lambda cursor: upkeep.expire(cursor, now), early=leave)
-        for request_id, left, outcome in expired:
-            self._kept_bytes += left.bytes
-            self._watchers.ended(request_id, outcome)
+        expired = await self._expire(now)
         excess = self._kept_bytes - self._settings.retention_bytes
         retention = self._settings.retention
         dropped, size = await self._database.write(lambda c: upkeep.drop_old(c, now, retention, excess), lazy=True)
@@ -396,6 +395,24 @@ class SqliteQueue:
         read = frozenset(self._read)
         self._read -= await self._database.write(lambda cursor: upkeep.forget_private(cursor, read), lazy=True)
         return Swept([one.request_id for one in expired], dropped)
+
+    def _expire(self, now: float) -> asyncio.Future[list[upkeep.Expired]]:
+        future: asyncio.Future[list[upkeep.Expired]] = self._loop.create_future()
+
+        def early(expired: list[upkeep.Expired]) -> None:
+            for _, left, _ in expired:
+                self._line(left.app).leave(left.rank, left.caller)
+
+        def settled(expired: list[upkeep.Expired] | None, error: BaseException | None) -> None:
+            for request_id, left, outcome in expired or ():
+                if error is None:
+                    self._left(request_id, left, outcome)
+                else:
+                    self._line(left.app).back(left.rank, left.caller)
+            _resolve(future, expired, error)
+
+        self._database.post(lambda cursor: upkeep.expire(cursor, now), settled, early=early)
+        return future
 
     async def put_app(self, app: KnownApp) -> None:
         await self._database.write(lambda cursor: upkeep.put_app(cursor, app))
@@ -451,7 +468,7 @@ class SqliteQueue:
     # ---- held inserts
 
     def _hold(self, new: moves.Insert, receipt: asyncio.Future[Receipt]) -> None:
-        self._held[new.request.id] = new
+        self._held[new.request.id] = (new, self._loop.time())
         self._receipts[new.request.id] = receipt
         if self._hold_timer is None:
             self._hold_timer = self._loop.call_later(HOLD, self._release_held)
@@ -459,9 +476,9 @@ class SqliteQueue:
     def _release_held(self) -> None:
         """Let go what has waited for long enough; one timer for all."""
         self._hold_timer = None
-        oldest = self._clock.wall() - HOLD
-        for request_id, new in list(self._held.items()):
-            if new.at > oldest:
+        oldest = self._loop.time() - HOLD
+        for request_id, (_, since) in list(self._held.items()):
+            if since > oldest:
                 break
             self._release(request_id)
         if self._held:
@@ -473,15 +490,14 @@ class SqliteQueue:
 
     def _release(self, request_id: str) -> None:
         """Hand a held insert to the writer, ahead of whatever follows."""
-        if self._held and (new := self._held.pop(request_id, None)) is not None:
-            self._insert(new, self._receipts.pop(request_id), 0, lazy=False)
+        if self._held and (held := self._held.pop(request_id, None)) is not None:
+            self._insert(held[0], self._receipts[request_id], 0, lazy=False)
 
     async def _written(self, request_id: str) -> None:
-        """Before a read: a held insert is let go, and its commit awaited."""
-        receipt = self._receipts.get(request_id) if self._held else None
-        if receipt is not None:
+        """Before a read: an insert that is under way is awaited, a held one let go first."""
+        if request_id in self._receipts:
             self._release(request_id)
-            await asyncio.wait((receipt,))
+            await self._barrier()
 
     async def _barrier(self) -> None:
         """All that was handed over before is committed."""
@@ -498,3 +514,5 @@ def _resolve(future: asyncio.Future[Any], result: Any, error: BaseException | No
         future.set_result(result)
     else:
         future.set_exception(error)
+        # Seen: whoever has lost interest meanwhile shall not have it reported by the garbage collector.
+        future.exception()

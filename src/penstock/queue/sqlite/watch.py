@@ -69,6 +69,13 @@ class Watchers:
                     future.set_result(outcome)
         self.changed(request_id)
 
+    def failed(self, request_id: str, error: BaseException) -> None:
+        """The request could not be written and does not exist: whoever waits hears why."""
+        for future in self.waiting.pop(request_id, ()):
+            if not future.done():
+                future.set_exception(error)
+        self.changed(request_id)
+
     def wait(self, request_id: str) -> asyncio.Future[Outcome | None]:
         """A future of the outcome; give it back by `forget`."""
         future: asyncio.Future[Outcome | None] = asyncio.get_running_loop().create_future()
