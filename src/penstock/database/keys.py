@@ -127,6 +127,11 @@ class KeyStore:
             return None
         return record
 
+    def get(self, key_id: str) -> KeyRecord | None:
+        """A key that is neither revoked nor expired, by its id: what a short-lived token stands on."""
+        found = self._records.get(key_id)
+        return found[0] if found is not None and found[0].good(self._clock.wall()) else None
+
     async def refresh(self) -> bool:
         """Read the keys again if they changed; True if they did."""
         at = self._generation
