@@ -117,7 +117,7 @@ class LocalProcesses:
         async def gone() -> str:
             # Not our child, so nobody tells us; its broken connection does at once, this is the second witness.
             while alive(note):
-                await asyncio.sleep(0.5)  # noqa: ASYNC110 - a process that is not ours sends no event
+                await asyncio.sleep(0.5)
             return f"runner {note.id} is gone"
 
         self._watch(note.id, gone(), died)

@@ -17,7 +17,7 @@ class KeyRecord(Protocol):
     """A key as the store knows it."""
 
     @property
-    def key_id(self) -> str: ...
+    def id(self) -> str: ...
     @property
     def scopes(self) -> frozenset[str]: ...
     @property
@@ -27,8 +27,9 @@ class KeyRecord(Protocol):
 class Keys(Protocol):
     """The key store, as the gateway asks it."""
 
+    @property
     def any(self) -> bool:
-        """Whether there is any key that was not revoked: from then on one is required."""
+        """Whether a key was ever made: from then on one is required."""
         ...
 
     def verify(self, key_id: str, secret: str) -> KeyRecord | None: ...
@@ -48,7 +49,7 @@ class Access:
     @property
     def open(self) -> bool:
         """Whether anybody may call without a key."""
-        return self._on_loopback and not self._keys.any()
+        return self._on_loopback and not self._keys.any
 
     def identify(self, authorization: str | None, token: str | None) -> Caller:
         """Who calls.
@@ -66,7 +67,7 @@ class Access:
             if colon:
                 if (record := self._keys.verify(key_id, secret)) is None:
                     raise Unauthorized("No user found for Key ID and Secret")
-                return Caller(record.key_id, record.scopes, record.apps)
+                return Caller(record.id, record.scopes, record.apps)
             token = credential.strip()
         if token:
             return self._of_token(token)
@@ -85,7 +86,7 @@ class Access:
         if record is None:
             raise Unauthorized("the key of this token was revoked")
         apps = frozenset(claims["apps"])
-        return Caller(record.key_id, record.scopes & frozenset(claims["scopes"]), apps)
+        return Caller(record.id, record.scopes & frozenset(claims["scopes"]), apps)
 
     def token(self, caller: Caller, apps: list[str], seconds: float, now: float) -> str:
         """A token for `apps` that lives `seconds`, never with more rights than `caller` has.
