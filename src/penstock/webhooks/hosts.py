@@ -11,9 +11,10 @@ from penstock.webhooks.outbox import LISTENER, Owed
 
 class Host:
     """One origin. `waiting` are due deliveries that were read ahead; `more`: the outbox may hold others that are due;
-    `next_due`: wall time at which the first of the rest is due, None if nothing is known to be."""
+    `next_due`: wall time at which the first of the rest is due, None if nothing is known to be; `blocked`: one of them
+    waits for another one of its request."""
 
-    __slots__ = ("breaker", "more", "next_due", "origin", "under_way", "waiting")
+    __slots__ = ("blocked", "breaker", "more", "next_due", "origin", "under_way", "waiting")
 
     def __init__(self, origin: str, settings: Settings) -> None:
         self.origin = origin
@@ -21,6 +22,7 @@ class Host:
         self.waiting: deque[Owed] = deque()
         self.under_way: dict[int, Owed] = {}
         self.more = False
+        self.blocked = False
         self.next_due: float | None = None
 
     def hear(self, due_at: float) -> None:
@@ -34,16 +36,29 @@ class Host:
     def has_work(self, now: float) -> bool:
         return bool(self.waiting) or self.hungry(now)
 
-    def take_in(self, due: list[Owed], limit: int, next_due: float | None) -> None:
+    def ask(self) -> frozenset[int]:
+        """Before the outbox is read: what is heard from here on is kept. Returns what is under way.
+
+        The answer may still show as owed what ends while it is read, so it must be taken in without these.
+        """
+        self.more = False
+        self.next_due = None
+        return frozenset(self.under_way)
+
+    def take_in(self, due: list[Owed], next_due: float | None, *, limit: int, without: frozenset[int]) -> None:
         """What the outbox answered when asked for `limit` deliveries."""
-        self.waiting.extend(owed for owed in due if owed.n not in self.under_way)
-        self.more = len(due) >= limit
-        self.next_due = next_due
+        self.waiting.extend(owed for owed in due if owed.n not in without)
+        self.more = self.more or len(due) >= limit
+        if next_due is not None:
+            self.hear(next_due)
 
     @property
     def idle(self) -> bool:
         """Nothing is owed, under way or worth remembering."""
-        return not (self.waiting or self.under_way or self.more or self.breaker.failures) and self.next_due is None
+        return (
+            not (self.waiting or self.under_way or self.more or self.blocked or self.breaker.failures)
+            and self.next_due is None
+        )
 
 
 class Hosts:
@@ -96,7 +111,7 @@ class Hosts:
             key = (owed.request_id, owed.target)
             if key in self._busy:
                 # One request's deliveries go one after another; it is read again when the other one ended.
-                host.more = True
+                host.blocked = True
                 continue
             self._busy.add(key)
             host.under_way[owed.n] = owed
@@ -115,8 +130,8 @@ class Hosts:
         if owed.n in self._slow_numbers:
             self._slow_numbers.discard(owed.n)
             self._slow_under_way -= 1
-        if owed.event != "completed" or host.more:
-            host.more = True
+        if owed.event != "completed" or host.blocked:
+            host.more, host.blocked = True, False
         if host.idle:
             self._hosts.pop(host.origin, None)
 
@@ -124,15 +139,16 @@ class Hosts:
         """Seconds until something is due or a host is to be tried again; None: nothing is known to come."""
         soonest: float | None = None
         for host in self._hosts.values():
-            if host.waiting or host.more:
-                seconds = 0.0
+            if host.has_work(wall):
+                if host.breaker.open_until is not None and host.breaker.open_until > monotonic:
+                    seconds = host.breaker.open_until - monotonic
+                elif self._room(host, monotonic):
+                    seconds = 0.0
+                else:
+                    continue  # the end of a try wakes the sender
             elif host.next_due is not None:
-                seconds = max(0.0, host.next_due - wall)
+                seconds = host.next_due - wall
             else:
                 continue
-            if host.breaker.open_until is not None:
-                seconds = max(seconds, host.breaker.open_until - monotonic)
-            elif seconds == 0.0 and (host.under_way or self._under_way >= self._settings.webhook_concurrency):
-                continue  # the end of a try wakes the sender
             soonest = seconds if soonest is None else min(soonest, seconds)
         return soonest

@@ -185,10 +185,7 @@ class Outbox:
         limit: int = 50,
     ) -> list[Delivery]:
         """Deliveries, newest first, that fit every condition given."""
-        bindings = {
-            "request": request, "state": state, "since": since, "until": until, "caller": caller, "before": before,
-            "limit": limit,
-        }  # fmt: skip
+        bindings = {"state": state, "since": since, "until": until, "caller": caller, "before": before, "limit": limit}
         return await self._database.read(
             lambda cursor: [Delivery(*row) for row in cursor.execute(SQL["list"], bindings)]
         )

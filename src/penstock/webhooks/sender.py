@@ -29,6 +29,8 @@ HEARD_AT_ONCE = 5000
 """New rows that are read at once."""
 UPKEEP = 60.0
 """Seconds between two rounds of giving up what is too old; also the longest sleep, for clocks that were moved."""
+PAUSE = 5.0
+"""Seconds before the outbox is used again that could not be read or written: a full disk, say."""
 STOP_GRACE = 5.0
 """Seconds that tries under way get at a stop. One that is cut off is owed still, and goes out again."""
 
@@ -91,9 +93,9 @@ class Sender:
                         upkeep_at = self._clock.monotonic() + UPKEEP
                         await self._upkeep()
                 except Exception:
-                    # A full disk, say. What is owed stays owed; try again rather than end the server.
+                    # What is owed stays owed; try again rather than end the server.
                     log.exception("the webhook sender could not read or write its outbox")
-                    await asyncio.sleep(1.0)
+                    await asyncio.sleep(PAUSE)
                 await self._sleep()
         finally:
             await self._finish()
@@ -133,8 +135,7 @@ class Sender:
             begun = False
             for host in self._hosts.ready(self._clock.wall(), self._clock.monotonic()):
                 if host.hungry(self._clock.wall()):
-                    limit = READ_AHEAD + len(host.under_way)
-                    host.take_in(*await self._read(host, limit))
+                    await self._read_ahead(host)
                 if owed := self._hosts.begin(host, self._clock.monotonic()):
                     begun = True
                     task = asyncio.create_task(self._work(host, owed), name=f"webhook {owed.id}")
@@ -143,9 +144,15 @@ class Sender:
             if not begun:
                 return
 
-    async def _read(self, host: Host, limit: int) -> tuple[list[Owed], int, float | None]:
-        due, next_due = await self._outbox.due(host.origin, self._clock.wall(), limit)
-        return due, limit, next_due
+    async def _read_ahead(self, host: Host) -> None:
+        without = host.ask()
+        limit = READ_AHEAD + len(without)
+        try:
+            due, next_due = await self._outbox.due(host.origin, self._clock.wall(), limit)
+        except BaseException:
+            host.more = True
+            raise
+        host.take_in(due, next_due, limit=limit, without=without)
 
     async def _work(self, host: Host, owed: Owed) -> None:
         """One try from beginning to end; whatever goes wrong, the delivery is owed still."""
@@ -154,7 +161,7 @@ class Sender:
                 await self._try(host, owed)
         except Exception:
             log.exception("webhook %s: the try could not be recorded", owed.id)
-            host.hear(self._clock.wall() + 1.0)
+            host.hear(self._clock.wall() + PAUSE)
         finally:
             self._hosts.end(host, owed)
             self._changed.set()
