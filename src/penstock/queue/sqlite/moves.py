@@ -246,6 +246,8 @@ def append(cursor: Cursor, request_id: str, attempt: int, entries: Sequence[Entr
     row = find(cursor, request_id)
     if row is None or STATES[row.state] is not State.RUNNING or row.attempt != attempt:
         return False
+    if not entries:
+        return True
     write_events(cursor, row.seq, row.last_n + 1, attempt, entries)
     cursor.execute(HOT_LAST_N, (row.last_n + len(entries), row.seq))
     if row.webhook is not None:

@@ -1,0 +1,194 @@
+"""recover, sweep, lists, apps, files, and what a crash leaves."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from penstock.clock import ManualClock
+from penstock.errors import BadRequest
+from penstock.queue.interface import Depth, Filter, KnownApp, Queue
+from penstock.wire.events import Log
+from penstock.wire.frames import AppInfo, EndpointInfo
+from penstock.wire.states import OutcomeKind, State
+
+from .conftest import Engine, new, ok, running, submitted
+
+pytestmark = pytest.mark.anyio
+
+APP = "acme/flux"
+
+
+async def test_nothing_acknowledged_is_lost_in_a_crash(engine: Engine, clock: ManualClock) -> None:
+    queue = engine.queue
+    done = (await running(queue, clock)).request
+    await queue.complete(done.id, 1, ok())
+    broken = (await running(queue, clock)).request
+    await queue.append(broken.id, 1, [Log(1.0, "INFO", "so far")])
+    waiting = [await submitted(queue, clock) for _ in range(3)]
+    queue.submit(new(clock), slot="r9", lazy=True)
+    other = await engine.crash()
+    try:
+        recovered = await other.queue.recover()
+        assert [(c.request.id, c.attempt, c.runner) for c in recovered] == [(broken.id, 1, "r1")]
+        assert recovered[0].request == broken
+        assert other.queue.depth(APP) == Depth(3, 1)
+        assert await other.queue.outcome(done.id) == ok()
+        assert [(await other.queue.get(r.id)).position for r in waiting] == [0, 1, 2]  # type: ignore[union-attr]
+        assert await other.queue.retry(broken.id, 1, reason="everything died")
+        assert [c.request.id for c in await other.queue.claim(APP, ["x"] * 9)] == [broken.id, *(r.id for r in waiting)]
+        assert await other.queue.append(broken.id, 2, [])
+        kinds = [e.kind for e in await other.queue.events(broken.id)]
+        assert kinds == ["queued", "started", "log", "retried", "started"]
+    finally:
+        await other.close()
+
+
+async def test_a_runner_hands_in_after_a_crash(engine: Engine, clock: ManualClock) -> None:
+    claim = await running(engine.queue, clock)
+    other = await engine.crash()
+    try:
+        assert (await other.queue.complete(claim.request.id, 1, ok())).verdict == "applied"
+        assert other.queue.depth(APP) == Depth(0, 0)
+        assert await other.queue.recover() == []
+    finally:
+        await other.close()
+
+
+async def test_order_and_places_survive_a_crash(engine: Engine, clock: ManualClock) -> None:
+    queue = engine.queue
+    requests = [await submitted(queue, clock, priority=n % 2, caller=f"k{n % 3}") for n in range(12)]
+    await queue.claim(APP, ["a", "b"])
+    await queue.cancel(requests[6].id)
+
+    async def places(queue: Queue) -> dict[str, int | None]:
+        return {r.id: (await queue.get(r.id)).position for r in requests}  # type: ignore[union-attr]
+
+    before = await places(queue)
+    other = await engine.crash()
+    try:
+        assert await places(other.queue) == before
+        order = [c.request.id for c in await other.queue.claim(APP, ["x"] * 20)]
+        assert sorted(order) == sorted(id_ for id_, place in before.items() if place is not None)
+        # Three callers take turns; the place is an estimate among the three of one turn.
+        assert all(abs((before[id_] or 0) - n) <= 2 for n, id_ in enumerate(order))
+    finally:
+        await other.close()
+
+
+async def test_a_start_limit_ends_with_504(queue: Queue, clock: ManualClock) -> None:
+    late = await submitted(queue, clock, start_timeout=5.0)
+    patient = await submitted(queue, clock)
+    began = await running(queue, clock, start_timeout=5.0, app="acme/other")
+    clock.advance(4)
+    assert (await queue.sweep()).expired == []
+    waiter = asyncio.ensure_future(queue.wait(late.id, None))
+    await asyncio.sleep(0)
+    clock.advance(2)
+    assert (await queue.sweep()).expired == [late.id]
+    outcome = await waiter
+    assert outcome is not None and outcome.kind is OutcomeKind.ERROR
+    assert (outcome.status, outcome.error_type) == (504, "request_timeout")
+    assert outcome.headers["x-fal-request-timeout-type"] == "user"
+    assert queue.depth(APP) == Depth(1, 0)
+    view = await queue.get(patient.id)
+    assert view is not None and view.position == 0
+    assert (await queue.get(began.request.id)).state is State.RUNNING  # type: ignore[union-attr]
+    assert (await queue.sweep()).expired == []
+
+
+@pytest.mark.settings(retention=100.0)
+async def test_retention_by_age(queue: Queue, clock: ManualClock) -> None:
+    old = (await running(queue, clock)).request
+    await queue.append(old.id, 1, [Log(1.0, "INFO", "x")])
+    await queue.complete(old.id, 1, ok())
+    waiting = await submitted(queue, clock)
+    clock.advance(101)
+    young = (await running(queue, clock, app="acme/other")).request
+    await queue.complete(young.id, 1, ok())
+    assert (await queue.sweep()).dropped == 1
+    assert await queue.get(old.id) is None
+    assert await queue.events(old.id) == []
+    assert await queue.get(young.id) is not None
+    assert await queue.get(waiting.id) is not None
+
+
+@pytest.mark.settings(retention_bytes=2500)
+async def test_retention_by_bytes_drops_the_oldest(queue: Queue, clock: ManualClock) -> None:
+    ids = []
+    for _ in range(4):
+        clock.advance(1)
+        ids.append((await running(queue, clock, input=bytes(500))).request.id)
+        await queue.complete(ids[-1], 1, ok(bytes(500)))
+    assert (await queue.sweep()).dropped == 2
+    assert [id_ for id_ in ids if await queue.get(id_) is not None] == ids[2:]
+    assert (await queue.sweep()).dropped == 0
+
+
+@pytest.mark.settings(retention=100.0)
+async def test_what_a_webhook_still_tells_is_kept(queue: Queue, clock: ManualClock) -> None:
+    id_ = (await running(queue, clock, webhook="http://hook")).request.id
+    await queue.complete(id_, 1, ok())
+    clock.advance(1000)
+    assert (await queue.sweep()).dropped == 0
+    assert await queue.get(id_) is not None
+
+
+async def test_what_is_not_to_be_kept_is_dropped_once_read(queue: Queue, clock: ManualClock) -> None:
+    id_ = (await running(queue, clock, store_io=False, input=b'"secret"')).request.id
+    await queue.complete(id_, 1, ok(b'"secret"'))
+    await queue.sweep()
+    assert await queue.outcome(id_) == ok(b'"secret"')
+    await queue.sweep()
+    outcome, request = await queue.outcome(id_), await queue.input(id_)
+    assert outcome is not None and b"secret" not in outcome.body and outcome.status == 410
+    assert request is not None and request.input == b""
+
+
+async def test_lists_are_newest_first_and_paged(queue: Queue, clock: ManualClock) -> None:
+    ids = []
+    for n in range(7):
+        clock.advance(1)
+        ids.append((await submitted(queue, clock, app="acme/a" if n % 2 else "acme/b", caller=f"k{n}")).id)
+    claims = await queue.claim("acme/a", ["r"])
+    await queue.complete(claims[0].request.id, 1, ok())
+    seen: list[str] = []
+    cursor = None
+    while True:
+        page = await queue.page(Filter(limit=3, cursor=cursor))
+        seen += [view.id for view in page.items]
+        cursor = page.next_cursor
+        if cursor is None:
+            break
+    assert seen == ids[::-1]
+
+    async def listed(**fields: object) -> list[str]:
+        return [view.id for view in (await queue.page(Filter(**fields))).items]  # type: ignore[arg-type]
+
+    assert await listed(app="acme/a") == [ids[5], ids[3], ids[1]]
+    assert await listed(state=State.DONE) == [ids[1]]
+    assert await listed(outcome=OutcomeKind.OK) == [ids[1]]
+    assert await listed(outcome=OutcomeKind.ERROR) == []
+    assert await listed(state=State.QUEUED, app="acme/a") == [ids[5], ids[3]]
+    assert await listed(caller="k4") == [ids[4]]
+    assert await listed(id_tail=ids[2][-12:]) == [ids[2]]
+    assert await listed(since=clock.wall() - 1) == [ids[6], ids[5]]
+    assert await listed(until=clock.wall() - 5) == [ids[0]]
+    with pytest.raises(BadRequest):
+        await listed(cursor="'; drop table")
+
+
+async def test_apps_stay_known(engine: Engine, clock: ManualClock) -> None:
+    info = AppInfo("acme/flux", [EndpointInfo("/", "call", input_schema={"type": "object"})], max_multiplexing=4)
+    await engine.queue.put_app(KnownApp("acme/flux", info, 1.0, 2.0))
+    await engine.queue.put_app(KnownApp("acme/flux", info, 5.0, 6.0, "it does not import"))
+    assert await engine.queue.apps() == [KnownApp("acme/flux", info, 1.0, 6.0, "it does not import")]
+
+
+async def test_files_are_referenced_while_the_request_lives(queue: Queue, clock: ManualClock) -> None:
+    claim = await running(queue, clock, files=("file1111", "file2222"))
+    queue.submit(new(clock, files=("file3333",)), slot="r2", lazy=True)
+    assert await queue.referenced(["file1111", "file3333", "file9999"]) == {"file1111", "file3333"}
+    await queue.complete(claim.request.id, 1, ok())
+    assert await queue.referenced(["file1111", "file2222"]) == set()
