@@ -6,7 +6,7 @@ An awaited verb returns after its commit is on disk. All verbs are called from t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
@@ -231,6 +231,10 @@ class Queue(Protocol):
         ...
 
     def watch(self, request_id: str) -> AbstractAsyncContextManager[Watch]: ...
+
+    def on_commit(self, tell: Callable[[], None]) -> None:
+        """Call `tell` on the event loop after every commit. One listener, the webhook sender; it must be cheap."""
+        ...
 
     async def page(self, filter: Filter) -> Page:
         """A page of requests, newest first."""

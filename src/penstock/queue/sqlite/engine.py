@@ -10,7 +10,7 @@ both are one row, one statement and one commit. Every other verb on that request
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -248,6 +248,9 @@ class SqliteQueue:
 
     def watch(self, request_id: str) -> Watcher:
         return Watcher(self._watchers, request_id)
+
+    def on_commit(self, tell: Callable[[], None]) -> None:
+        self._watchers.committed = tell
 
     async def page(self, filter: Filter) -> Page:
         rows, cursor = await self._database.read(lambda c: views.page(c, filter))

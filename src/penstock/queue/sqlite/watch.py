@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from types import TracebackType
 
 from penstock.wire.events import Outcome
@@ -54,9 +55,12 @@ class Watchers:
         self.watching: dict[str, list[Watcher]] = {}
         self.waiting: dict[str, list[asyncio.Future[Outcome | None]]] = {}
         self.closed = False
+        self.committed: Callable[[], None] = lambda: None
+        """Told of every commit, whichever request it was for."""
 
     def changed(self, request_id: str) -> None:
         """Something was committed for the request."""
+        self.committed()
         if self.watching and (watchers := self.watching.get(request_id)):
             for watcher in watchers:
                 watcher.tell()
