@@ -64,6 +64,117 @@ class Files(Protocol):
         ...
 
 
+class Upload(msgspec.Struct, frozen=True):
+    """An upload that was granted. Its file is visible once `done_at` is set."""
+
+    id: str
+    file_id: str
+    kind: str
+    """`single`, `multipart`, or `direct`: straight to the object store."""
+    key: str
+    file_name: str
+    content_type: str
+    owner: str
+    private: bool
+    expires_in: float | None
+    created_at: float
+    open_until: float
+    done_at: float | None = None
+
+
+class Part(msgspec.Struct, frozen=True):
+    """A part of a multipart upload, as the store has it. `n` counts from 1."""
+
+    n: int
+    etag: str
+    size: int = 0
+
+
+class Grant(msgspec.Struct, frozen=True):
+    """Leave to upload one file. `file_path` is the path of its URL once it is there."""
+
+    upload_id: str
+    file_path: str
+    token: str
+    """Signed: proves the leave to whoever presents it, without a key."""
+    direct_url: str | None
+    """Where to PUT the bytes, if they go straight to the object store; None: to the gateway."""
+
+
+class Expected(msgspec.Struct, frozen=True):
+    """What the sender says of the bytes; they are refused if they differ. Hex digests; empty or None: not said."""
+
+    size: int | None = None
+    sha256: str = ""
+    md5: str = ""
+
+
+class Uploads(Protocol):
+    """Files that come in by grants (PROTOCOL 7). Every method that takes bytes returns after they are durable."""
+
+    async def grant(
+        self, *, file_name: str, content_type: str, lifecycle: Lifecycle, owner: str, multipart: bool
+    ) -> Grant:
+        """Settle what an upload will be before its bytes come.
+
+        Raises:
+            InvalidInput: a name or type that cannot be. TooLarge: the quota is used up.
+        """
+        ...
+
+    async def check(self, upload_id: str, token: str | None) -> Upload:
+        """The upload, if the token proves the leave; None where the caller was identified in another way.
+
+        Raises:
+            Unauthorized: the token is forged or its time is over. NotFound: there is no such upload.
+        """
+        ...
+
+    async def put_whole(self, upload: Upload, data: AsyncIterator[bytes], expected: Expected) -> FileInfo:
+        """Take the bytes of a single upload. The same bytes again are answered in the same way.
+
+        Raises:
+            BadRequest: not what was expected, or finished with other bytes. TooLarge, StorageFull, Unavailable.
+        """
+        ...
+
+    async def put_part(self, upload: Upload, n: int, data: AsyncIterator[bytes], expected: Expected) -> Part:
+        """Take part `n`; one that was there before is replaced."""
+        ...
+
+    async def parts(self, upload: Upload) -> list[Part]:
+        """The parts that are here: a sender that was cut off goes on from them."""
+        ...
+
+    async def complete(self, upload: Upload, parts: list[Part], expected: Expected) -> FileInfo:
+        """Put the parts together, in the order of their numbers.
+
+        Raises:
+            BadRequest: parts are missing, unknown or differ from those that are here.
+        """
+        ...
+
+    async def abort(self, upload: Upload) -> None:
+        """Give an upload up, with all its parts."""
+        ...
+
+    def sign(self, purpose: str, subject: str, seconds: float) -> tuple[str, float]:
+        """A signed token and the wall time of its end. Purposes: `file` (a private file's id), `cdn` (a key's id)."""
+        ...
+
+    def verify(self, purpose: str, subject: str, token: str) -> None:
+        """Raises Unauthorized: the token is forged, for something else, or its time is over."""
+        ...
+
+    async def page(self, *, before: tuple[float, str] | None, owner: str | None, limit: int) -> list[FileInfo]:
+        """Files, newest first. `before` is `(created_at, id)` of the last of the page before."""
+        ...
+
+    async def remove(self, info: FileInfo) -> None:
+        """Delete a file at once."""
+        ...
+
+
 def file_ids(body: bytes) -> tuple[str, ...]:
     """The ids of our own files that a JSON input mentions. Cheap where it mentions none."""
     if b"/files/" not in body:

@@ -1,0 +1,218 @@
+"""Blobs in a folder of this machine.
+
+``incoming/`` holds what is being written, ``blobs/ab/…`` what is whole: written, fsynced, renamed, and the folder
+fsynced, in this order, so that after a crash a name in ``blobs/`` always has all of its bytes. A key begins with the
+SHA-256 of its bytes and ends with a random tail, so that bytes which are being deleted never meet bytes which come.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import os
+import re
+import secrets
+import threading
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from pathlib import Path
+
+from penstock.errors import PenstockError, SetupError, StorageFull, Unavailable
+from penstock.files.blobs import BLOCK, Blob, DamagedFile, Lying, Sums, check_block, in_thread
+
+BATCH = 1024 * 1024
+"""Bytes that are gathered before they are handed to the writing thread."""
+FLUSH = 32 * 1024 * 1024
+"""Bytes after which the system is told to begin writing to disk, so that the last fsync is short."""
+
+_KEY = re.compile(r"[0-9a-f]{64}-[0-9a-f]{16}\Z")
+
+
+class FolderBlobs:
+    """See `penstock.files.blobs.Blobs`."""
+
+    def __init__(self, root: Path) -> None:
+        self._incoming = root / "incoming"
+        self._blobs = root / "blobs"
+
+    @classmethod
+    async def open(cls, root: Path) -> FolderBlobs:
+        """Make the folders, and drop what an earlier process had not finished to write.
+
+        Raises:
+            SetupError: the folder cannot be used.
+        """
+        store = cls(root)
+
+        def prepare() -> None:
+            try:
+                for folder in (store._incoming, store._blobs):
+                    folder.mkdir(parents=True, exist_ok=True)
+                for left in store._incoming.iterdir():
+                    left.unlink()
+            except OSError as error:
+                raise SetupError(f"cannot use the folder of files {root}: {error.strerror}") from error
+
+        await in_thread(prepare)
+        return store
+
+    async def write(self, chunks: AsyncIterator[bytes], *, md5: bool = False) -> Blob:
+        pen = _Pen(self._incoming / secrets.token_hex(16), md5=md5)
+        writing: asyncio.Future[None] | None = None
+        loop = asyncio.get_running_loop()
+        try:
+            batch: list[bytes] = []
+            held = 0
+            # While the thread writes one batch, the loop gathers the next.
+            async for chunk in chunks:
+                batch.append(chunk)
+                held += len(chunk)
+                if held >= BATCH:
+                    if writing is not None:
+                        await writing
+                    writing = loop.run_in_executor(None, pen.add, batch)
+                    batch, held = [], 0
+            if writing is not None:
+                await writing
+                writing = None
+            return await in_thread(pen.finish, batch, self._blobs)
+        except BaseException as error:
+            if writing is not None:
+                await asyncio.wait([writing])
+                writing.exception()
+            await in_thread(pen.abandon)
+            if isinstance(error, OSError):
+                raise refused(error) from error
+            raise
+
+    async def read(self, blob: Blob, start: int, end: int) -> AsyncGenerator[bytes, None]:
+        if start >= end:
+            return
+        path = self._path(blob.key)
+        try:
+            file = await in_thread(path.open, "rb", 0)
+        except FileNotFoundError as error:
+            raise DamagedFile(f"stored bytes are gone: {blob.key}") from error
+        except OSError as error:
+            raise refused(error) from error
+        try:
+            for n in range(start // BLOCK, (end - 1) // BLOCK + 1):
+                data = await in_thread(_read_block, file.fileno(), blob, n)
+                first, last = max(start - n * BLOCK, 0), min(end - n * BLOCK, len(data))
+                yield data if first == 0 and last == len(data) else data[first:last]
+        except OSError as error:
+            raise refused(error) from error
+        finally:
+            file.close()
+
+    async def delete(self, key: str) -> None:
+        await in_thread(self._path(key).unlink, True)
+
+    async def size(self, key: str) -> int | None:
+        def look() -> int | None:
+            with contextlib.suppress(FileNotFoundError):
+                return self._path(key).stat().st_size
+            return None
+
+        return await in_thread(look)
+
+    async def lying(self) -> AsyncIterator[list[Lying]]:
+        for folder in await in_thread(lambda: sorted(self._blobs.iterdir())):
+            yield await in_thread(lambda folder=folder: list(_lying(folder)))
+
+    async def presign_put(self, key: str, seconds: float) -> str | None:
+        return None
+
+    async def close(self) -> None:
+        return None
+
+    def _path(self, key: str) -> Path:
+        if not _KEY.match(key):
+            raise DamagedFile(f"{key!r} is no key of this folder; was it written with another --files?")
+        return self._blobs / key[:2] / key
+
+
+class _Pen:
+    """A file being written by the threads of the pool; its methods block. The lock keeps `abandon` off a late `add`."""
+
+    def __init__(self, path: Path, *, md5: bool) -> None:
+        self._path = path
+        self._sums = Sums(md5=md5)
+        self._lock = threading.Lock()
+        self._fd: int | None = None
+        self._flushed = 0
+
+    def add(self, batch: list[bytes]) -> None:
+        with self._lock:
+            self._add(batch)
+
+    def finish(self, batch: list[bytes], blobs: Path) -> Blob:
+        """Write the rest, and return when all of it is on disk under its key."""
+        with self._lock:
+            os.fsync(self._add(batch))
+            self._close()
+            blob = self._sums.blob("")
+            key = f"{blob.sha256}-{secrets.token_hex(8)}"
+            folder = blobs / key[:2]
+            if not folder.is_dir():
+                folder.mkdir(exist_ok=True)
+                sync_folder(blobs)
+            self._path.rename(folder / key)
+            sync_folder(folder)
+            return Blob(key, blob.size, blob.sha256, blob.sums, blob.md5)
+
+    def abandon(self) -> None:
+        with self._lock:
+            self._close()
+            self._path.unlink(missing_ok=True)
+
+    def _add(self, batch: list[bytes]) -> int:
+        if self._fd is None:
+            self._fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        data = batch[0] if len(batch) == 1 else b"".join(batch)
+        batch.clear()
+        view = memoryview(data)
+        while view:
+            view = view[os.write(self._fd, view) :]
+        self._sums.add(data)
+        if self._sums.size - self._flushed >= FLUSH:
+            self._flushed = self._sums.size
+            if hasattr(os, "posix_fadvise"):
+                # Starts the write-back of what was written and lets go of pages that are already on disk.
+                os.posix_fadvise(self._fd, 0, 0, os.POSIX_FADV_DONTNEED)
+        return self._fd
+
+    def _close(self) -> None:
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+
+
+def _read_block(fd: int, blob: Blob, n: int) -> bytes:
+    data = os.pread(fd, BLOCK, n * BLOCK)
+    check_block(blob, n, data)
+    return data
+
+
+def _lying(folder: Path) -> Iterator[Lying]:
+    for entry in os.scandir(folder):
+        if not _KEY.match(entry.name):
+            continue  # not ours
+        with contextlib.suppress(FileNotFoundError):
+            yield Lying(entry.name, entry.stat().st_mtime)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def refused(error: OSError) -> PenstockError:
+    """What an error of the file system means to a caller."""
+    if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+        return StorageFull(f"the disk with the files is full ({error.strerror}); nothing was stored")
+    return Unavailable(f"the folder of files cannot be used just now: {error.strerror}")

@@ -1,0 +1,350 @@
+"""The files room: what callers, runners and the sweeper ask for, over one catalog and one store."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import aclosing, asynccontextmanager, suppress
+from pathlib import Path
+
+from penstock.clock import Clock
+from penstock.database.interface import Database
+from penstock.errors import BadRequest, NotFound, TooLarge
+from penstock.files.blobs import Blob, Blobs
+from penstock.files.catalog import Catalog, Entry, NewFile
+from penstock.files.folder import FolderBlobs
+from penstock.files.interface import Expected, FileInfo, Grant, Lifecycle, Part, Upload
+from penstock.files.lifecycle import Sweeper
+from penstock.files.names import clean_name, clean_type, id_of, path_of
+from penstock.files.signing import Signer
+from penstock.settings import Settings
+from penstock.telemetry import log
+
+Referenced = Callable[[Sequence[str]], Awaitable[set[str]]]
+"""Which of these files queued and running requests need."""
+
+MAX_PARTS = 10_000
+_END_OF_TIME = (float("inf"), "")
+
+
+class FilesService:
+    """See `penstock.files.interface`: this is `Files` and `Uploads`. Made by `open`."""
+
+    def __init__(
+        self, settings: Settings, catalog: Catalog, blobs: Blobs, clock: Clock, referenced: Referenced, secret: bytes
+    ) -> None:
+        self._settings = settings
+        self._catalog = catalog
+        self._blobs = blobs
+        self._clock = clock
+        self._referenced = referenced
+        self._signer = Signer(secret)
+        self._sweeper = Sweeper(catalog, blobs, clock, referenced, self._adopt)
+        self._coming = 0
+        """Bytes of uploads under way, which the quota must hold too."""
+
+    @classmethod
+    async def open(
+        cls, settings: Settings, database: Database, clock: Clock, *, referenced: Referenced
+    ) -> FilesService:
+        """Open the store that `settings.files` names.
+
+        Raises:
+            SetupError: the folder or the bucket cannot be used; the message says why.
+        """
+        blobs: Blobs
+        if "://" in settings.files:
+            from penstock.files.objects import ObjectBlobs
+
+            blobs = await ObjectBlobs.open(settings.files)
+        else:
+            blobs = await FolderBlobs.open(Path(settings.files or Path(settings.data) / "files"))
+        catalog = Catalog(database)
+        return cls(settings, catalog, blobs, clock, referenced, await catalog.secret())
+
+    async def close(self) -> None:
+        await self._blobs.close()
+
+    async def sweep(self) -> None:
+        """Delete what has expired, what was given up and what crashes left behind, for ever; a background service."""
+        await self._sweeper.run()
+
+    async def sweep_once(self) -> int:
+        """One round of `sweep`; returns how many files were deleted."""
+        return await self._sweeper.once()
+
+    # ---- files
+
+    async def put(
+        self,
+        data: AsyncIterator[bytes],
+        *,
+        file_name: str,
+        content_type: str,
+        size: int | None = None,
+        lifecycle: Lifecycle | None = None,
+        owner: str = "",
+        request_id: str = "",
+        expected: Expected | None = None,
+    ) -> FileInfo:
+        lifecycle = lifecycle or Lifecycle()
+        file_name, content_type = clean_name(file_name), clean_type(content_type)
+        expected = expected or Expected(size)
+        blob = await self._take(data, expected)
+        now = self._clock.wall()
+        file = NewFile(
+            secrets.token_hex(16), file_name, content_type, now, self._expiry(lifecycle.expires_in, now), owner,
+            lifecycle.private, request_id,
+        )  # fmt: skip
+        return await self._show(file, blob)
+
+    async def info(self, path: str) -> FileInfo | None:
+        entry = await self._entry(path)
+        return entry.info if entry else None
+
+    async def read(self, info: FileInfo, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
+        entry = await self._catalog.get(info.id)
+        if entry is None:
+            raise NotFound("the file was deleted")
+        async with aclosing(self._read(entry, start, info.size if end is None else min(end, info.size))) as blocks:
+            async for block in blocks:
+                yield block
+
+    async def _read(self, entry: Entry, start: int, end: int) -> AsyncGenerator[bytes, None]:
+        try:
+            async for block in self._blobs.read(entry.blob, start, end):
+                yield block
+        except Exception as error:
+            log.error("file %s (%s) cannot be read: %s", entry.info.id, entry.info.file_name, error)
+            raise
+
+    async def _entry(self, path: str) -> Entry | None:
+        """The file, while it is good: an expired one is good only for the requests that need it."""
+        file_id = id_of(path)
+        if file_id is None:
+            return None
+        entry = await self._catalog.get(file_id) or await self._adopt(file_id)
+        if entry is None:
+            return None
+        expires_at = entry.info.expires_at
+        if expires_at is not None and expires_at <= self._clock.wall() and not await self._referenced([file_id]):
+            return None
+        return entry
+
+    async def _adopt(self, file_id: str) -> Entry | None:
+        """A file whose bytes came straight to the object store becomes visible when it is first asked for."""
+        upload = await self._catalog.upload_of_file(file_id)
+        if upload is None or upload.kind != "direct" or upload.done_at is not None:
+            return None
+        size = await self._blobs.size(upload.key)
+        if size is None:
+            return None
+        if size > self._settings.max_file_bytes:
+            await self._blobs.delete(upload.key)
+            raise TooLarge(f"the upload has {size} bytes; at most {self._settings.max_file_bytes} are taken")
+        with suppress(BadRequest):  # another call adopted it first
+            await self._catalog.add(self._file_of(upload), Blob(upload.key, size), upload=upload.id)
+        return await self._catalog.get(file_id)
+
+    async def page(self, *, before: tuple[float, str] | None, owner: str | None, limit: int) -> list[FileInfo]:
+        return await self._catalog.page(before or _END_OF_TIME, owner, limit)
+
+    async def remove(self, info: FileInfo) -> None:
+        await self._delete(await self._catalog.drop([info.id], self._clock.wall()))
+
+    # ---- uploads
+
+    async def grant(
+        self, *, file_name: str, content_type: str, lifecycle: Lifecycle, owner: str, multipart: bool
+    ) -> Grant:
+        file_name, content_type = clean_name(file_name), clean_type(content_type)
+        await self._room()
+        now = self._clock.wall()
+        life = self._settings.multipart_ttl if multipart else self._settings.upload_ttl
+        upload_id, file_id = secrets.token_hex(16), secrets.token_hex(16)
+        key = f"direct-{secrets.token_hex(16)}"
+        direct = None if multipart or lifecycle.private else await self._blobs.presign_put(key, life)
+        expiry = self._expiry(lifecycle.expires_in, 0.0)
+        upload = Upload(
+            upload_id, file_id, "multipart" if multipart else "direct" if direct else "single", key if direct else "",
+            file_name, content_type, owner, lifecycle.private, expiry, now, now + life,
+        )  # fmt: skip
+        await self._catalog.grant(upload)
+        token = self._signer.sign("upload", upload_id, now + life)
+        return Grant(upload_id, path_of(file_id, file_name), token, direct)
+
+    async def check(self, upload_id: str, token: str | None) -> Upload:
+        now = self._clock.wall()
+        if token is not None:
+            self._signer.check("upload", upload_id, token, now)
+        upload = await self._catalog.upload(upload_id)
+        if upload is None or upload.open_until <= now:
+            raise NotFound("there is no such upload; it may have been given up, or its time is over")
+        return upload
+
+    async def put_whole(self, upload: Upload, data: AsyncIterator[bytes], expected: Expected) -> FileInfo:
+        if upload.kind == "multipart":
+            raise BadRequest("this upload takes its bytes in parts: PUT …/1, …/2, then POST …/complete")
+        return await self._show(self._file_of(upload), await self._take(data, expected), upload=upload.id)
+
+    async def put_part(self, upload: Upload, n: int, data: AsyncIterator[bytes], expected: Expected) -> Part:
+        if upload.kind != "multipart" or upload.done_at is not None:
+            raise BadRequest("this upload takes no parts (any more)")
+        if not 1 <= n <= MAX_PARTS:
+            raise BadRequest(f"part {n}: parts are numbered from 1 to {MAX_PARTS}")
+        blob = await self._take(data, expected)
+        etag = blob.sha256[:32]
+        try:
+            unused = await self._catalog.put_part(upload.id, n, blob, etag, self._clock.wall())
+        except BaseException:
+            await self._blobs.delete(blob.key)
+            raise
+        await self._delete(unused)
+        return Part(n, etag, blob.size)
+
+    async def parts(self, upload: Upload) -> list[Part]:
+        return [part for part, _ in await self._catalog.parts(upload.id)]
+
+    async def complete(self, upload: Upload, parts: list[Part], expected: Expected) -> FileInfo:
+        if upload.kind != "multipart":
+            raise BadRequest("this upload has no parts")
+        if upload.done_at is not None:
+            # A sender that did not hear the first answer asks again.
+            entry = await self._catalog.get(upload.file_id)
+            if entry is None:
+                raise NotFound("the file of this upload was deleted")
+            return entry.info
+        here = await self._catalog.parts(upload.id)
+        refuse_parts(parts, [part for part, _ in here])
+        blob = await self._take(self._joined([blob for _, blob in here]), expected)
+        return await self._show(self._file_of(upload), blob, upload=upload.id)
+
+    async def _joined(self, blobs: list[Blob]) -> AsyncIterator[bytes]:
+        for blob in blobs:
+            async with aclosing(self._blobs.read(blob, 0, blob.size)) as blocks:
+                async for block in blocks:
+                    yield block
+
+    async def abort(self, upload: Upload) -> None:
+        if upload.done_at is None:
+            await self._delete(await self._catalog.forget_upload(upload.id, self._clock.wall()))
+
+    # ---- signed words
+
+    def sign(self, purpose: str, subject: str, seconds: float) -> tuple[str, float]:
+        until = float(int(self._clock.wall() + seconds))
+        return self._signer.sign(purpose, subject, until), until
+
+    def verify(self, purpose: str, subject: str, token: str) -> None:
+        self._signer.check(purpose, subject, token, self._clock.wall())
+
+    # ---- within
+
+    def _expiry(self, expires_in: float | None, now: float) -> float | None:
+        seconds = self._settings.file_retention if expires_in is None else expires_in
+        return now + seconds if seconds > 0 else None
+
+    def _file_of(self, upload: Upload) -> NewFile:
+        now = self._clock.wall()
+        expires_at = None if upload.expires_in is None else now + upload.expires_in
+        return NewFile(
+            upload.file_id, upload.file_name, upload.content_type, now, expires_at, upload.owner, upload.private
+        )
+
+    async def _show(self, file: NewFile, blob: Blob, *, upload: str = "") -> FileInfo:
+        """Make whole bytes visible as a file."""
+        try:
+            kept = await self._catalog.add(file, blob, upload=upload)
+        except Exception:
+            await self._blobs.delete(blob.key)
+            raise
+        await self._delete(kept.unused)
+        return kept.info
+
+    async def _take(self, data: AsyncIterator[bytes], expected: Expected) -> Blob:
+        """Bring bytes into the store and compare them with what was said of them."""
+        async with self._reserved(expected.size) as most:
+            blob = await self._blobs.write(_at_most(data, most), md5=bool(expected.md5))
+        if problem := _differs(blob, expected):
+            await self._blobs.delete(blob.key)
+            raise BadRequest(f"{problem}; nothing was stored")
+        return blob
+
+    async def _room(self) -> int:
+        """Bytes that one more file may have.
+
+        Raises:
+            TooLarge: the quota is used up.
+        """
+        if not self._settings.files_quota:
+            return self._settings.max_file_bytes
+        left = self._settings.files_quota - await self._catalog.used() - self._coming
+        if left <= 0:
+            raise TooLarge(f"the quota of {self._settings.files_quota} bytes for all files is used up; delete some")
+        return min(self._settings.max_file_bytes, left)
+
+    @asynccontextmanager
+    async def _reserved(self, size: int | None) -> AsyncIterator[int]:
+        most = await self._room()
+        if size is not None and size > most:
+            raise TooLarge(
+                f"the file has {size} bytes; at most {most} are taken (settings max_file_bytes, files_quota)"
+            )
+        coming = size if size is not None else 0
+        self._coming += coming
+        try:
+            yield most
+        finally:
+            self._coming -= coming
+
+    async def _delete(self, keys: list[str]) -> None:
+        """Delete bytes that nobody refers to; what fails here is left to the sweeper."""
+        for key in keys:
+            try:
+                await self._blobs.delete(key)
+                await self._catalog.forget_blob(key)
+            except asyncio.CancelledError:
+                raise
+            except Exception as error:
+                log.warning("the bytes of %s could not be deleted yet: %s", key, error)
+
+
+def refuse_parts(listed: list[Part], here: list[Part]) -> None:
+    """Compare the parts that a sender lists with those that are here.
+
+    Raises:
+        BadRequest: naming what is missing, unknown, listed twice or different.
+    """
+    if not listed:
+        raise BadRequest("no parts are listed: send {'parts': [{'partNumber': 1, 'etag': '…'}, …]}")
+    numbers = sorted(part.n for part in listed)
+    if len(set(numbers)) != len(numbers):
+        raise BadRequest("a part is listed twice")
+    known = {part.n: part.etag for part in here}
+    if missing := [n for n in range(1, numbers[-1] + 1) if n not in known or n not in set(numbers)]:
+        raise BadRequest(f"parts are missing: {', '.join(map(str, missing[:20]))}; upload them and complete again")
+    if unlisted := sorted(known.keys() - set(numbers)):
+        raise BadRequest(f"parts were uploaded but are not listed: {', '.join(map(str, unlisted[:20]))}")
+    for part in listed:
+        if part.etag.strip('"') != known[part.n]:
+            raise BadRequest(f"part {part.n} is not the one that is here: its etag is {known[part.n]}")
+
+
+def _differs(blob: Blob, expected: Expected) -> str:
+    if expected.size is not None and blob.size != expected.size:
+        return f"{blob.size} bytes came, {expected.size} were announced"
+    if expected.sha256 and blob.sha256 != expected.sha256.lower():
+        return f"the SHA-256 of the bytes is {blob.sha256}, announced was {expected.sha256.lower()}"
+    if expected.md5 and blob.md5 != expected.md5.lower():
+        return f"the MD5 of the bytes is {blob.md5}, announced was {expected.md5.lower()}"
+    return ""
+
+
+async def _at_most(data: AsyncIterator[bytes], most: int) -> AsyncIterator[bytes]:
+    size = 0
+    async for chunk in data:
+        size += len(chunk)
+        if size > most:
+            raise TooLarge(f"more than {most} bytes came; no more are taken (settings max_file_bytes, files_quota)")
+        yield chunk
