@@ -78,7 +78,7 @@ class SqliteQueue:
         return cls(database, clock, settings, await database.read(upkeep.look_around))
 
     async def close(self) -> None:
-        """Write what is held back and let every waiter go (they see no outcome). The database stays open. Safe to call twice."""
+        """Write what is held back and let every waiter go: they see no outcome. Safe to call twice."""
         if self._watchers.closed:
             return
         if self._hold_timer is not None:
