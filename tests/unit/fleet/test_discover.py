@@ -1,0 +1,55 @@
+"""Which apps a file holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from penstock.errors import SetupError
+from penstock.fleet.discover import discover
+
+pytestmark = pytest.mark.anyio
+
+
+async def names(path: Path, source: str, *, only: str = "", owner: str = "local") -> list[str]:
+    path.write_text(source)
+    return [app.name for app in await discover(f"{path}{only}", owner)]
+
+
+async def test_every_app_of_a_file_in_order(tmp_path: Path) -> None:
+    source = "import penstock\nclass TextToImage(penstock.App): pass\nclass B(penstock.App, name='acme/b'): pass\n"
+    assert await names(tmp_path / "a.py", source) == ["local/text-to-image", "acme/b"]
+    assert await names(tmp_path / "a.py", source, only=":B") == ["acme/b"]
+
+
+async def test_a_name_may_stand_in_the_body(tmp_path: Path) -> None:
+    source = "from penstock import App\nclass A(App):\n    app_name = 'flux'\n"
+    assert await names(tmp_path / "a.py", source, owner="acme") == ["acme/flux"]
+
+
+async def test_a_file_that_does_not_parse_still_has_a_name(tmp_path: Path) -> None:
+    assert await names(tmp_path / "my_model.py", "class A(") == ["local/my-model"]
+
+
+async def test_a_name_that_only_the_running_code_knows(tmp_path: Path) -> None:
+    source = "import penstock\nN = 'made' + '-up'\nclass A(penstock.App, name=N): pass\n"
+    assert await names(tmp_path / "a.py", source) == ["local/made-up"]
+
+
+@pytest.mark.parametrize(
+    ("source", "why"),
+    [
+        ("x = 1\n", "derives from penstock.App"),
+        ("import penstock\nclass A(penstock.App, name='queue/a'): pass\n", "gateway's own"),
+        ("import penstock\nclass A(penstock.App, name='a b'): pass\n", "not a name"),
+    ],
+)
+async def test_what_cannot_be_served_is_said(tmp_path: Path, source: str, why: str) -> None:
+    with pytest.raises(SetupError, match=why):
+        await names(tmp_path / "a.py", source)
+
+
+async def test_a_missing_file_is_said(tmp_path: Path) -> None:
+    with pytest.raises(SetupError, match="there is no file"):
+        await discover(str(tmp_path / "nowhere.py"), "local")

@@ -1,0 +1,75 @@
+"""How many runners an app should have."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from penstock.fleet.plan import Demand, Plan, backoff, plan
+
+
+def demand(**more: Any) -> Demand:
+    given: dict[str, Any] = {
+        "min_concurrency": 1, "max_concurrency": 4, "concurrency_buffer": 0, "keep_alive": 60.0, "slots": 2,
+        "queued": 0, "running": 0, "starting": 0, "ready": 0, "idle": (), "not_before": 0.0, "now": 100.0,
+    }  # fmt: skip
+    return Demand(**{**given, **more})
+
+
+def test_the_least_is_kept_without_work() -> None:
+    assert plan(demand()) == Plan(1, (), None)
+    assert plan(demand(min_concurrency=0)) == Plan(0, (), None)
+
+
+def test_what_waits_starts_runners_by_slots() -> None:
+    assert plan(demand(queued=3, min_concurrency=0)).start == 2
+    assert plan(demand(queued=100)).start == 4, "never more than max_concurrency"
+    assert plan(demand(queued=3, starting=2)).start == 0, "those that set up count"
+
+
+def test_the_buffer_is_added_once_there_is_work() -> None:
+    assert plan(demand(queued=2, concurrency_buffer=1)).start == 2
+
+
+def test_a_crash_delays_the_next_start() -> None:
+    assert plan(demand(queued=1, not_before=105.0)) == Plan(0, (), 105.0)
+
+
+def test_idle_runners_leave_after_their_time_the_oldest_first() -> None:
+    idle = (("young", 99.0), ("old", 10.0))
+    assert plan(demand(ready=2, idle=idle)).stop == ("old",)
+    assert plan(demand(ready=2, idle=(("a", 90.0), ("b", 95.0)))) == Plan(0, (), 150.0)
+
+
+@given(
+    queued=st.integers(0, 50), running=st.integers(0, 50), starting=st.integers(0, 5), ready=st.integers(0, 5),
+    least=st.integers(0, 3), extra=st.integers(0, 3), slots=st.integers(1, 8),
+)  # fmt: skip
+def test_the_bounds_hold(
+    queued: int, running: int, starting: int, ready: int, least: int, extra: int, slots: int
+) -> None:
+    idle = tuple((str(n), 0.0) for n in range(ready))
+    made = plan(
+        demand(
+            queued=queued,
+            running=running,
+            starting=starting,
+            ready=ready,
+            slots=slots,
+            idle=idle,
+            min_concurrency=least,
+            max_concurrency=max(least, 1) + extra,
+        )
+    )
+    after = ready + starting + made.start - len(made.stop)
+    assert not (made.start and made.stop)
+    if made.start:
+        assert least <= after <= max(least, 1) + extra
+    if made.stop:
+        assert ready - len(made.stop) >= least
+
+
+def test_backoff_doubles_up_to_its_limit() -> None:
+    assert [backoff(n, 1.0, 60.0) for n in (0, 1, 2, 3, 10, 1000)] == [0.0, 1.0, 2.0, 4.0, 60.0, 60.0]
