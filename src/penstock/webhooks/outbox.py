@@ -62,6 +62,7 @@ class Delivery(msgspec.Struct, frozen=True):
     last_status: int | None
     last_reason: str | None
     done_at: float | None
+    origin: str
 
 
 class Try(msgspec.Struct, frozen=True):
@@ -140,6 +141,15 @@ class Outbox:
             return True
 
         return await self._database.write(operation)
+
+    async def owed(self, delivery_id: str) -> Owed | None:
+        """A delivery, if it is owed."""
+        rows = await self._database.read(lambda cursor: list(cursor.execute(SQL["owed"], (delivery_id,))))
+        return Owed(*rows[0]) if rows else None
+
+    async def used(self) -> bool:
+        """Whether anybody has given a webhook, or listens."""
+        return await self._database.read(lambda cursor: bool(next(iter(cursor.execute(SQL["used"])))[0]))
 
     async def postpone(self, owed: Owed, until: float) -> None:
         """Make a delivery due later; no try is counted."""

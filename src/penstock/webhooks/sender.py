@@ -67,6 +67,12 @@ class Sender:
         """Something was committed that may be a delivery. Cheap; called on the event loop."""
         self._changed.set()
 
+    def hear(self, origin: str, due_at: float) -> None:
+        """A delivery to this origin was made due anew (a replay)."""
+        if host := self._hosts.get(origin):
+            host.hear(due_at)
+        self._changed.set()
+
     def stop(self) -> None:
         """Begin no more tries; `run` returns when those under way have ended."""
         self._stopping = True

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from penstock.errors import InvalidInput
@@ -60,30 +59,20 @@ def check_events(header: str | None) -> tuple[str, ...]:
     return names
 
 
-def private_policy(settings: Settings) -> str:
+def private_policy(settings: Settings, *, listening_on_loopback: bool) -> str:
     """Which addresses webhooks may reach besides public ones: `none`, `loopback`, `private` (loopback included)."""
     if settings.webhook_private is not None:
         return "private" if settings.webhook_private else "none"
-    return "loopback" if listens_on_loopback(settings.host) else "none"
+    return "loopback" if listening_on_loopback else "none"
 
 
-def listens_on_loopback(host: str) -> bool:
-    """Whether a listening address is reachable from this machine only."""
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
-
-
-def start_line(settings: Settings) -> str:
+def start_line(settings: Settings, *, listening_on_loopback: bool) -> str:
     """What `penstock serve` says about webhook targets at start."""
     return {
         "none": "webhooks go to public addresses only (webhook_private allows others)",
         "loopback": "webhooks may go to this machine's own addresses, because the server listens on loopback only",
         "private": "webhooks may go to private addresses (webhook_private)",
-    }[private_policy(settings)]
+    }[private_policy(settings, listening_on_loopback=listening_on_loopback)]
 
 
 def _refused(why: str) -> InvalidInput:

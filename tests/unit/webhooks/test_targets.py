@@ -50,17 +50,14 @@ def test_events() -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "policy"),
+    ("settings", "loopback", "policy"),
     [
-        (Settings(), "loopback"),
-        (Settings(host="localhost"), "loopback"),
-        (Settings(host="::1"), "loopback"),
-        (Settings(host="0.0.0.0"), "none"),
-        (Settings(host="gateway.example"), "none"),
-        (Settings(webhook_private=False), "none"),
-        (Settings(host="0.0.0.0", webhook_private=True), "private"),
+        (Settings(), True, "loopback"),
+        (Settings(), False, "none"),
+        (Settings(webhook_private=False), True, "none"),
+        (Settings(webhook_private=True), False, "private"),
     ],
 )
-def test_private_addresses(settings: Settings, policy: str) -> None:
-    assert private_policy(settings) == policy
-    assert "webhooks" in start_line(settings)
+def test_private_addresses(settings: Settings, loopback: bool, policy: str) -> None:
+    assert private_policy(settings, listening_on_loopback=loopback) == policy
+    assert "webhooks" in start_line(settings, listening_on_loopback=loopback)

@@ -33,6 +33,15 @@ ORDER BY d.due_at, d.id LIMIT ?;
 -- name: next_due
 SELECT min(due_at) FROM deliveries WHERE state = 'owed' AND origin = ? AND due_at > ?;
 
+-- name: owed
+SELECT id, delivery_id, request_id, target, origin, event, seq, payload, created_at, due_at, tries, replayed_at,
+  replayed_tries
+FROM deliveries WHERE delivery_id = ? AND state = 'owed';
+
+-- name: used
+SELECT EXISTS (SELECT 1 FROM deliveries) OR EXISTS (SELECT 1 FROM webhook_listeners)
+  OR EXISTS (SELECT 1 FROM requests WHERE webhook IS NOT NULL);
+
 -- name: insert_try
 INSERT INTO delivery_tries (delivery, n, at, duration, status, reason, note, answer) VALUES (?, ?, ?, ?, ?, ?, ?, ?);
 
@@ -70,7 +79,7 @@ SELECT caller FROM finished WHERE id = ?1 UNION ALL SELECT caller FROM requests 
 
 -- name: one
 SELECT d.id, d.delivery_id, d.request_id, d.target, d.event, d.state, d.created_at, d.due_at, d.tries, d.last_status,
-  d.last_reason, d.done_at
+  d.last_reason, d.done_at, d.origin
 FROM deliveries AS d WHERE d.delivery_id = ?;
 
 -- name: tail
@@ -78,13 +87,14 @@ FROM deliveries AS d WHERE d.delivery_id = ?;
 SELECT delivery_id FROM deliveries WHERE delivery_id LIKE ? OR request_id LIKE ? ORDER BY id DESC LIMIT 2;
 
 -- name: of_request
-SELECT id, delivery_id, request_id, target, event, state, created_at, due_at, tries, last_status, last_reason, done_at
+SELECT id, delivery_id, request_id, target, event, state, created_at, due_at, tries, last_status, last_reason, done_at,
+  origin
 FROM deliveries WHERE request_id = ? ORDER BY id DESC LIMIT ?;
 
 -- name: list
 -- Newest first. Every condition is off where its parameter is NULL.
 SELECT d.id, d.delivery_id, d.request_id, d.target, d.event, d.state, d.created_at, d.due_at, d.tries, d.last_status,
-  d.last_reason, d.done_at
+  d.last_reason, d.done_at, d.origin
 FROM deliveries AS d
 WHERE (:before IS NULL OR d.id < :before)
   AND (:state IS NULL OR d.state = :state) AND (:since IS NULL OR d.created_at >= :since)
