@@ -34,9 +34,21 @@ from penstock.client.errors import (
     TooLarge,
     TooMany,
     Unauthorized,
+    UploadInterrupted,
     ValidationError,
 )
 from penstock.client.statuses import Completed, InProgress, Progress, Queued, Status
+from penstock.client.uploads import (
+    ObjectExpiration,
+    StorageACL,
+    StorageACLDecision,
+    StorageACLRule,
+    StorageSettings,
+    UploadSession,
+    encode,
+    encode_file,
+    encode_image,
+)
 
 sync_client = SyncClient()
 async_client = AsyncClient()
@@ -47,6 +59,13 @@ submit = sync_client.submit
 status = sync_client.status
 result = sync_client.result
 cancel = sync_client.cancel
+stream = sync_client.stream
+upload = sync_client.upload
+upload_file = sync_client.upload_file
+upload_image = sync_client.upload_image
+queue = sync_client.queue
+storage = sync_client.storage
+streaming = sync_client.streaming
 
 run_async = async_client.run
 subscribe_async = async_client.subscribe
@@ -54,6 +73,10 @@ submit_async = async_client.submit
 status_async = async_client.status
 result_async = async_client.result
 cancel_async = async_client.cancel
+stream_async = async_client.stream
+upload_async = async_client.upload
+upload_file_async = async_client.upload_file
+upload_image_async = async_client.upload_image
 
 __all__ = [
     "AsyncClient",
@@ -74,6 +97,7 @@ __all__ = [
     "MissingCredentials",
     "MissingCredentialsError",
     "NotFound",
+    "ObjectExpiration",
     "OutputMismatch",
     "Progress",
     "Queued",
@@ -81,16 +105,26 @@ __all__ = [
     "ServerError",
     "StartTimeout",
     "Status",
+    "StorageACL",
+    "StorageACLDecision",
+    "StorageACLRule",
+    "StorageSettings",
     "SyncClient",
     "SyncRequestHandle",
     "TimeoutError",
     "TooLarge",
     "TooMany",
     "Unauthorized",
+    "UploadInterrupted",
+    "UploadSession",
     "ValidationError",
     "async_client",
     "cancel",
     "cancel_async",
+    "encode",
+    "encode_file",
+    "encode_image",
+    "queue",
     "result",
     "result_async",
     "run",
@@ -98,9 +132,19 @@ __all__ = [
     "set_get_current_app",
     "status",
     "status_async",
+    "storage",
+    "stream",
+    "stream_async",
+    "streaming",
     "submit",
     "submit_async",
     "subscribe",
     "subscribe_async",
     "sync_client",
+    "upload",
+    "upload_async",
+    "upload_file",
+    "upload_file_async",
+    "upload_image",
+    "upload_image_async",
 ]

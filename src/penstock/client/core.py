@@ -6,6 +6,7 @@ tries, so that a repeat never makes a second request (own header, not fal's).
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Mapping
 from enum import Enum
@@ -41,12 +42,12 @@ class Failure(Enum):
 
 
 class Call(NamedTuple):
-    """One thing to ask of the server."""
+    """One thing to ask of the server. A `body` that is a function gives the bytes piece by piece, anew for each try."""
 
     method: str
     url: str
     headers: dict[str, str]
-    body: bytes | None = None
+    body: bytes | Callable[[], Any] | None = None
     repeat: Repeat = Repeat.FREELY
 
 
@@ -201,7 +202,7 @@ def chunk_stream_call(base: dict[str, str], urls: RequestUrls, *, last_id: str |
 
 def result_call(base: dict[str, str], urls: RequestUrls, *, wait: float | None) -> Call:
     """Ask for the result; with `wait`, the answer may take so many seconds (RFC 7240)."""
-    headers = base if wait is None else base | {"prefer": f"wait={wait:.3f}".rstrip("0").rstrip(".")}
+    headers = base if wait is None else base | {"prefer": f"wait={math.ceil(wait)}"}  # whole seconds (RFC 7240)
     return Call("GET", urls.response, headers)
 
 

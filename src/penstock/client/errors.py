@@ -19,6 +19,7 @@
         ├── ConnectionError            no answer: unreachable, or the connection broke
         ├── TimeoutError               (FalClientTimeoutError) a time limit of the caller's
         ├── OutputMismatch             the answer does not fit `output_type`, or is no JSON
+        ├── UploadInterrupted          a big upload stopped halfway; its `session` takes it up again
         └── RealtimeError              a session ended, or an input of it failed
 
 The original exception is kept as the cause. No exception of the HTTP library gets out.
@@ -197,6 +198,16 @@ class OutputMismatch(ClientError):
     code = "client.output"
 
 
+class UploadInterrupted(ClientError):
+    """A big upload stopped halfway. `upload_file(path, resume=error.session)` sends only what is missing."""
+
+    code, retryable = "client.upload", True
+
+    def __init__(self, message: str, session: Any) -> None:
+        super().__init__(message)
+        self.session = session
+
+
 class RealtimeError(ClientError):
     """A realtime session failed, or an input of it did.
 
@@ -208,7 +219,7 @@ class RealtimeError(ClientError):
 
     code = "client.realtime"
 
-    def __init__(self, error: str, reason: str = "", payload: dict[str, Any] | None = None) -> None:
+    def __init__(self, error: str, reason: str | None = None, payload: dict[str, Any] | None = None) -> None:
         super().__init__(f"{error}: {reason}" if reason else error)
         self.error = error
         self.reason = reason

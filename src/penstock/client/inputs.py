@@ -54,6 +54,18 @@ def find_files(value: Any) -> list[LocalFile]:
     return found
 
 
+def has_files(value: Any) -> bool:
+    """Whether there is a file in an input; cheap where there is none."""
+    kind = type(value)
+    if kind in _PLAIN:
+        return False
+    if isinstance(value, dict):
+        return any(type(item) not in _PLAIN and has_files(item) for item in value.values())
+    if isinstance(value, list | tuple):
+        return any(type(item) not in _PLAIN and has_files(item) for item in value)
+    return _is_file(value)
+
+
 def _walk(value: Any, found: list[LocalFile]) -> None:
     kind = type(value)
     if kind in _PLAIN:

@@ -29,9 +29,10 @@ class Status:
 
 @dataclass
 class Queued(Status):
-    """Waiting. `position` counts from 0 and is an estimate."""
+    """Waiting. `position` counts from 0 and is an estimate; `fault` says why its app cannot run just now, if so."""
 
     position: int
+    fault: str | None = field(default=None, compare=False)
 
 
 @dataclass
@@ -70,6 +71,7 @@ class StatusBody(msgspec.Struct):
     error: str | None = None
     error_type: str | None = None
     progress: Progress | None = None
+    fault: str | None = None
 
 
 _decoder = msgspec.json.Decoder(StatusBody)
@@ -103,7 +105,7 @@ class StatusReader:
         except msgspec.DecodeError as error:
             raise OutputMismatch(f"this is no status: {error}") from error
         if wire.status == "IN_QUEUE":
-            return Queued(position=wire.queue_position or 0)
+            return Queued(position=wire.queue_position or 0, fault=wire.fault)
         logs, new = self._take(wire.logs or [])
         if wire.status == "IN_PROGRESS":
             return InProgress(logs=logs, progress=wire.progress, new_logs=new)

@@ -82,6 +82,11 @@ async def gather(jobs: Sequence[Job[T]], at_once: int) -> list[T]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
+async def together(jobs: Sequence[Job[None]]) -> None:
+    """Do all jobs at the same time. The first error ends the others and is raised."""
+    await gather(jobs, max(1, len(jobs)))
+
+
 async def off_loop(function: Callable[..., T], *arguments: Any) -> T:
     """Call something that blocks, such as reading a file."""
     return await asyncio.to_thread(function, *arguments)

@@ -133,7 +133,7 @@ class AsyncRequestHandle:
             began = exchange.clock.monotonic()
             wait = core.blocked_wait(deadline.remaining())
             call = core.result_call(exchange.base, self._urls, wait=wait)
-            answer = await self._send(call, wait + limits.BLOCKED_MARGIN, None)
+            answer = await self._send(call, wait + limits.BLOCKED_MARGIN, deadline)
             if not core.still_running(answer):
                 core.raise_for_status(answer)
                 return answer

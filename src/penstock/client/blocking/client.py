@@ -3,17 +3,23 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from functools import partial
+from typing import Any, Literal
 
 from penstock.client import core, inputs, limits
 from penstock.client.blocking import flow
 from penstock.client.blocking.exchange import Exchange
+from penstock.client.blocking.groups import SyncQueue, SyncStreaming
 from penstock.client.blocking.handle import SyncRequestHandle
+from penstock.client.blocking.storage import OnProgress, SyncStorage
+from penstock.client.blocking.streaming import SyncStream
 from penstock.client.core import Options, Priority, either
 from penstock.client.errors import ClientError, TimeoutError
 from penstock.client.outputs import decode_output
 from penstock.client.statuses import Status
+from penstock.client.uploads import StorageSettings, UploadRepositoryId
 
 
 class SyncClient:
@@ -42,6 +48,9 @@ class SyncClient:
         self.default_timeout = default_timeout
         self.base_url = base_url
         self.exchange = Exchange(base_url, key, default_timeout, max_attempts=max_attempts)
+        self.queue = SyncQueue(self)
+        self.storage = SyncStorage(self.exchange)
+        self.streaming = SyncStreaming(self)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(base_url={self.base_url!r})"
@@ -181,6 +190,7 @@ class SyncClient:
         interval: float = limits.POLL_INTERVAL,
         on_enqueue: Callable[[str], None] | None = None,
         on_queue_update: Callable[[Status], None] | None = None,
+        on_partial: Callable[[Any], None] | None = None,
         priority: Priority | None = None,
         headers: Mapping[str, str] = {},
         start_timeout: float | None = None,
@@ -201,6 +211,8 @@ class SyncClient:
             interval: seconds between two polls, where the server has no status stream.
             on_enqueue: called with the request's id.
             on_queue_update: called with each status.
+            on_partial: called with each chunk of a generator endpoint, at the same time as `on_queue_update` (in
+                another thread, if the client is the blocking one). Penstock only.
             priority: `low` lets others go first.
             headers: further headers, handed on to the app.
             start_timeout: seconds within which a runner must have started, more than 1.
@@ -231,9 +243,13 @@ class SyncClient:
         flow.call(on_enqueue, handle.request_id)
         logs = with_logs if include_logs is None else include_logs
         try:
+            watches = []
             if on_queue_update is not None:
-                for status in handle._events(logs, interval, deadline):
-                    flow.call(on_queue_update, status)
+                watches.append(partial(_tell_all, handle._events(logs, interval, deadline), on_queue_update))
+            if on_partial is not None and not self.exchange.target.cloud:
+                chunks = self.streaming.follow(application, handle.request_id, timeout=deadline.remaining())
+                watches.append(partial(_tell_all, chunks, on_partial))
+            flow.together(watches)
             answer = handle._wait(interval, deadline)
         except TimeoutError as error:
             handle._cancel_late()
@@ -267,9 +283,122 @@ class SyncClient:
         handle = self.get_handle(application, request_id)
         yield from handle.iter_events(with_logs=with_logs, include_logs=include_logs)
 
+    def stream(
+        self,
+        application: str,
+        arguments: Any = None,
+        *,
+        input: Any = None,
+        path: str = "/stream",
+        timeout: float | None = None,
+        headers: Mapping[str, str] = {},
+        start_timeout: float | None = None,
+        hint: str | None = None,
+        on_disconnect: Literal["cancel", "keep"] | None = None,
+        output_type: Any = None,
+        idempotency_key: str | None = None,
+    ) -> SyncStream:
+        """Call a generator endpoint and iterate over what it yields, while it does.
+
+        Where the connection breaks, the stream goes on from where it was: nothing is missing, nothing comes twice.
+
+        Args:
+            application: the endpoint, `owner/alias[/path]`.
+            arguments, input: the input, see `run`.
+            path: what is appended to the endpoint, unless it ends so already.
+            timeout: seconds for the whole; afterwards the request is cancelled.
+            headers: further headers, handed on to the app.
+            start_timeout: seconds within which a runner must have started, more than 1.
+            hint: requests with the same hint go to the same runner where possible.
+            on_disconnect: `cancel` ends the request when the stream is left or breaks; `keep` lets it go on. Without
+                it the endpoint decides.
+            output_type: what each chunk is to become, see `run`.
+            idempotency_key: names the request, see `submit`.
+
+        Returns:
+            An iterator of chunks, with `request_id` and `last_event_id`.
+
+        Raises:
+            HTTPError: the server's error, or the one with which the endpoint ended its stream.
+        """
+        value = either(arguments, input)
+        options = Options(path, "POST", hint, None, start_timeout, None, idempotency_key, on_disconnect, headers)
+
+        def first() -> core.Call:
+            return core.stream_call(
+                self.exchange.target, self.exchange.base, application, self._uploaded(value), options
+            )
+
+        return SyncStream(self.exchange, application, first, output_type=output_type, timeout=timeout)
+
+    def upload(
+        self,
+        data: str | bytes,
+        content_type: str | None = None,
+        file_name: str | None = None,
+        *,
+        repository: UploadRepositoryId | None = None,
+        fallback_repository: UploadRepositoryId | list[UploadRepositoryId] | None = None,
+        lifecycle: StorageSettings | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> str:
+        """Upload bytes or text and return the file's URL, see `SyncStorage.upload`."""
+        return self.storage.upload(
+            data,
+            content_type,
+            file_name,
+            repository=repository,
+            fallback_repository=fallback_repository,
+            lifecycle=lifecycle,
+            on_progress=on_progress,
+        )
+
+    def upload_file(
+        self,
+        path: os.PathLike[str],
+        *,
+        repository: UploadRepositoryId | None = None,
+        fallback_repository: UploadRepositoryId | list[UploadRepositoryId] | None = None,
+        lifecycle: StorageSettings | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> str:
+        """Upload a file and return its URL, see `SyncStorage.upload_file`."""
+        return self.storage.upload_file(
+            path,
+            repository=repository,
+            fallback_repository=fallback_repository,
+            lifecycle=lifecycle,
+            on_progress=on_progress,
+        )
+
+    def upload_image(
+        self,
+        image: Any,
+        format: str = "jpeg",
+        *,
+        repository: UploadRepositoryId | None = None,
+        fallback_repository: UploadRepositoryId | list[UploadRepositoryId] | None = None,
+        lifecycle: StorageSettings | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> str:
+        """Upload a PIL image and return its URL, see `SyncStorage.upload_image`."""
+        return self.storage.upload_image(
+            image,
+            format,
+            repository=repository,
+            fallback_repository=fallback_repository,
+            lifecycle=lifecycle,
+            on_progress=on_progress,
+        )
+
     def _uploaded(self, value: Any) -> Any:
         """The input with a URL in the place of each file."""
-        files = inputs.find_files(value)
+        files = flow.off_loop(inputs.find_files, value) if inputs.has_files(value) else []
         if not files:
             return value
-        raise NotImplementedError
+        return inputs.put_urls(value, self.storage.upload_all(files))
+
+
+def _tell_all(items: Iterator[Any], callback: Callable[[Any], Any]) -> None:
+    for item in items:
+        flow.call(callback, item)

@@ -202,9 +202,8 @@ def _request(call: Call, limit: float | None) -> httpx2.Request:
 
     connect = limits.CONNECT_TIMEOUT if limit is None else min(limits.CONNECT_TIMEOUT, limit)
     timeouts = {"connect": connect, "read": limit, "write": limit, "pool": limit}
-    return httpx2.Request(
-        call.method, call.url, headers=call.headers, content=call.body, extensions={"timeout": timeouts}
-    )
+    body = call.body() if callable(call.body) else call.body
+    return httpx2.Request(call.method, call.url, headers=call.headers, content=body, extensions={"timeout": timeouts})
 
 
 def failure_of(error: Exception) -> Failure:

@@ -79,6 +79,31 @@ def gather(jobs: Sequence[Job[T]], at_once: int) -> list[T]:
             raise
 
 
+def together(jobs: Sequence[Job[None]]) -> None:
+    """Do all jobs at the same time: the first in this thread, the others beside it. The first error is raised.
+
+    An error of the first is raised at once, while the others end by themselves: they are daemons.
+    """
+    if not jobs:
+        return
+    errors: list[BaseException] = []
+
+    def run(job: Job[None]) -> None:
+        try:
+            job()
+        except BaseException as error:  # raised by whoever joins
+            errors.append(error)
+
+    threads = [threading.Thread(target=run, args=(job,), daemon=True, name="penstock-watch") for job in jobs[1:]]
+    for thread in threads:
+        thread.start()
+    jobs[0]()
+    for thread in threads:
+        thread.join()
+    if errors:
+        raise errors[0]
+
+
 def off_loop(function: Callable[..., T], *arguments: Any) -> T:
     """Call something that blocks; here everything does."""
     return function(*arguments)
