@@ -21,6 +21,8 @@ from collections.abc import (
     Mapping,
 )
 from dataclasses import is_dataclass
+from enum import Enum
+from types import UnionType
 from typing import Any, Literal
 
 import pydantic
@@ -28,7 +30,8 @@ from pydantic_core import PydanticSerializationError
 
 Mode = Literal["call", "stream", "realtime"]
 
-_ITERATORS = (AsyncIterator, AsyncIterable, AsyncGenerator, Iterator, Iterable, Generator)
+_ASYNC_ITERATORS = (AsyncIterator, AsyncIterable, AsyncGenerator)
+_ITERATORS = (*_ASYNC_ITERATORS, Iterator, Iterable, Generator)
 
 
 class OutputError(Exception):
@@ -82,8 +85,21 @@ class Input:
         model = self._adapter.validate_json(data or b"{}")
         return {name: getattr(model, field) for field, name in self._fields}
 
+    def arguments(self, value: Any) -> dict[str, Any]:
+        """The arguments of the call from a Python value, as a message of a session has it.
+
+        Raises:
+            pydantic.ValidationError: the message does not fit.
+        """
+        if self._adapter is None:
+            return {}
+        fitted = self._adapter.validate_python(value)
+        if self.whole is not None:
+            return {self.whole: fitted}
+        return {name: getattr(fitted, field) for field, name in self._fields}
+
     def take(self, value: Any) -> Any:
-        """One message of a session, as the method's parameter takes it.
+        """One message of an iterator, as the method's parameter yields it.
 
         Raises:
             pydantic.ValidationError: the message does not fit.
@@ -151,7 +167,7 @@ class Signature:
 
     Attributes:
         is_async: called on the loop; otherwise in a thread.
-        generates: its value is iterated.
+        generates: its value is iterated, with `async for` where `generates_async`.
         consumes: it takes an iterator of messages.
     """
 
@@ -162,7 +178,7 @@ class Signature:
         for name, parameter in list(parameters.items()):
             if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
                 raise TypeError(f"{function.__qualname__}: *{name} has no place in an endpoint's input")
-        returned = hints.pop("return", inspect.Parameter.empty)
+        returned = hints_return = hints.pop("return", inspect.Parameter.empty)
         self.generates = inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
         self.is_async = inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
         item = _item_of(returned)
@@ -170,6 +186,9 @@ class Signature:
             self.generates, returned = True, item
         elif self.generates:
             returned = inspect.Parameter.empty
+        self.generates_async = inspect.isasyncgenfunction(function) or (
+            self.generates and typing.get_origin(hints_return) in _ASYNC_ITERATORS
+        )
         self.consumes = False
         if len(parameters) == 1:
             (name,) = parameters
@@ -198,7 +217,7 @@ def takes_object(hint: Any) -> bool:
     origin = typing.get_origin(hint) or hint
     if origin is Any:
         return True
-    if origin in (typing.Union, getattr(__import__("types"), "UnionType", None)):
+    if origin in (typing.Union, UnionType):
         members = [a for a in typing.get_args(hint) if a is not type(None)]
         return bool(members) and all(takes_object(m) for m in members)
     if not isinstance(origin, type):
@@ -227,6 +246,8 @@ def without_null(value: Any) -> Any:
         return {str(k): without_null(v) for k, v in value.items() if v is not None}
     if isinstance(value, list | tuple):
         return [without_null(v) for v in value]
+    if isinstance(value, Enum):
+        return without_null(value.value)
     if isinstance(value, str | bytes | int | float | bool) or value is None:
         return value
     return without_null(_plain(value, keep_bytes=True))
@@ -297,7 +318,7 @@ def _list_item(function: Callable[..., Any], name: str, hint: Any) -> Any:
     if typing.get_origin(hint) is not list:
         raise TypeError(f"{_place(function)}: {function.__qualname__} is batched, so {name} must be a list[…]")
     (item,) = typing.get_args(hint)
-    members = typing.get_args(item) if typing.get_origin(item) in (typing.Union, __import__("types").UnionType) else ()
+    members = typing.get_args(item) if typing.get_origin(item) in (typing.Union, UnionType) else ()
     rest = [m for m in members if not (isinstance(m, type) and issubclass(m, BaseException))]
     return item if not members or len(rest) == len(members) else typing.Union[tuple(rest)]  # noqa: UP007
 

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from penstock.app.context import FileAccess, RequestContext
 from penstock.app.served import Endpoint
 from penstock.runner.journal import Notebook
+from penstock.runner.stream import Chunks
 from penstock.wire.frames import Execute
 
 T = TypeVar("T")
@@ -29,7 +30,8 @@ class Attempt:
     """
 
     __slots__ = (
-        "_lock", "_thread", "begun", "chunks", "context", "endpoint", "frame", "key", "notes", "on_stop", "session",
+        "_lock", "_thread", "begun", "chunks", "context", "endpoint", "frame", "key",
+        "loop_thread", "notes", "session",
         "started", "stopped", "task", "timer",
     )  # fmt: skip
 
@@ -43,11 +45,11 @@ class Attempt:
         self.started = now
         self.stopped = ""
         self.begun = False
+        self.loop_thread = threading.get_ident()
         self.task: asyncio.Task[None] | None = None
         self.timer: asyncio.TimerHandle | None = None
-        self.chunks: Any = None
+        self.chunks: Chunks | None = None
         self.session: Any = None
-        self.on_stop: Callable[[], None] | None = None
         self._thread: int | None = None
         self._lock = threading.Lock()
         self.context = RequestContext(
@@ -83,14 +85,19 @@ class Attempt:
         if self.stopped:
             return
         self.stopped = reason
-        if self.on_stop is not None:
-            self.on_stop()
+        if self.chunks is not None:
+            self.chunks.end()
         with self._lock:
             if self._thread is not None:
                 _raise_in(self._thread, Stopped)
                 return
         if self.begun and self.task is not None:
             self.task.cancel()
+
+    def interrupt(self, reason: str) -> None:
+        """Stop an `async` function that blocks the loop: raise in the loop's thread, which is inside of it now."""
+        self.stopped = self.stopped or reason
+        _raise_in(self.loop_thread, Stopped)
 
     def in_thread(self, function: Callable[[], T]) -> T:
         """Run `function` in this thread, where `stop` can reach it.

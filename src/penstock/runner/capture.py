@@ -10,6 +10,7 @@ import contextvars
 import functools
 import io
 import logging
+import os
 import sys
 import threading
 import warnings
@@ -49,6 +50,14 @@ def install(unattributed: Sink) -> None:
 
     warnings.showwarning = show
     carry_context()
+    os.register_at_fork(after_in_child=_give_back)
+
+
+def _give_back() -> None:
+    """In a forked child: its output is its own, and goes where the process's does."""
+    sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
+    root = logging.getLogger()
+    root.handlers[:] = [handler for handler in root.handlers if not isinstance(handler, RecordHandler)]
 
 
 def sink_for(unattributed: Sink) -> Sink:

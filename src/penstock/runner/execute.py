@@ -6,30 +6,52 @@ Whatever the author's code does, short of ending the process, an attempt ends in
 from __future__ import annotations
 
 import asyncio
-import logging
+import inspect
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
+
+import msgspec
 
 from penstock.app.app import App
-from penstock.app.context import FileAccess, _current
+from penstock.app.context import _current
 from penstock.app.exceptions import AppException, FieldException, RequestCancelledException, Retry
 from penstock.app.loading import trace_of
 from penstock.app.served import Endpoint, near_paths
 from penstock.clock import Clock
 from penstock.runner import outcomes
 from penstock.runner.attempt import Attempt
+from penstock.runner.batch import Batcher
+from penstock.runner.files import Transfers
 from penstock.runner.journal import Journal, Limits, Notebook
 from penstock.runner.link import Link
+from penstock.runner.session import Session
+from penstock.runner.stream import Chunks, pull, pull_in_thread
 from penstock.wire.events import Outcome
-from penstock.wire.frames import Cancel, Committed, Execute, Finished, Frame, Poisoned
-
-log = logging.getLogger("penstock.runner")
+from penstock.wire.frames import (
+    Cancel,
+    Committed,
+    Execute,
+    Finished,
+    Frame,
+    Poisoned,
+    SessionClose,
+    SessionMessage,
+    Welcome,
+)
 
 T = TypeVar("T")
 
-_QUIET = (AppException, FieldException, RequestCancelledException, Retry, outcomes.NoSuchPath)
+_FORESEEN = (AppException, FieldException, RequestCancelledException, Retry, outcomes.NoSuchPath)
+_SPARE_THREADS = 4
+
+
+class _Asked(msgspec.Struct):
+    """What the caller of a session asked for, as the gateway hands it on."""
+
+    max_buffering: int | None = None
 
 
 class Executor:
@@ -40,31 +62,39 @@ class Executor:
         app: App,
         name: str,
         endpoints: dict[str, Endpoint],
+        welcome: Welcome,
         *,
         link: Link,
         journal: Journal,
         own: Notebook,
-        limits: Limits,
-        files: FileAccess,
+        transfers: Transfers,
         clock: Clock,
-        cancel_grace: float,
     ) -> None:
         self._app = app
         self._name = name
         self._endpoints = endpoints
+        self._welcome = welcome
+        self._limits = Limits(welcome.max_log_line, welcome.max_log_entries)
         self._link = link
         self._journal = journal
         self._own = own
-        self._limits = limits
-        self._files = files
+        self._transfers = transfers
         self._clock = clock
-        self._cancel_grace = cancel_grace
         self._loop = asyncio.get_running_loop()
         self._hints = type(app).provide_hints is not App.provide_hints
         # Threads are made when they are needed; a few more than slots, for those that could not be stopped.
-        self._pool = ThreadPoolExecutor((type(app).max_multiplexing or 1) + 4, thread_name_prefix="penstock")
+        slots = type(app).max_multiplexing or 1
+        self._pool = ThreadPoolExecutor(slots + _SPARE_THREADS, thread_name_prefix="penstock")
+        self._batchers = {
+            path: Batcher(
+                app, endpoint, 0.0 if endpoint.kind == "realtime" else endpoint.declaration.batch_wait, self._pooled
+            )
+            for path, endpoint in endpoints.items()
+            if endpoint.declaration.max_batch_size > 1
+        }
         self.running: dict[tuple[str, int], Attempt] = {}
-        self._unacknowledged: dict[tuple[str, int], Finished] = {}
+        self._unacknowledged: dict[tuple[str, int], tuple[Finished, Chunks | None]] = {}
+        self._sessions: dict[str, Session] = {}
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -72,44 +102,66 @@ class Executor:
 
     def execute(self, frame: Execute) -> None:
         """Begin an attempt."""
+        endpoint = self._endpoints.get(frame.path)
         notes = Notebook(self._journal, self._limits, frame.request_id, frame.attempt)
-        attempt = Attempt(
-            frame, self._endpoints.get(frame.path), notes, self._files, self._clock.monotonic(), self._name
-        )
+        files = self._transfers.access(frame)
+        attempt = Attempt(frame, endpoint, notes, files, self._clock.monotonic(), self._name)
         self.running[attempt.key] = attempt
         self._idle.clear()
         if frame.timeout is not None:
-            attempt.timer = self._loop.call_later(frame.timeout, self._stop, attempt, "request_timeout")
+            attempt.timer = self._loop.call_later(frame.timeout, self.stop, attempt, "request_timeout")
+        if frame.mode == "session" and endpoint is not None and endpoint.kind == "realtime":
+            self._sessions[frame.request_id] = self._session(attempt, endpoint)
         attempt.task = self._loop.create_task(self._serve(attempt))
 
     def cancel(self, frame: Cancel) -> None:
         """Stop an attempt, if it still runs."""
         attempt = self.running.get((frame.request_id, frame.attempt))
         if attempt is not None:
-            self._stop(attempt, frame.reason)
+            self.stop(attempt, frame.reason)
 
     def committed(self, frame: Committed) -> None:
         """Forget what the gateway has on disk."""
+        key = (frame.request_id, frame.attempt)
+        if frame.chunks:
+            attempt, done = self.running.get(key), self._unacknowledged.get(key)
+            chunks = attempt.chunks if attempt is not None else done[1] if done is not None else None
+            if chunks is not None:
+                chunks.committed(frame.chunks)
         if frame.done:
-            self._unacknowledged.pop((frame.request_id, frame.attempt), None)
+            self._unacknowledged.pop(key, None)
             if not self._unacknowledged and not self.running:
                 self._idle.set()
+
+    def session(self, frame: SessionMessage | SessionClose) -> None:
+        """A message of a session, or its end."""
+        session = self._sessions.get(frame.request_id)
+        if session is None:
+            return
+        if isinstance(frame, SessionMessage):
+            session.take(frame)
+        else:
+            session.hang_up()
 
     def held(self) -> list[tuple[str, int]]:
         """What a new gateway must know of: attempts that run, and those whose outcome is not on disk."""
         return [*self.running, *(key for key in self._unacknowledged if key not in self.running)]
 
     def resend(self) -> list[Frame]:
-        """What the gateway before may not have committed."""
-        return list(self._unacknowledged.values())
+        """What the gateway before may not have committed: chunks first, then outcomes."""
+        kept = [attempt.chunks for attempt in self.running.values()]
+        kept += [chunks for _, chunks in self._unacknowledged.values()]
+        frames: list[Frame] = [frame for chunks in kept if chunks is not None and (frame := chunks.frame()) is not None]
+        return [*frames, *(finished for finished, _ in self._unacknowledged.values())]
+
+    def gateway_lost(self) -> None:
+        """The callers of sessions were connected to that gateway: they are gone."""
+        for session in self._sessions.values():
+            session.hang_up()
 
     async def idle(self) -> None:
         """Until nothing runs and every outcome is on the gateway's disk."""
         await self._idle.wait()
-
-    def stop_all(self, reason: str) -> None:
-        for attempt in list(self.running.values()):
-            self._stop(attempt, reason)
 
     # ---- one attempt
 
@@ -130,25 +182,79 @@ class Executor:
         endpoint = attempt.endpoint
         if endpoint is None:
             raise self._no_path(attempt.frame.path)
+        if attempt.frame.mode == "session":
+            return await self._hold(attempt, endpoint)
+        if endpoint.kind == "realtime":
+            raise AppException(f"{endpoint.path} is a realtime endpoint: connect to it with a WebSocket", 400)
         signature = endpoint.signature
         arguments = signature.input.parse(attempt.frame.input)
-        if signature.is_async:
-            return signature.output.encode(await endpoint.call(self._app, **arguments))
+        if signature.generates:
+            return await self._stream(attempt, endpoint, arguments)
+        if endpoint.path in self._batchers:
+            value = await self._batchers[endpoint.path].submit(attempt, next(iter(arguments.values())))
+            body = signature.output.encode(value)
+        elif signature.is_async:
+            body = signature.output.encode(await endpoint.call(self._app, **arguments))
+        else:
+            body = await self._threaded(attempt, lambda: signature.output.encode(endpoint.call(self._app, **arguments)))
+        if attempt.frame.mode == "stream":
+            self._chunks(attempt).add(body)
+        return body
 
-        def call() -> bytes:
-            return signature.output.encode(endpoint.call(self._app, **arguments))
+    async def _stream(self, attempt: Attempt, endpoint: Endpoint, arguments: dict[str, Any]) -> bytes:
+        chunks, output = self._chunks(attempt), endpoint.signature.output
+        if endpoint.signature.generates_async:
+            generator = endpoint.call(self._app, **arguments)
+            return await pull(await generator if inspect.isawaitable(generator) else generator, output, chunks)
+        return await self._threaded(
+            attempt, lambda: pull_in_thread(iter(endpoint.call(self._app, **arguments)), output, chunks)
+        )
 
-        return await self._threaded(attempt, call)
+    def _chunks(self, attempt: Attempt) -> Chunks:
+        attempt.chunks = Chunks(attempt.notes, self._welcome.chunk_buffer_bytes)
+        return attempt.chunks
+
+    async def _hold(self, attempt: Attempt, endpoint: Endpoint) -> bytes:
+        session = self._sessions.get(attempt.frame.request_id)
+        if session is None:
+            self._link.send(SessionClose(attempt.frame.request_id, 1008, f"{endpoint.path} is no realtime endpoint"))
+            raise AppException(f"{endpoint.path} is no realtime endpoint", 400)
+        try:
+            return await session.run()
+        finally:
+            del self._sessions[attempt.frame.request_id]
+
+    def _session(self, attempt: Attempt, endpoint: Endpoint) -> Session:
+        try:
+            asked = msgspec.json.decode(attempt.frame.input or b"{}", type=_Asked).max_buffering
+        except msgspec.MsgspecError:
+            asked = None
+        batcher = self._batchers.get(endpoint.path)
+        return Session(
+            attempt,
+            endpoint,
+            self._app,
+            send=self._link.send,
+            threaded=partial(self._threaded, attempt),
+            batched=partial(batcher.submit, attempt) if batcher else None,
+            idle=self._welcome.session_idle,
+            buffer=min(endpoint.declaration.buffering or self._welcome.session_buffer, asked or sys.maxsize),
+        )
 
     async def _threaded(self, attempt: Attempt, call: Callable[[], T]) -> T:
         return await self._loop.run_in_executor(self._pool, partial(attempt.in_thread, call))
+
+    async def _pooled(self, call: Callable[[], T]) -> T:
+        return await self._loop.run_in_executor(self._pool, call)
+
+    # ---- its end
 
     def _failure(self, attempt: Attempt, error: BaseException) -> tuple[Outcome, bool]:
         seconds = self._clock.monotonic() - attempt.started
         if attempt.stopped:
             return outcomes.stopped(attempt.stopped, seconds, timeout=attempt.frame.timeout), False
         outcome = outcomes.failed(error, seconds)
-        if outcome.status >= 500 and not isinstance(error, _QUIET):
+        if outcome.status >= 500 and not isinstance(error, _FORESEEN):
             attempt.log("ERROR", outcome.payload_error or trace_of(error), "penstock")
         return outcome, isinstance(error, Retry)
 
@@ -158,19 +264,24 @@ class Executor:
         attempt.notes.close(self._own)
         self.running.pop(attempt.key, None)
         finished = Finished(*attempt.key, outcome, retry)
-        self._unacknowledged[attempt.key] = finished
+        self._unacknowledged[attempt.key] = (finished, attempt.chunks)
         self._link.send(finished)
+        self._transfers.done(attempt.frame.request_id)
 
-    def _stop(self, attempt: Attempt, reason: str) -> None:
-        if attempt.stopped:
-            return
-        attempt.stop(reason)
-        self._loop.call_later(self._cancel_grace, self._give_up, attempt)
+    def stop(self, attempt: Attempt, reason: str) -> None:
+        """Interrupt an attempt; if it has not let go after the grace period, say that this process is poisoned."""
+        if not attempt.stopped:
+            attempt.stop(reason)
+            self._loop.call_later(self._welcome.cancel_grace, self._give_up, attempt)
 
     def _give_up(self, attempt: Attempt) -> None:
         if self.running.get(attempt.key) is attempt:
-            reason = f"it did not end within {self._cancel_grace:g} s of being stopped ({attempt.stopped})"
-            self._link.send(Poisoned(*attempt.key, reason))
+            self.poisoned(attempt)
+
+    def poisoned(self, attempt: Attempt) -> None:
+        """Ask to be replaced. From any thread."""
+        reason = f"it did not end within {self._welcome.cancel_grace:g} s of being stopped ({attempt.stopped})"
+        self._link.send(Poisoned(*attempt.key, reason))
 
     def _headers(self) -> dict[str, str]:
         if not self._hints:

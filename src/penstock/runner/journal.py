@@ -18,15 +18,16 @@ FLUSH_INTERVAL = 0.02
 FLUSH_BYTES = 64 * 1024
 MAX_UNSENT = 4 * 1024 * 1024
 STUCK = 60.0
+LONG = 160
+"""Characters of a log entry that count as one."""
 LEVELS = frozenset({"STDERR", "STDOUT", "ERROR", "INFO", "WARN", "DEBUG"})
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """How much one attempt may write: characters of a line, entries, and characters in all."""
+    """How much one attempt may write: characters of a line, and entries. A long entry counts as several."""
 
     line: int
     entries: int
-    total: int
 
 
 class Journal:
@@ -39,16 +40,19 @@ class Journal:
         self._thread = threading.get_ident()
         self._dirty: dict[int, Notebook] = {}
         self._timed = False
+        self._soon = False
 
     def note(self, book: Notebook, *, now: bool) -> None:
         """`book` has entries: send them within FLUSH_INTERVAL, or in this turn of the loop."""
         self._dirty[id(book)] = book
         on_loop = threading.get_ident() == self._thread
         if now:
-            if on_loop:
-                self.flush()
-            else:
-                self._loop.call_soon_threadsafe(self.flush)
+            if not self._soon:
+                self._soon = True
+                if on_loop:
+                    self._loop.call_soon(self.flush)
+                else:
+                    self._loop.call_soon_threadsafe(self.flush)
         elif not self._timed:
             self._timed = True
             if on_loop:
@@ -58,7 +62,7 @@ class Journal:
 
     def flush(self) -> None:
         """Send everything that was written. From any thread."""
-        self._timed = False
+        self._timed = self._soon = False
         while self._dirty:
             try:
                 _, book = self._dirty.popitem()
@@ -79,7 +83,6 @@ class Notebook:
         self._entries: list[Entry] = []
         self._bytes = 0
         self._count = 0
-        self._total = 0
         self._dropped = 0
         self._lines: dict[tuple[Level, int], Lines] = {}
         self._closed_for: Notebook | None = None
@@ -132,13 +135,21 @@ class Notebook:
             self.used = True
             self._entries.append(chunk)
             self._bytes += len(chunk.data)
+            full = self._bytes >= FLUSH_BYTES
+        if full:
+            self.flush()
+        else:
+            self._journal.note(self, now=True)
+
+    def now(self) -> float:
+        """Wall time, for an entry."""
+        return self._journal.clock.wall()
 
     def _add_log(self, level: Level, message: str, source: str) -> None:
-        if self._count >= self._limits.entries or self._total >= self._limits.total:
+        if self._count >= self._limits.entries:
             self._dropped += 1
             return
-        self._count += 1
-        self._total += len(message)
+        self._count += 1 + len(message) // LONG
         self._bytes += len(message) + 32
         self._entries.append(Log(self._journal.clock.wall(), level, message, source))
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import select
 import socket
 import struct
@@ -272,6 +273,35 @@ class Link:
     def peek(self) -> list[FromGateway]:
         """The frames that were read and not handed out; for the pulse, while the loop is blocked."""
         return list(self._inbox)
+
+    def pump(self, kinds: tuple[type[Frame], ...], handle: Callable[[FromGateway], None]) -> None:
+        """Write and read once, waiting for at most a second, and hand out the frames of these kinds only; the others
+        wait for their turn. For code that blocks the loop's thread and needs an answer.
+
+        Raises:
+            ConnectionError: there is no gateway just now.
+        """
+        self.flush()
+        if self._socket is None:
+            raise ConnectionError("the gateway was lost")
+        select.select([self._socket], [self._socket] if self._packets else [], [], 1.0)
+        self.flush()
+        self.read()
+        with self._lock:
+            taken = [frame for frame in self._inbox if isinstance(frame, kinds)]
+            self._inbox = [frame for frame in self._inbox if not isinstance(frame, kinds)]
+        for frame in taken:
+            handle(frame)
+        self._loop.call_soon(self.deliver)
+
+    def forget(self) -> None:
+        """In a child process that was forked: the connection is the parent's."""
+        if self._socket is not None:
+            os.close(self._socket.detach())
+        self._socket = None
+        self._outbox, self._packets, self._scheduled = [], [], True
+        self._lock = threading.RLock()
+        self._room = threading.Condition(self._lock)
 
 
 def _words(frame: Frame) -> Frame | None:

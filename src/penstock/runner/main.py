@@ -11,7 +11,6 @@ import inspect
 import logging
 import os
 import sys
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +22,10 @@ from penstock.app.served import Endpoint, app_info, compile_endpoints
 from penstock.clock import SystemClock
 from penstock.runner import capture
 from penstock.runner.execute import Executor
+from penstock.runner.files import FILE_FRAMES, Transfers
 from penstock.runner.journal import Journal, Limits, Notebook
 from penstock.runner.link import Link
-from penstock.settings import Settings
+from penstock.runner.pulse import Pulse
 from penstock.wire import frames
 from penstock.wire.frames import AppInfo, Frame, FromGateway, Hello, Ready, SetupFailed, Welcome
 
@@ -34,7 +34,8 @@ log = logging.getLogger("penstock.runner")
 PATIENCE = 10.0
 """Seconds that the first connection may take."""
 
-_DEFAULTS = Settings()
+OWN_LINE = 16 * 1024
+"""Characters of a line of output that belongs to no request."""
 
 
 class Arguments(msgspec.Struct, frozen=True):
@@ -64,13 +65,12 @@ class Runner:
             lost=self._lost,
         )
         self._journal = Journal(self._link, self._clock)
-        limits = Limits(_DEFAULTS.max_log_line, _DEFAULTS.max_log_entries, sys.maxsize)
-        self._limits = limits
-        self._own = Notebook(self._journal, Limits(limits.line, sys.maxsize, sys.maxsize))
+        self._own = Notebook(self._journal, Limits(OWN_LINE, sys.maxsize))
         self._welcomed: asyncio.Future[Welcome] = self._loop.create_future()
         self._ended: asyncio.Future[int] = self._loop.create_future()
         self._info: AppInfo | None = None
         self._executor: Executor | None = None
+        self._transfers: Transfers | None = None
         self._app: App | None = None
         self._draining = False
         self._reconnect_for = 0.0
@@ -83,8 +83,11 @@ class Runner:
         welcome = await self._welcomed
         self._reconnect_for = welcome.reconnect
         capture.install(self._own)
-        threading.Thread(target=self._pulse, args=(welcome.heartbeat,), name="penstock-pulse", daemon=True).start()
-        self._spawn(self._set_up(welcome))
+        os.register_at_fork(after_in_child=self._link.forget)
+        self._transfers = Transfers(self._link, welcome)
+        pulse = Pulse(self._link, self._journal, welcome, self._clock, lambda: self._executor)
+        pulse.start()
+        self._spawn(self._set_up(welcome, self._transfers))
         code = await self._ended
         self._journal.flush()
         self._link.flush()
@@ -101,6 +104,10 @@ class Runner:
         return first, self._executor.resend() if self._executor else []
 
     def _lost(self) -> None:
+        if self._transfers is not None:
+            self._transfers.gateway_lost()
+        if self._executor is not None:
+            self._executor.gateway_lost()
         if not self._ended.done():
             self._spawn(self._reconnect())
 
@@ -116,24 +123,19 @@ class Runner:
             executor.committed(frame)
         elif isinstance(frame, frames.Cancel) and executor is not None:
             executor.cancel(frame)
+        elif isinstance(frame, frames.SessionMessage | frames.SessionClose) and executor is not None:
+            executor.session(frame)
+        elif isinstance(frame, FILE_FRAMES) and self._transfers is not None:
+            self._transfers.received(frame)
         elif isinstance(frame, Welcome):
             if not self._welcomed.done():
                 self._welcomed.set_result(frame)
         elif isinstance(frame, frames.Drain):
             self._spawn(self._drain(frame.grace))
 
-    def _pulse(self, interval: float) -> None:
-        """Heartbeats from a thread of their own: an author's function that blocks the loop costs no lease."""
-        stop = threading.Event()
-        while not stop.wait(interval):
-            self._journal.flush()
-            running = len(self._executor.running) if self._executor else 0
-            self._link.send(frames.Heartbeat(running, memory_used()))
-            self._link.flush()
-
     # ---- the app's life
 
-    async def _set_up(self, welcome: Welcome) -> None:
+    async def _set_up(self, welcome: Welcome, transfers: Transfers) -> None:
         try:
             cls, endpoints = await asyncio.to_thread(self._load)
             app = self._app = cls()
@@ -155,13 +157,12 @@ class Runner:
             app,
             self._arguments.name,
             endpoints,
+            welcome,
             link=self._link,
             journal=self._journal,
             own=self._own,
-            limits=self._limits,
-            files=None,  # type: ignore[arg-type]
+            transfers=transfers,
             clock=self._clock,
-            cancel_grace=welcome.cancel_grace,
         )
         self._link.send(Ready(self._info))
 
@@ -216,15 +217,6 @@ async def _call(hook: Any) -> Any:
         return await hook()
     value = await asyncio.to_thread(hook)
     return await value if inspect.isawaitable(value) else value
-
-
-def memory_used() -> int:
-    """Resident bytes of this process; 0 where the system does not say cheaply."""
-    try:
-        with open("/proc/self/statm", "rb") as statm:
-            return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except OSError:
-        return 0
 
 
 def parse(argv: list[str]) -> Arguments | str:

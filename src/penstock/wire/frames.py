@@ -155,7 +155,10 @@ class FileGet(Frame, tag="get"):
 
 
 class Welcome(Frame, tag="welcome"):
-    """The answer to `Hello`. Durations in seconds. `own_hosts`: URLs on these hosts are the server's own files."""
+    """The answer to `Hello`. Durations in seconds. `own_hosts`: URLs on these hosts are the server's own files.
+
+    The last five are the settings of the same names, and default to theirs.
+    """
 
     version: int
     heartbeat: float
@@ -165,6 +168,11 @@ class Welcome(Frame, tag="welcome"):
     own_hosts: list[str] = []
     allow_private_urls: bool = False
     max_file_bytes: int = 0
+    max_log_line: int = 16 * 1024
+    max_log_entries: int = 100_000
+    chunk_buffer_bytes: int = 4 * 1024 * 1024
+    session_idle: float = 300.0
+    session_buffer: int = 60
 
 
 class Execute(Frame, tag="execute"):

@@ -43,7 +43,12 @@ class Gateway:
         self.commit = True
         self.frames: list[Frame] = []
         self.raw: list[bytes] = []
-        self._welcome = {"heartbeat": 0.2, "lease": 10.0, "reconnect": 5.0, "cancel_grace": 0.5} | welcome
+        self.welcome: dict[str, Any] = {
+            "heartbeat": 0.2,
+            "lease": 10.0,
+            "reconnect": 5.0,
+            "cancel_grace": 0.5,
+        } | welcome
         self._changed = asyncio.Event()
         self._writers: list[asyncio.StreamWriter] = []
         self._server: asyncio.Server | None = None
@@ -82,7 +87,7 @@ class Gateway:
     def _answer(self, frame: Frame) -> None:
         if isinstance(frame, Hello):
             self.hellos += 1
-            self.send(Welcome(version=frames.VERSION, **self._welcome))
+            self.send(Welcome(version=frames.VERSION, **self.welcome))
         elif self.commit and isinstance(frame, Finished):
             self.send(Committed(frame.request_id, frame.attempt, done=True))
         elif self.commit and isinstance(frame, Entries):

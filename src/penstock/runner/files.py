@@ -1,0 +1,252 @@
+"""Files for the author's code: stored and read over the link, fetched from outside, decoded from data URIs."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import itertools
+import mimetypes
+import shutil
+import tempfile
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import unquote_to_bytes, urlsplit
+
+from penstock.runner.link import Link
+from penstock.wire.frames import (
+    SLICE,
+    WINDOW,
+    Execute,
+    FileGet,
+    FileMore,
+    FilePut,
+    FileSlice,
+    FileStored,
+    FromGateway,
+    Welcome,
+)
+
+FILE_FRAMES = (FileStored, FileSlice, FileMore)
+_PATIENCE = 300.0
+
+
+class _Transfer:
+    """One file under way; the calling thread waits on it."""
+
+    def __init__(self) -> None:
+        self.window = WINDOW
+        self.stored: FileStored | None = None
+        self.slices: deque[FileSlice] = deque()
+        self.lost = False
+
+
+class Transfers:
+    """All the file transfers of this runner."""
+
+    def __init__(self, link: Link, welcome: Welcome) -> None:
+        self._link = link
+        self._welcome = welcome
+        self._refs = itertools.count(1)
+        self._open: dict[int, _Transfer] = {}
+        self._changed = threading.Condition()
+        self._folders: dict[str, Path] = {}
+        self._owner = threading.get_ident()
+
+    def access(self, frame: Execute) -> RequestFiles:
+        """The files of one attempt."""
+        return RequestFiles(self, frame)
+
+    def done(self, request_id: str) -> None:
+        """The attempt is over: its local copies go."""
+        if (folder := self._folders.pop(request_id, None)) is not None:
+            threading.Thread(target=shutil.rmtree, args=(folder, True), daemon=True).start()
+
+    def folder(self, request_id: str) -> Path:
+        """Where the local copies of a request's files lie."""
+        if request_id not in self._folders:
+            self._folders[request_id] = Path(tempfile.mkdtemp(prefix="penstock-"))
+        return self._folders[request_id]
+
+    def received(self, frame: FromGateway) -> None:
+        """A frame of a transfer. From the loop, or from the thread that waits in its stead."""
+        with self._changed:
+            transfer = self._open.get(getattr(frame, "ref", 0))
+            if transfer is None:
+                return
+            if isinstance(frame, FileStored):
+                transfer.stored = frame
+            elif isinstance(frame, FileSlice):
+                transfer.slices.append(frame)
+            elif isinstance(frame, FileMore):
+                transfer.window += frame.n
+            self._changed.notify_all()
+
+    def gateway_lost(self) -> None:
+        """Whatever was under way has to begin again with the next gateway."""
+        with self._changed:
+            for transfer in self._open.values():
+                transfer.lost = True
+            self._changed.notify_all()
+
+    def put(self, frame: Execute, data: bytes | Path, content_type: str, file_name: str) -> tuple[str, int]:
+        """Store a file; blocks until it is on the server's disk."""
+        size = len(data) if isinstance(data, bytes) else data.stat().st_size
+        lifecycle = frame.headers.get("x-fal-object-lifecycle-preference") or frame.headers.get(
+            "x-fal-object-lifecycle"
+        )
+        ref, transfer = self._begin()
+        try:
+            self._link.send(FilePut(ref, frame.request_id, file_name, content_type, size, lifecycle))
+            for part, last in _parts(data, size):
+                self._wait(lambda: transfer.window > 0 or transfer.stored is not None, transfer)
+                if transfer.stored is not None:
+                    break
+                transfer.window -= 1
+                self._link.send(FileSlice(ref, part, last))
+            self._wait(lambda: transfer.stored is not None, transfer)
+            stored = _checked(transfer, file_name)
+            return stored.url, stored.size
+        finally:
+            del self._open[ref]
+
+    def get(self, url: str, to: Path, max_bytes: int | None) -> str:
+        """Copy one of the server's own files to `to`; returns its content type."""
+        ref, transfer = self._begin()
+        try:
+            self._link.send(FileGet(ref, url))
+            self._wait(lambda: transfer.stored is not None, transfer)
+            stored = _checked(transfer, url)
+            if max_bytes is not None and stored.size > max_bytes:
+                raise ValueError(f"{url} has {stored.size} bytes; at most {max_bytes} are taken")
+            with to.open("wb") as file:
+                while True:
+                    self._wait(lambda: bool(transfer.slices), transfer)
+                    part = transfer.slices.popleft()
+                    file.write(part.data)
+                    if part.last:
+                        return stored.content_type
+                    self._link.send(FileMore(ref))
+        finally:
+            del self._open[ref]
+
+    def own(self, url: str) -> bool:
+        """Whether a URL names one of the server's own files."""
+        parts = urlsplit(url)
+        return parts.path.startswith("/files/") and parts.netloc in self._welcome.own_hosts
+
+    @property
+    def welcome(self) -> Welcome:
+        return self._welcome
+
+    def _begin(self) -> tuple[int, _Transfer]:
+        ref, transfer = next(self._refs), _Transfer()
+        self._open[ref] = transfer
+        return ref, transfer
+
+    def _wait(self, ready: Callable[[], bool], transfer: _Transfer) -> None:
+        """Until `ready()`. On the loop's own thread, where nobody else can, the link is read meanwhile."""
+        if threading.get_ident() == self._owner:
+            while not ready() and not transfer.lost:
+                self._link.pump(FILE_FRAMES, self.received)
+        else:
+            with self._changed:
+                if not self._changed.wait_for(lambda: ready() or transfer.lost, _PATIENCE):
+                    raise TimeoutError(f"the gateway did not answer about a file for {_PATIENCE:g} s")
+        if transfer.lost and not ready():
+            raise ConnectionError("the gateway was lost in the middle of a file")
+
+
+class RequestFiles:
+    """`FileAccess` of one request."""
+
+    def __init__(self, transfers: Transfers, frame: Execute) -> None:
+        self._transfers = transfers
+        self._frame = frame
+        self._fetched: dict[str, tuple[Path, str]] = {}
+
+    def put(self, data: bytes | Path, *, content_type: str, file_name: str) -> tuple[str, int]:
+        """Store a file; returns its URL and size. A lost gateway is waited for, and the file sent again, once."""
+        try:
+            return self._transfers.put(self._frame, data, content_type, file_name)
+        except ConnectionError:
+            return self._transfers.put(self._frame, data, content_type, file_name)
+
+    def fetch(self, url: str, *, max_bytes: int | None = None) -> tuple[Path, str]:
+        """A local, read-only copy of what `url` names, and its content type. Gone when the request ends.
+
+        Raises:
+            ValueError: the address is refused, too large, or does not answer.
+        """
+        if url in self._fetched:
+            return self._fetched[url]
+        to = self._transfers.folder(self._frame.request_id) / f"{len(self._fetched)}{_suffix(url)}"
+        if url.startswith("data:"):
+            content_type = _decode_data_uri(url, to, max_bytes)
+        elif self._transfers.own(url):
+            content_type = self._transfers.get(url, to, max_bytes)
+        else:
+            content_type = self._from_outside(url, to, max_bytes)
+        to.chmod(0o444)
+        self._fetched[url] = to, content_type
+        return to, content_type
+
+    def _from_outside(self, url: str, to: Path, max_bytes: int | None) -> str:
+        from penstock import outbound
+
+        welcome = self._transfers.welcome
+        limit = max_bytes if max_bytes is not None else welcome.max_file_bytes or None
+        content_type: str = outbound.fetch_to(to, url, allow_private=welcome.allow_private_urls, max_bytes=limit)
+        return content_type
+
+
+def _parts(data: bytes | Path, size: int) -> Iterator[tuple[bytes, bool]]:
+    """The slices, and whether each is the last; of a file on disk only one is in memory at a time."""
+    if isinstance(data, bytes):
+        for begin in range(0, size or 1, SLICE):
+            yield data[begin : begin + SLICE], begin + SLICE >= size
+        return
+    done = 0
+    with data.open("rb") as file:
+        while True:
+            part = file.read(SLICE)
+            done += len(part)
+            last = done >= size or not part
+            yield part, last
+            if last:
+                return
+
+
+def _checked(transfer: _Transfer, what: str) -> FileStored:
+    stored = transfer.stored
+    if stored is None:
+        raise ConnectionError("the gateway did not answer")
+    if stored.error is not None:
+        raise ValueError(f"{what}: {stored.error}")
+    return stored
+
+
+def _decode_data_uri(url: str, to: Path, max_bytes: int | None) -> str:
+    head, comma, body = url[5:].partition(",")
+    if not comma:
+        raise ValueError("this data URI has no comma")
+    try:
+        data = (
+            base64.b64decode(unquote_to_bytes(body), validate=False)
+            if head.endswith(";base64")
+            else unquote_to_bytes(body)
+        )
+    except binascii.Error as error:
+        raise ValueError(f"this data URI is not base64: {error}") from error
+    if max_bytes is not None and len(data) > max_bytes:
+        raise ValueError(f"this data URI has {len(data)} bytes; at most {max_bytes} are taken")
+    to.write_bytes(data)
+    return head.removesuffix(";base64").split(";")[0] or "text/plain"
+
+
+def _suffix(url: str) -> str:
+    if url.startswith("data:"):
+        return mimetypes.guess_extension(url[5:].split(",")[0].split(";")[0]) or ""
+    suffix = Path(urlsplit(url).path).suffix
+    return suffix if suffix.isascii() and len(suffix) <= 10 and suffix[1:].isalnum() else ""

@@ -1,0 +1,272 @@
+"""A realtime session: messages in, messages out, each answer in the kind of frame that it answers (PROTOCOL 6).
+
+A message that cannot be read, does not fit, or makes the function raise costs that message only: the caller is told
+which, and the session goes on. With an iterator as input the function is one call, and its exception ends the session.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import Any
+
+import msgspec
+import pydantic
+
+from penstock.app.exceptions import AppException, FieldException, RequestCancelledException
+from penstock.app.loading import trace_of
+from penstock.app.served import Endpoint
+from penstock.runner import outcomes
+from penstock.runner.attempt import Attempt
+from penstock.wire.frames import SLICE, Frame, SessionClose, SessionMessage
+
+_END = object()
+
+
+class Message:
+    """What the caller sent: its number in the session, from 1, its bytes, and whether they came as text."""
+
+    __slots__ = ("data", "number", "text")
+
+    def __init__(self, number: int, data: bytes, text: bool) -> None:
+        self.number = number
+        self.data = data
+        self.text = text
+
+
+class Session:
+    """One session in this runner.
+
+    Args:
+        send: queues a frame to the gateway.
+        threaded: runs a function in the attempt's thread.
+        batched: hands a message to the endpoint's batch, where there is one.
+        idle: seconds without a message after which the session ends.
+        buffer: most messages that wait; beyond it the oldest are dropped.
+    """
+
+    def __init__(
+        self,
+        attempt: Attempt,
+        endpoint: Endpoint,
+        app: Any,
+        *,
+        send: Callable[[Frame], None],
+        threaded: Callable[[Callable[[], Any]], Awaitable[Any]],
+        batched: Callable[[Any], Awaitable[Any]] | None,
+        idle: float,
+        buffer: int,
+    ) -> None:
+        self._attempt = attempt
+        self._endpoint = endpoint
+        self._signature = endpoint.signature
+        self._app = app
+        self._send_frame = send
+        self._threaded = threaded
+        self._batched = batched
+        self._idle = endpoint.declaration.session_timeout or idle
+        self._buffer = buffer
+        self._id = attempt.frame.request_id
+        self._loop = asyncio.get_running_loop()
+        self._inbox: deque[Message] = deque()
+        self._parts: list[bytes] = []
+        self._arrived = asyncio.Event()
+        self._hung_up = False
+        self._text = False
+        self.received = 0
+        self.dropped = 0
+        self.sent = 0
+
+    # ---- from the gateway
+
+    def take(self, frame: SessionMessage) -> None:
+        """A message, or a slice of one."""
+        if frame.more or self._parts:
+            self._parts.append(frame.data)
+            if frame.more:
+                return
+            frame = SessionMessage(frame.request_id, b"".join(self._parts), frame.text)
+            self._parts.clear()
+        self.received += 1
+        self._inbox.append(Message(self.received, frame.data, frame.text))
+        if len(self._inbox) > self._buffer:
+            self._inbox.popleft()
+            self.dropped += 1
+        self._arrived.set()
+
+    def hang_up(self) -> None:
+        """The caller has left; what waits is still answered by nobody, so it is let go."""
+        self._hung_up = True
+        self._inbox.clear()
+        self._arrived.set()
+
+    # ---- the session
+
+    async def run(self) -> bytes:
+        """Until the caller leaves, is silent for too long, or the function ends; the body of the outcome."""
+        try:
+            if self._signature.consumes:
+                await self._one_call()
+            else:
+                await self._message_by_message()
+        except asyncio.CancelledError:
+            self._close(1001, self._attempt.stopped or "stopped")
+            raise
+        except BaseException as error:
+            self._complain("INTERNAL_ERROR", outcomes.in_one_line(error))
+            self._close(1011, "the endpoint failed")
+            raise
+        self._close(1000, "")
+        return msgspec.json.encode({"received": self.received, "sent": self.sent, "dropped": self.dropped})
+
+    async def _message_by_message(self) -> None:
+        while (message := await self._next()) is not None:
+            try:
+                arguments = self._signature.input.arguments(self._decode(message))
+                await self._answer(arguments)
+            except asyncio.CancelledError:
+                if self._attempt.stopped or asyncio.current_task().cancelling():  # type: ignore[union-attr]
+                    raise
+                self._report(message, RuntimeError("the function was cancelled"))
+            except BaseException as error:
+                self._report(message, error)
+
+    async def _answer(self, arguments: dict[str, Any]) -> None:
+        signature, call = self._signature, self._endpoint.call
+        if self._batched is not None:
+            self._send(await self._batched(next(iter(arguments.values()))))
+        elif signature.generates:
+            await self._send_all(lambda: call(self._app, **arguments))
+        elif signature.is_async:
+            self._send(await call(self._app, **arguments))
+        else:
+            self._send(await self._threaded(lambda: call(self._app, **arguments)))
+
+    async def _one_call(self) -> None:
+        (name,) = self._signature.names
+        asynchronous = self._signature.is_async or self._signature.generates_async
+        messages: Any = self._messages() if asynchronous else self._messages_in_thread()
+
+        def start() -> Any:
+            return self._endpoint.call(self._app, **{name: messages})
+
+        if self._signature.generates:
+            await self._send_all(start)
+        elif asynchronous:
+            self._send(await start())
+        else:
+            self._send(await self._threaded(start))
+
+    async def _send_all(self, start: Callable[[], Any]) -> None:
+        if not self._signature.generates_async:
+
+            def pull() -> None:
+                for value in start():
+                    self._loop.call_soon_threadsafe(self._send, value)
+
+            await self._threaded(pull)
+            return
+        generator = start()
+        if inspect.isawaitable(generator):
+            generator = await generator
+        try:
+            async for value in generator:
+                self._send(value)
+                await asyncio.sleep(0)
+        finally:
+            if (close := getattr(generator, "aclose", None)) is not None:
+                await close()
+
+    async def _messages(self) -> AsyncIterator[Any]:
+        while (message := await self._next()) is not None:
+            value = self._fitted(message)
+            if value is not _END:
+                yield value
+
+    def _messages_in_thread(self) -> Iterator[Any]:
+        while True:
+            message = asyncio.run_coroutine_threadsafe(self._next(), self._loop).result()
+            if message is None:
+                return
+            value = self._fitted(message)
+            if value is not _END:
+                yield value
+
+    def _fitted(self, message: Message) -> Any:
+        try:
+            return self._signature.input.take(self._decode(message))
+        except Exception as error:
+            self._report(message, error)
+            return _END
+
+    async def _next(self) -> Message | None:
+        """The next message; None at the end of the session."""
+        while not self._inbox:
+            if self._hung_up:
+                return None
+            self._arrived.clear()
+            try:
+                async with asyncio.timeout(self._idle):
+                    await self._arrived.wait()
+            except TimeoutError:
+                # PROTOCOL 6.4: official clients know this one and do not show it as an error.
+                self._complain("TIMEOUT", f"no message came for {self._idle:g} seconds")
+                self._hung_up = True
+        message = self._inbox.popleft()
+        self._text = message.text
+        return message
+
+    # ---- messages
+
+    def _decode(self, message: Message) -> Any:
+        if (decode := self._endpoint.declaration.decode_message) is not None:
+            return decode(message.data.decode() if message.text else message.data)
+        return msgspec.json.decode(message.data) if message.text else msgspec.msgpack.decode(message.data)
+
+    def _send(self, value: Any) -> None:
+        """A result, in the kind of frame that the caller last used."""
+        if value is None or self._hung_up:
+            return
+        if (encode := self._endpoint.declaration.encode_message) is not None:
+            encoded = encode(value)
+            text, data = isinstance(encoded, str), encoded.encode() if isinstance(encoded, str) else encoded
+        else:
+            text, plain = self._text, self._signature.output.plain(value)
+            data = msgspec.json.encode(plain) if text else msgspec.msgpack.encode(plain)
+        self.sent += 1
+        self._put(data, text)
+
+    def _put(self, data: bytes, text: bool) -> None:
+        for begin in range(0, len(data) or 1, SLICE):
+            more = begin + SLICE < len(data)
+            self._send_frame(SessionMessage(self._id, data[begin : begin + SLICE], text, more))
+
+    def _report(self, message: Message, error: BaseException) -> None:
+        """Tell the caller what became of one message; the operator gets the traceback of what was not foreseen."""
+        if isinstance(error, pydantic.ValidationError):
+            first = outcomes.validation_detail(error)[0]
+            place = ".".join(map(str, first["loc"][1:]))
+            self._complain("INVALID_INPUT", f"{place}: {first['msg']}" if place else first["msg"], message)
+        elif isinstance(error, msgspec.MsgspecError | UnicodeDecodeError):
+            kind = "JSON" if message.text else "msgpack"
+            self._complain("INVALID_INPUT", f"this is not {kind}: {error}", message)
+        elif isinstance(error, FieldException):
+            self._complain("INVALID_INPUT", str(error), message)
+        elif isinstance(error, AppException | RequestCancelledException):
+            self._complain("APP_ERROR", error.message, message)
+        else:
+            self._attempt.log("ERROR", trace_of(error), "penstock")
+            self._complain("INTERNAL_ERROR", outcomes.in_one_line(error), message)
+
+    def _complain(self, error: str, reason: str, message: Message | None = None) -> None:
+        """A control message: JSON text, whatever the caller speaks (PROTOCOL 6.4)."""
+        members: dict[str, Any] = {"type": "x-fal-error", "error": error, "reason": reason}
+        if message is not None:
+            members |= {"reason": f"message {message.number}: {reason}", "message": message.number}
+        if not self._hung_up:
+            self._put(msgspec.json.encode(members), True)
+
+    def _close(self, code: int, reason: str) -> None:
+        self._send_frame(SessionClose(self._id, code, reason))
