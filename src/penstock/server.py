@@ -46,8 +46,6 @@ _KEYS_INTERVAL = 1.0
 """How often keys that another process made or revoked are looked for."""
 _HTTP_GRACE = 5.0
 """Time that answers under way get after everything else has stopped."""
-_FILES_INTERVAL = 60.0
-"""How often expired files are looked for."""
 
 
 class GatewayNote(msgspec.Struct, frozen=True):
@@ -152,7 +150,7 @@ class Server:
 
     async def run(self, stop: asyncio.Event, ready: Callable[[Server], None] | None = None) -> None:
         """Serve until `stop`, then drain: running requests finish within the grace period or go back to the queue."""
-        services = [self.fleet.run(), self._sweep(), self._refresh_keys(), self._sweep_files(), self.webhooks.run()]
+        services = [self.fleet.run(), self._sweep(), self._refresh_keys(), self.files.sweep(), self.webhooks.run()]
         if self._reload:
             services.append(watch_sources(self._sources, self.fleet.supervisor.serve))
         http = asyncio.create_task(self.http.serve(sockets=[self._socket]), name="http")
@@ -195,14 +193,6 @@ class Server:
                 await self.queue.sweep()
             except PenstockError as error:
                 log.error("sweep: %s", error)
-
-    async def _sweep_files(self) -> None:
-        while True:
-            await asyncio.sleep(_FILES_INTERVAL)
-            try:
-                await self.files.sweep()
-            except PenstockError as error:
-                log.error("files: %s", error)
 
     async def _refresh_keys(self) -> None:
         while True:

@@ -13,7 +13,7 @@ from penstock.gateway import answers
 from penstock.gateway.call import Call, Response
 from penstock.gateway.requests import visible
 from penstock.queue.interface import Filter, NewRequest, RequestView
-from penstock.wire.events import Chunk, Event
+from penstock.wire.events import Event
 from penstock.wire.ids import new_request_id
 from penstock.wire.states import OutcomeKind, State
 
@@ -95,6 +95,10 @@ def _output(body: bytes) -> Any:
         return {"base64": base64.b64encode(body).decode()} if body else None
 
 
+_ALIASES = {"n": "chunk", "kind": "outcome"}
+"""Fields of entries whose names every event has already: a chunk's own number, an outcome's kind."""
+
+
 def event_object(event: Event) -> dict[str, Any]:
     """An entry of the log as JSON: number, kind, attempt, time, and what the kind has."""
     members: dict[str, Any] = {"n": event.n, "kind": event.kind.value, "attempt": event.attempt}
@@ -102,8 +106,8 @@ def event_object(event: Event) -> dict[str, Any]:
         value = getattr(event.entry, name)
         if name == "at":
             members["at"] = iso(value)
-        elif isinstance(event.entry, Chunk) and name == "n":
-            members["chunk"] = value
+        elif (alias := _ALIASES.get(name)) is not None:
+            members[alias] = value
         elif isinstance(value, bytes):
             members[name] = msgspec.Raw(value)
         else:
