@@ -8,6 +8,9 @@ from penstock.settings import Settings
 from penstock.webhooks.breaker import Breaker
 from penstock.webhooks.outbox import LISTENER, Owed
 
+REMEMBERED = 10_000
+"""Hosts whose record is kept while they are owed nothing."""
+
 
 class Host:
     """One origin. `waiting` are due deliveries that were read ahead; `more`: the outbox may hold others that are due;
@@ -54,11 +57,8 @@ class Host:
 
     @property
     def idle(self) -> bool:
-        """Nothing is owed, under way or worth remembering."""
-        return (
-            not (self.waiting or self.under_way or self.more or self.blocked or self.breaker.failures)
-            and self.next_due is None
-        )
+        """Nothing is owed or under way."""
+        return not (self.waiting or self.under_way or self.more or self.blocked) and self.next_due is None
 
 
 class Hosts:
@@ -67,6 +67,8 @@ class Hosts:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._hosts: dict[str, Host] = {}
+        self._resting: dict[str, Host] = {}
+        """Hosts that are owed nothing, with what is known of them; the longest at rest is forgotten first."""
         self._busy: set[tuple[str, str]] = set()
         self._under_way = 0
         self._slow_under_way = 0
@@ -78,7 +80,8 @@ class Hosts:
             return None
         host = self._hosts.get(origin)
         if host is None:
-            host = self._hosts[origin] = Host(origin, self._settings)
+            host = self._resting.pop(origin) if origin in self._resting else Host(origin, self._settings)
+            self._hosts[origin] = host
         return host
 
     @property
@@ -134,6 +137,9 @@ class Hosts:
             host.more, host.blocked = True, False
         if host.idle:
             self._hosts.pop(host.origin, None)
+            self._resting[host.origin] = host
+            if len(self._resting) > REMEMBERED:
+                del self._resting[next(iter(self._resting))]
 
     def wait(self, wall: float, monotonic: float) -> float | None:
         """Seconds until something is due or a host is to be tried again; None: nothing is known to come."""
