@@ -141,6 +141,11 @@ class Line:
         if flow is None:
             flow = self._flows[key] = Flow(tag)
             self._now.setdefault(key[0], tag)
+        flow.size += 1
+        self.queued += 1
+        if tag < flow.head:
+            insort(flow.early, tag)
+            return
         hole = tag - flow.next
         if hole > _GAP:
             gone = set(flow.gone)
@@ -150,13 +155,13 @@ class Line:
         elif hole > 0:
             flow.gone += range(flow.next, tag)
         flow.next = tag + 1
-        flow.size += 1
-        self.queued += 1
 
-    def ran(self, rank: int) -> None:
+    def ran(self, rank: int, caller: str) -> None:
         """At start, before any `restore`: a request that a runner had; newer ones rank behind it."""
-        priority = rank >> TAG_BITS
-        self._now[priority] = max(self._now.get(priority, 0), rank & _TAG)
+        priority, tag = rank >> TAG_BITS, rank & _TAG
+        self._now[priority] = max(self._now.get(priority, 0), tag)
+        flow = self._flows.setdefault((priority, caller), Flow(tag))
+        flow.head = flow.next = max(flow.next, tag + 1)
 
     def _forget_idle(self) -> None:
         for key, flow in list(self._flows.items()):

@@ -42,7 +42,7 @@ def look_around(cursor: Cursor) -> Found:
     for row in cursor.execute(SQL["running"]):
         claim = running_claim(row)
         line = lines.setdefault(claim.request.app, Line())
-        line.ran(row[13])
+        line.ran(row[13], claim.request.caller)
         line.running += 1
         running.append((claim, row[13]))
     for app, rank, caller in cursor.execute(SQL["waiting"]):

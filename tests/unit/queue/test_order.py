@@ -1,0 +1,109 @@
+"""Fair order and places, against a model that sorts and counts."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from penstock.queue.order import Line
+
+
+def test_one_caller_is_served_in_order() -> None:
+    line = Line()
+    ranks = [line.enter(0, "") for _ in range(5)]
+    assert ranks == sorted(ranks)
+    assert [line.ahead(rank, "") for rank in ranks] == [0, 1, 2, 3, 4]
+    line.claimed(ranks[0], "")
+    assert [line.ahead(rank, "") for rank in ranks[1:]] == [0, 1, 2, 3]
+    assert line.queued == 4
+
+
+def test_a_flood_does_not_starve_others() -> None:
+    line = Line()
+    flood = [line.enter(0, "flood") for _ in range(1000)]
+    for rank in flood[:10]:
+        line.claimed(rank, "flood")
+    few = line.enter(0, "few")
+    assert line.ahead(few, "few") <= 1
+    assert few < flood[12]
+
+
+def test_an_idle_caller_earns_no_credit() -> None:
+    line = Line()
+    first = line.enter(0, "a")
+    line.claimed(first, "a")
+    for _ in range(100):
+        line.claimed(line.enter(0, "b"), "b")
+    late = [line.enter(0, "a") for _ in range(50)]
+    steady = [line.enter(0, "b") for _ in range(50)]
+    assert sum(rank < steady[10] for rank in late) <= 12
+
+
+def test_low_priority_comes_after_all_normal() -> None:
+    line = Line()
+    low = line.enter(1, "")
+    normal = [line.enter(0, "") for _ in range(3)]
+    assert max(normal) < low
+    assert line.ahead(low, "") == 3
+
+
+def test_who_comes_back_is_next() -> None:
+    line = Line()
+    ranks = [line.enter(0, "") for _ in range(5)]
+    for rank in ranks[:3]:
+        line.claimed(rank, "")
+    line.back(ranks[1], "")
+    assert [line.ahead(rank, "") for rank in (ranks[1], ranks[3], ranks[4])] == [0, 1, 2]
+
+
+def test_idle_callers_are_forgotten() -> None:
+    line = Line()
+    for n in range(1000):
+        line.claimed(line.enter(0, f"k{n}"), f"k{n}")
+        line.claimed(line.enter(0, "steady"), "steady")
+    assert len(line._flows) < 200
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(st.sampled_from(["enter", "enter", "claim", "claim", "leave", "back", "restart"]), max_size=60), st.data()
+)
+def test_places_of_one_caller_are_exact(steps: list[str], data: st.DataObject) -> None:
+    line = Line()
+    waiting: list[int] = []
+    running: list[int] = []
+    for step in steps:
+        if step == "enter":
+            rank = line.enter(0, "k")
+            assert rank not in waiting and rank not in running
+            assert rank > max(waiting + running, default=-1)
+            waiting.append(rank)
+        elif step == "claim" and waiting:
+            rank = waiting.pop(0)
+            line.claimed(rank, "k")
+            running.append(rank)
+        elif step == "leave" and waiting:
+            rank = waiting.pop(data.draw(st.integers(0, len(waiting) - 1)))
+            line.leave(rank, "k")
+        elif step == "back" and running:
+            rank = running.pop(data.draw(st.integers(0, len(running) - 1)))
+            line.back(rank, "k")
+            waiting = sorted([*waiting, rank])
+        elif step == "restart":
+            line = Line()
+            for rank in running:
+                line.ran(rank, "k")
+            for rank in waiting:
+                line.restore(rank, "k")
+        assert line.queued == len(waiting)
+        assert [line.ahead(rank, "k") for rank in waiting] == list(range(len(waiting)))
+
+
+def test_a_large_hole_at_a_restart_is_the_space_before_a_returned_one() -> None:
+    line = Line()
+    for rank in (1, 2, 5_000_000, 5_000_001, 5_000_003):
+        line.restore(rank, "k")
+    assert [line.ahead(r, "k") for r in (1, 2, 5_000_000, 5_000_001, 5_000_003)] == [0, 1, 2, 3, 4]
+    for rank in (1, 2):
+        line.claimed(rank, "k")
+    assert line.ahead(5_000_003, "k") == 2
