@@ -252,6 +252,10 @@ class SqliteQueue:
     def on_commit(self, tell: Callable[[], None]) -> None:
         self._watchers.committed = tell
 
+    def on_outcome(self, tell: Callable[[str], None]) -> None:
+        """One listener hears the id of each request that has ended, after the commit."""
+        self._watchers.finished = tell
+
     async def page(self, filter: Filter) -> Page:
         rows, cursor = await self._database.read(lambda c: views.page(c, filter))
         return Page([self._view(row) for row in rows], cursor)

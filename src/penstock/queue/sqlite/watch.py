@@ -57,6 +57,8 @@ class Watchers:
         self.closed = False
         self.committed: Callable[[], None] = lambda: None
         """Told of every commit, whichever request it was for."""
+        self.finished: Callable[[str], None] = lambda request_id: None
+        """Told of every outcome."""
 
     def changed(self, request_id: str) -> None:
         """Something was committed for the request."""
@@ -72,6 +74,7 @@ class Watchers:
                 if not future.done():
                     future.set_result(outcome)
         self.changed(request_id)
+        self.finished(request_id)
 
     def failed(self, request_id: str, error: BaseException) -> None:
         """The request could not be written and does not exist: whoever waits hears why."""
