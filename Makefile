@@ -1,0 +1,69 @@
+# What this project can do. Needs Python 3.11 or newer, with pip, and make.
+#   make demo    a real model behind the queue, on a picture of a printed page
+#   make serve   the same server, left running
+#   make test    every test
+#   make check   format, lint, types and the import contract
+
+PYTHON ?= python3
+WORKERS ?= 2
+PY := .venv/bin/python
+PIP := $(PY) -m pip --disable-pip-version-check --quiet
+PORT ?= 8000
+
+.PHONY: demo serve test check bench torture format docs clean
+.DEFAULT_GOAL := demo
+
+# Each part of the environment has a stamp, so that a second run sets nothing up.
+.venv/.python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Penstock needs Python 3.11 or newer; say which with: make PYTHON=python3.11 …" >&2; exit 1; }
+	@test -x $(PY) || { echo "making a virtual environment in .venv" >&2; $(PYTHON) -m venv .venv; }
+	@touch $@
+
+.venv/.server: .venv/.python pyproject.toml constraints.txt
+	@echo "installing Penstock and what it needs (once)" >&2
+	@$(PIP) install -c constraints.txt -e '.[server]'
+	@touch $@
+
+.venv/.ocr: .venv/.server examples/ocr/requirements.txt
+	@echo "installing the OCR example's model (once, about 400 MB)" >&2
+	@$(PIP) install -c constraints.txt -r examples/ocr/requirements.txt
+	@touch $@
+
+.venv/.dev: .venv/.server .venv/.ocr
+	@echo "installing what the tests need (once)" >&2
+	@$(PIP) install -c constraints.txt --group dev
+	@touch $@
+
+demo: .venv/.ocr
+	@$(PY) examples/ocr/demo.py
+
+serve: .venv/.ocr
+	@$(PY) examples/ocr/how_to_call.py $(PORT)
+	@exec .venv/bin/penstock serve examples/ocr/app.py --port $(PORT)
+
+test: .venv/.dev
+	@$(PY) -m pytest -n $(WORKERS) --dist loadgroup
+
+check: .venv/.dev
+	@.venv/bin/ruff check
+	@.venv/bin/ruff format --check
+	@.venv/bin/mypy
+	@.venv/bin/lint-imports
+
+bench: .venv/.dev
+	@$(PY) -m benchmarks
+
+torture: .venv/.dev
+	@.venv/bin/penstock torture
+
+# For people who work on Penstock.
+format: .venv/.dev
+	@.venv/bin/ruff format
+	@.venv/bin/ruff check --fix
+
+docs: .venv/.dev
+	@$(PY) scripts/generate_docs.py
+
+clean:
+	rm -rf .venv build dist demo-out .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -1,0 +1,114 @@
+"""From an exception to what a person reads: `error[code]: what is wrong`, a line with the way out, an exit code."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import traceback
+from typing import NamedTuple
+
+from penstock.cli import exits
+from penstock.cli.terminal import Terminal, short
+from penstock.errors import PenstockError, SetupError
+
+
+class BadArguments(PenstockError):
+    """The arguments do not fit. `hint` is the way out."""
+
+    code = "input.arguments"
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class Failure(NamedTuple):
+    """What is shown of an error."""
+
+    code: str
+    text: str
+    hints: list[str]
+    exit: int
+    request_id: str | None = None
+
+
+def report(error: Exception, args: argparse.Namespace) -> int:
+    """Show an error on standard error (with `--json` as an object); returns the exit code."""
+    terminal: Terminal = args.terminal
+    failure = failure_of(error, getattr(args, "server", None))
+    if terminal.json:
+        shown = {"error": {"code": failure.code, "message": failure.text, "hints": failure.hints}}
+        if failure.request_id:
+            shown["error"]["request_id"] = failure.request_id
+        terminal.result_json(shown)
+        return failure.exit
+    about = f" in {short(failure.request_id)}" if failure.request_id else ""
+    terminal.complain(f"{terminal.paint(f'error[{failure.code}]', 'red')}{about}: {failure.text}")
+    for hint in failure.hints:
+        terminal.complain(f"  {hint}")
+    if terminal.level > 0:
+        traceback.print_exception(error, file=sys.stderr)
+    return failure.exit
+
+
+def failure_of(error: Exception, server: str | None = None) -> Failure:
+    """What to show of an error. What nobody foresaw is a bug, and says so."""
+    if isinstance(error, BadArguments):
+        return Failure(error.code, str(error), [error.hint] if error.hint else [], exits.BAD_INPUT)
+    if isinstance(error, SetupError):
+        return Failure(error.code, str(error), ["check: penstock doctor"], exits.BAD_INPUT)
+    if isinstance(error, ValueError | TypeError) and not isinstance(error, PenstockError):
+        return Failure("input.invalid", str(error), [], exits.BAD_INPUT)
+    if isinstance(error, ModuleNotFoundError):
+        return Failure("setup", str(error), ["to serve apps: pip install 'penstock[server]'"], exits.BAD_INPUT)
+    if isinstance(error, OSError) and not isinstance(error, PenstockError):
+        return Failure("input.file", str(error), [], exits.BAD_INPUT)
+    if isinstance(error, PenstockError):
+        return _client_failure(error, server)
+    text = f"{type(error).__name__}: {error}"
+    return Failure("internal", text, ["this is a bug in Penstock; -v shows where"], exits.FAILED)
+
+
+def _client_failure(error: PenstockError, server: str | None) -> Failure:
+    from penstock.client import errors as client
+
+    request_id = getattr(error, "request_id", None)
+    if isinstance(error, client.ConnectionError):
+        from penstock.cli.reach import address
+
+        url, source = address(server)
+        hints = [
+            "start one: penstock serve app.py          other address: --server URL          check: penstock doctor"
+        ]
+        return Failure("server.unreachable", f"nothing answers at {url} ({source}): {error}", hints, exits.NO_SERVER)
+    if isinstance(error, client.TimeoutError):
+        hints = [f"it goes on: penstock requests show {request_id[-8:]}"] if request_id else []
+        return Failure("request.timeout", str(error), hints, exits.STILL_RUNNING, request_id)
+    if isinstance(error, client.Unauthorized | client.Forbidden):
+        code = "auth.unauthorized" if isinstance(error, client.Unauthorized) else "auth.forbidden"
+        hints = ["give a key: PENSTOCK_KEY=id:secret, or --key; make one: penstock keys create NAME"]
+        return Failure(code, _sentence(error), hints, exits.NOT_ALLOWED)
+    if isinstance(error, client.InvalidInput):
+        return _misfit(error)
+    if isinstance(error, client.NotFound):
+        return Failure("request.not_found", _sentence(error), [], exits.BAD_INPUT)
+    if isinstance(error, client.HTTPError):
+        code = error.error_type or f"http.{error.status_code}"
+        hints = [f"its log: penstock requests logs {request_id[-8:]}"] if request_id else []
+        bad = error.status_code in (400, 405, 413)
+        return Failure(code, _sentence(error), hints, exits.BAD_INPUT if bad else exits.FAILED, request_id)
+    return Failure(error.code, str(error), [], exits.FAILED, request_id)
+
+
+def _sentence(error: PenstockError) -> str:
+    detail = getattr(error, "detail", None)
+    return detail if isinstance(detail, str) else str(error)
+
+
+def _misfit(error: PenstockError) -> Failure:
+    """A 422: of the endpoint's own making if its request exists, else of the input."""
+    fields = getattr(error, "fields", [])
+    request_id = getattr(error, "request_id", None)
+    code = fields[0].type if len(fields) == 1 and fields[0].type else "input.invalid"
+    text = "; ".join(str(field) for field in fields) or _sentence(error)
+    return Failure(code, text, [], exits.FAILED if request_id else exits.BAD_INPUT, request_id)
