@@ -1,0 +1,5 @@
+"""fal's home of `File`."""
+
+from __future__ import annotations
+
+from penstock.app.media import File as File
