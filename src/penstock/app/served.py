@@ -52,7 +52,11 @@ def compile_endpoints(cls: type[App]) -> dict[str, Endpoint]:
     found = {}
     for path, (declaration, function) in endpoints_of(cls).items():
         title = "".join(part.capitalize() for part in function.__name__.split("_")) or "Run"
-        found[path] = Endpoint(declaration, function, title)
+        try:
+            found[path] = Endpoint(declaration, function, title)
+        except TypeError as error:
+            code = function.__code__
+            raise TypeError(f"{code.co_filename}:{code.co_firstlineno}: {error}") from error
     return found
 
 

@@ -207,7 +207,7 @@ class Signature:
             self.input = Input(parameters, hints, f"{title}Input")
             self.output = Output(returned)
         except (pydantic.errors.PydanticUserError, pydantic.errors.PydanticUndefinedAnnotation) as error:
-            raise TypeError(f"{_place(function)}: {function.__qualname__}: {str(error).splitlines()[0]}") from error
+            raise TypeError(f"{function.__qualname__}: {str(error).splitlines()[0]}") from error
 
 
 def takes_object(hint: Any) -> bool:
@@ -302,7 +302,7 @@ def _hints(function: Callable[..., Any]) -> dict[str, Any]:
     try:
         return typing.get_type_hints(function, include_extras=True)
     except (NameError, TypeError, SyntaxError) as error:
-        raise TypeError(f"{_place(function)}: the type hints of {function.__qualname__}: {error}") from error
+        raise TypeError(f"the type hints of {function.__qualname__}: {error}") from error
 
 
 def _item_of(hint: Any) -> Any:
@@ -316,13 +316,8 @@ def _list_item(function: Callable[..., Any], name: str, hint: Any) -> Any:
     if hint is Any:
         return Any
     if typing.get_origin(hint) is not list:
-        raise TypeError(f"{_place(function)}: {function.__qualname__} is batched, so {name} must be a list[…]")
+        raise TypeError(f"{function.__qualname__} is batched, so {name} must be a list[…]")
     (item,) = typing.get_args(hint)
     members = typing.get_args(item) if typing.get_origin(item) in (typing.Union, UnionType) else ()
     rest = [m for m in members if not (isinstance(m, type) and issubclass(m, BaseException))]
     return item if not members or len(rest) == len(members) else typing.Union[tuple(rest)]  # noqa: UP007
-
-
-def _place(function: Callable[..., Any]) -> str:
-    code = function.__code__
-    return f"{code.co_filename}:{code.co_firstlineno}"

@@ -6,6 +6,7 @@ that a request starts carry its context on, because in Python they do not by the
 
 from __future__ import annotations
 
+import concurrent.futures.thread
 import contextvars
 import functools
 import io
@@ -57,6 +58,8 @@ def _give_back() -> None:
     """In a forked child: its output is its own, and goes where the process's does."""
     sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
     root = logging.getLogger()
+    # The child is one of the parent's pool threads and must not wait for itself when it ends.
+    concurrent.futures.thread._threads_queues.clear()  # type: ignore[attr-defined]
     root.handlers[:] = [handler for handler in root.handlers if not isinstance(handler, RecordHandler)]
 
 
