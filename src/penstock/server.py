@@ -71,7 +71,8 @@ class Server:
         self.port = 0
         self.hurry = asyncio.Event()
         """Set it to end the drain at once."""
-        self._stopped = asyncio.Event()
+        self._rooms = contextlib.AsyncExitStack()
+        """What `open` has opened, to be closed in the reverse order."""
 
     async def open(self) -> None:
         """Take the port and the data folder, start the first runners, answer.
@@ -90,6 +91,7 @@ class Server:
             await self._open_rooms(Path(settings.data), host)
         except BaseException:
             self._socket.close()
+            await self._rooms.aclose()
             raise
 
     def _check(self) -> None:
@@ -99,20 +101,26 @@ class Server:
 
     async def _open_rooms(self, data: Path, host: str) -> None:
         settings, clock = self.settings, self._clock
+        closing = self._rooms.push_async_callback
         self.database = await SqliteDatabase.open(data, clock)
+        closing(self.database.close)
         self.queue = await SqliteQueue.open(self.database, clock, settings)
+        closing(self.queue.close)
         self.keys = await KeyStore.open(self.database, clock)
         self._sources = [source for target in self._targets for source in await discover(target, settings.owner)]
         _check_names(self._sources)
         self.files = await self._open_files()
+        closing(self.files.close)
         own_hosts = sorted({f"{name}:{self.port}" for name in ("127.0.0.1", "localhost", "[::1]", host)})
         own_hosts += [name for name in (settings.domain, settings.public_url.partition("://")[2]) if name]
         self.fleet = LocalFleet(
             self.queue, self.files, clock, settings, own_hosts=own_hosts, token=_secret(data / "runner.token").hex()
         )
+        closing(self.fleet.close)
         await self.fleet.open(data / "runners", self._sources, gpu_devices())
         # From here on the runners set up; our own slower imports happen meanwhile.
-        self.webhooks = await self._open_webhooks(host)
+        self.webhooks = await self._open_webhooks()
+        closing(self.webhooks.close)
         self.http = self._http(data)
         _note(data, GatewayNote(os.getpid(), self.url, __version__))
 
@@ -121,12 +129,12 @@ class Server:
 
         return await FilesService.open(self.settings, self.database, self._clock, referenced=self.queue.referenced)
 
-    async def _open_webhooks(self, host: str) -> Webhooks:
+    async def _open_webhooks(self) -> Webhooks:
         from penstock.gateway.address import is_loopback
         from penstock.webhooks.service import Webhooks
 
         return await Webhooks.open(
-            self.settings, self.database, self.queue, self._clock, listening_on_loopback=is_loopback(host)
+            self.settings, self.database, self.queue, self._clock, listening_on_loopback=is_loopback(self.settings.host)
         )
 
     def _http(self, data: Path) -> uvicorn.Server:
@@ -178,13 +186,9 @@ class Server:
         for task in (http, *tasks):
             task.cancel()
         await asyncio.gather(http, *tasks, return_exceptions=True)
-        await self.webhooks.close()
-        await self.files.close()
-        await self.queue.close()
-        await self.database.close()
+        await self._rooms.aclose()
         with contextlib.suppress(FileNotFoundError):
             (Path(self.settings.data) / "gateway.json").unlink()
-        self._stopped.set()
 
     async def _sweep(self) -> None:
         while True:

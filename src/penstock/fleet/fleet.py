@@ -46,6 +46,7 @@ class LocalFleet:
         self._links: set[SocketLink] = set()
         self._runtime: tempfile.TemporaryDirectory[str] | None = None
         self._server: asyncio.Server | None = None
+        self._placement: Placement | None = None
 
     async def open(self, folder: Path, sources: list[AppSource], devices: list[str]) -> None:
         """Listen for runners and start the first ones. `folder` is `<data>/runners`.
@@ -60,8 +61,8 @@ class LocalFleet:
         note = folder / "gateway"
         note.with_suffix(".new").write_text(f"unix:{socket}")
         note.with_suffix(".new").rename(note)
-        placement: Placement = LocalProcesses(folder=folder, socket=socket, token=self._token, devices=devices)
-        self.supervisor = Supervisor(self.dispatcher, self._queue, placement, self._clock, self._settings)
+        self._placement = LocalProcesses(folder=folder, socket=socket, token=self._token, devices=devices)
+        self.supervisor = Supervisor(self.dispatcher, self._queue, self._placement, self._clock, self._settings)
         await self.supervisor.open(sources)
 
     async def run(self) -> None:
@@ -73,6 +74,11 @@ class LocalFleet:
         self.sessions.stop()
         await self.supervisor.stop(grace, hurry)
         await self.dispatcher.stop()
+
+    async def close(self) -> None:
+        """End what is left of the runners, and the socket."""
+        if self._placement is not None:
+            await self._placement.stop()
         if self._server is not None:
             self._server.close()
         for link in list(self._links):
