@@ -1,0 +1,28 @@
+"""A receiver of Penstock's webhooks with FastAPI. Answers 204 to what is signed, and handles each delivery once.
+
+    pip install 'penstock[webhooks]' fastapi uvicorn
+    export PENSTOCK_WEBHOOK_SECRET=$(penstock webhooks secret)
+    uvicorn fastapi_app:app --port 3000
+"""
+
+import os
+
+import penstock
+from fastapi import FastAPI, Request, Response
+from penstock.errors import WebhookError
+
+app = FastAPI()
+seen: set[str] = set()  # a real receiver remembers ids in its database, with what it did about them
+
+
+@app.post("/hook")
+async def hook(request: Request) -> Response:
+    body = await request.body()
+    try:
+        event = penstock.verify_webhook(request.headers, body, secret=os.environ["PENSTOCK_WEBHOOK_SECRET"])
+    except WebhookError as error:
+        return Response(str(error), status_code=error.status)
+    if event.id not in seen:
+        seen.add(event.id)
+        print(event.request_id, event.type, event.payload if event.ok else event.error, flush=True)
+    return Response(status_code=204)
