@@ -68,7 +68,7 @@ class Webhooks:
         if poster is None:
             from penstock.webhooks.post import OutboundPoster
 
-            poster = OutboundPoster(targets.private_policy(settings, listening_on_loopback=listening_on_loopback))
+            poster = OutboundPoster(settings, listening_on_loopback=listening_on_loopback)
         outbox = Outbox(database)
         keys = Keys(database, clock)
         await keys.open()
