@@ -11,7 +11,6 @@ import contextlib
 import random
 from collections.abc import Callable
 
-from penstock import __version__
 from penstock.clock import Clock
 from penstock.settings import Settings
 from penstock.telemetry import log
@@ -233,7 +232,7 @@ class Sender:
         user = await self._outbox.caller(owed.request_id) or self._settings.owner
         return {
             "content-type": "application/json",
-            "user-agent": f"penstock/{__version__}",
+            "user-agent": "penstock-webhooks",
             **signing.fal_headers(owed.request_id, user, timestamp, body, self._keys.sign),
             **signing.standard_headers(owed.id, timestamp, body, self._keys.secrets(owed.origin)),
         }
