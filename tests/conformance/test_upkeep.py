@@ -9,7 +9,7 @@ import pytest
 from penstock.clock import ManualClock
 from penstock.errors import BadRequest
 from penstock.queue.interface import Depth, Filter, KnownApp, Queue
-from penstock.wire.events import Log
+from penstock.wire.events import Chunk, Log
 from penstock.wire.frames import AppInfo, EndpointInfo
 from penstock.wire.states import OutcomeKind, State
 
@@ -137,10 +137,16 @@ async def test_what_a_webhook_still_tells_is_kept(queue: Queue, clock: ManualClo
 
 async def test_what_is_not_to_be_kept_is_dropped_once_read(queue: Queue, clock: ManualClock) -> None:
     id_ = (await running(queue, clock, store_io=False, input=b'"secret"')).request.id
+    await queue.append(id_, 1, [Chunk(1.0, 1, b'"secret"')])
     await queue.complete(id_, 1, ok(b'"secret"'))
+    clock.advance(100)
     await queue.sweep()
-    assert await queue.outcome(id_) == ok(b'"secret"')
+    assert await queue.wait(id_, None) == ok(b'"secret"')
     await queue.sweep()
+    assert await queue.outcome(id_) == ok(b'"secret"'), "a caller whose answer was lost may ask again"
+    clock.advance(100)
+    await queue.sweep()
+    assert b"secret" not in repr(await queue.events(id_)).encode()
     outcome, request = await queue.outcome(id_), await queue.input(id_)
     assert outcome is not None and b"secret" not in outcome.body and outcome.status == 410
     assert request is not None and request.input == b""

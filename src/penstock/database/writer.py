@@ -103,6 +103,9 @@ class Writer:
         await self._loop.run_in_executor(None, self._thread.join)
 
     def _settle(self, group: list[Write]) -> None:
+        if group[0].error is not None and group[-1].error is not None:
+            # The commit failed: what was told early is taken back in the opposite order.
+            group.reverse()
         for write in group:
             if write.settled is not None:
                 try:

@@ -17,7 +17,7 @@ FROM requests AS r JOIN inputs AS i ON i.seq = r.seq WHERE r.id = ?;
 SELECT id, app, path, caller, submitted_at, webhook, keep_io, head, input FROM finished WHERE id = ?;
 
 -- name: outcome
-SELECT kind, status, body, headers, error, error_type, inference_time, keep_io, seq FROM finished WHERE id = ?;
+SELECT kind, status, body, headers, error, error_type, inference_time, keep_io FROM finished WHERE id = ?;
 
 -- name: is_hot
 SELECT 1 FROM requests WHERE id = ?;

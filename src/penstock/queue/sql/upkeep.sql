@@ -22,7 +22,8 @@ DELETE FROM idempotency WHERE expires_at <= ?;
 -- name: oldest
 -- What a webhook still has to tell stays until it was told.
 SELECT seq, id, bytes, finished_at FROM finished
-WHERE NOT EXISTS (SELECT 1 FROM deliveries AS d WHERE d.request_id = finished.id AND d.state = 'owed')
+WHERE finished_at <= ?
+  AND NOT EXISTS (SELECT 1 FROM deliveries AS d WHERE d.request_id = finished.id AND d.state = 'owed')
 ORDER BY finished_at LIMIT ?;
 
 -- name: drop
@@ -35,10 +36,21 @@ DELETE FROM events WHERE seq = ?;
 DELETE FROM deliveries WHERE request_id = ?;
 
 -- name: private
--- Requests whose input and output are kept no longer than needed, and what still needs them.
-SELECT seq, id, webhook IS NOT NULL,
-  EXISTS (SELECT 1 FROM deliveries AS d WHERE d.request_id = finished.id AND d.state = 'owed')
-FROM finished WHERE keep_io = 0 LIMIT ?;
+-- Requests whose input and output are kept no longer than needed.
+SELECT id FROM requests WHERE keep_io = 0 UNION ALL SELECT id FROM finished WHERE keep_io = 0;
+
+-- name: forgettable
+-- Those of them that were read (the ids, as a JSON array), or whose webhook is done.
+SELECT seq, id FROM finished
+WHERE keep_io = 0 AND (webhook IS NOT NULL OR id IN (SELECT value FROM json_each(?)))
+  AND NOT EXISTS (SELECT 1 FROM deliveries AS d WHERE d.request_id = finished.id AND d.state = 'owed')
+LIMIT ?;
+
+-- name: chunk_rows
+SELECT first_n, entries FROM events WHERE seq = ? AND last_chunk IS NOT NULL;
+
+-- name: rewrite_events
+UPDATE events SET entries = ? WHERE seq = ? AND first_n = ?;
 
 -- name: forget_io
 UPDATE finished SET keep_io = -1, input = x'', body = x'', bytes = 0 WHERE seq = ?;

@@ -54,8 +54,8 @@ class SqliteQueue:
         self._memory = Memory(found)
         self._watchers = self._memory.watchers
         self._submits = Submits(database, clock, settings, self._memory, self._nobody_took)
-        self._read: set[str] = set()
-        """Requests that are not to be kept and whose outcome was read."""
+        self._read: dict[str, float] = {}
+        """When the outcome of a request that is not to be kept was first read."""
 
     @classmethod
     async def open(cls, database: SqliteDatabase, clock: Clock, settings: Settings) -> SqliteQueue:
@@ -100,11 +100,7 @@ class SqliteQueue:
     async def outcome(self, request_id: str) -> Outcome | None:
         await self._written(request_id)
         found = await self._database.read(lambda cursor: views.outcome_of(cursor, request_id))
-        if found is None:
-            return None
-        if found[1]:
-            self._read.add(request_id)
-        return found[0]
+        return self._was_read(request_id, found)
 
     async def wait(self, request_id: str, timeout: float | None) -> Outcome | None:
         if request_id not in self._memory.running:
@@ -119,7 +115,7 @@ class SqliteQueue:
                     # It may have ended between the two reads; else nobody knows it.
                     return await self.outcome(request_id)
             done, _ = await asyncio.wait((future,), timeout=timeout)
-            return future.result() if done else None
+            return self._was_read(request_id, future.result()) if done else None
         finally:
             self._watchers.forget(request_id, future)
 
@@ -258,14 +254,16 @@ class SqliteQueue:
 
     async def sweep(self) -> Swept:
         now = self._clock.wall()
-
         expired = await self._expire(now)
         excess = self._memory.kept_bytes - self._settings.retention_bytes
         retention = self._settings.retention
         dropped, size = await self._database.write(lambda c: upkeep.drop_old(c, now, retention, excess), lazy=True)
         self._memory.kept_bytes -= size
-        read = frozenset(self._read)
-        self._read -= await self._database.write(lambda cursor: upkeep.forget_private(cursor, read), lazy=True)
+        if self._memory.private:
+            read = [request_id for request_id, at in self._read.items() if at <= now - upkeep.PRIVATE_KEPT]
+            for request_id in await self._database.write(lambda c: upkeep.forget_private(c, read), lazy=True):
+                self._memory.private.discard(request_id)
+                self._read.pop(request_id, None)
         return Swept([one.request_id for one in expired], dropped)
 
     def _expire(self, now: float) -> asyncio.Future[list[upkeep.Expired]]:
@@ -317,6 +315,11 @@ class SqliteQueue:
 
         self._database.post(operation, settled, early=early)
         return await future
+
+    def _was_read(self, request_id: str, outcome: Outcome | None) -> Outcome | None:
+        if outcome is not None and request_id in self._memory.private:
+            self._read.setdefault(request_id, self._clock.wall())
+        return outcome
 
     def _nobody_took(self, request_id: str) -> None:
         """Whoever offered the slot has gone: nobody would ever run the request, so it waits again."""

@@ -22,6 +22,8 @@ class Memory:
         self.kept_bytes = found.kept_bytes
         self.running: dict[str, str] = {claim.request.id: claim.request.app for claim, _ in found.running}
         """Running requests and their apps."""
+        self.private = found.private
+        """Requests whose input and output are to be dropped (`NewRequest.store_io`), and have not been."""
         self.watchers = Watchers()
 
     def line(self, app: str) -> Line:

@@ -75,6 +75,8 @@ class Submits:
         """A slot or a place in line, from now on, and how many are ahead."""
         line = self._memory.line(request.app)
         self._memory.last_seq += 1
+        if not request.store_io:
+            self._memory.private.add(request.id)
         position = 0
         if slot is not None:
             rank = line.pass_by(request.priority, request.caller)
@@ -86,6 +88,7 @@ class Submits:
 
     def _displace(self, new: moves.Insert) -> None:
         """The insert was not committed, or not needed: nobody waits, nobody runs."""
+        self._memory.private.discard(new.request.id)
         if new.runner is None:
             self._memory.line(new.request.app).leave(new.rank, new.request.caller)
         else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -11,11 +11,13 @@ from penstock.database.interface import Cursor
 from penstock.queue.interface import Claim, KnownApp
 from penstock.queue.order import Line
 from penstock.queue.sqlite.moves import Left, end
-from penstock.queue.sqlite.rows import SQL, running_claim
-from penstock.wire.events import Outcome
+from penstock.queue.sqlite.rows import SQL, pack_entries, running_claim, unpack_entries
+from penstock.wire.events import Chunk, Outcome
 from penstock.wire.frames import AppInfo
 from penstock.wire.states import Move
 
+PRIVATE_KEPT = 60.0
+"""Seconds that an output that is not to be kept outlives its first read, for a caller whose answer was lost."""
 BATCH = 500
 """Requests that one sweep expires or drops in one transaction, so that callers never wait long for a sweep."""
 
@@ -27,6 +29,7 @@ class Found(NamedTuple):
     kept_bytes: int
     lines: dict[str, Line]
     running: list[tuple[Claim, int]]
+    private: set[str]
 
 
 class Expired(NamedTuple):
@@ -49,7 +52,8 @@ def look_around(cursor: Cursor) -> Found:
         lines.setdefault(app, Line()).restore(rank, caller)
     (last_seq,) = cursor.execute(SQL["last_seq"]).fetchone()
     (kept_bytes,) = cursor.execute(SQL["kept_bytes"]).fetchone()
-    return Found(last_seq, kept_bytes, lines, running)
+    private = {row[0] for row in cursor.execute(SQL["private"])}
+    return Found(last_seq, kept_bytes, lines, running, private)
 
 
 def recover(cursor: Cursor) -> list[Claim]:
@@ -81,7 +85,8 @@ def drop_old(cursor: Cursor, now: float, retention: float, excess: int) -> tuple
     """Drop finished requests that are too old, or too much; returns how many, and their bytes."""
     cursor.execute(SQL["forget_keys"], (now,))
     dropped = size = 0
-    for seq, request_id, bytes_, finished_at in cursor.execute(SQL["oldest"], (BATCH,)).fetchall():
+    until = now if excess > 0 else now - retention
+    for seq, request_id, bytes_, finished_at in cursor.execute(SQL["oldest"], (until, BATCH)).fetchall():
         if finished_at > now - retention and size >= excess:
             break
         cursor.execute(SQL["drop"], (seq,))
@@ -94,14 +99,17 @@ def drop_old(cursor: Cursor, now: float, retention: float, excess: int) -> tuple
     return dropped, size
 
 
-def forget_private(cursor: Cursor, read: Set[str]) -> set[str]:
+def forget_private(cursor: Cursor, read: Sequence[str]) -> list[str]:
     """Drop the input and output of requests that asked for it, once they were read or their webhook is done."""
-    forgotten = set()
-    for seq, request_id, has_webhook, owed in cursor.execute(SQL["private"], (BATCH,)).fetchall():
-        if not owed and (has_webhook or request_id in read):
-            cursor.execute(SQL["forget_io"], (seq,))
-            forgotten.add(request_id)
-    return forgotten
+    ids = msgspec.json.encode(read).decode()
+    forgettable = cursor.execute(SQL["forgettable"], (ids, BATCH)).fetchall()
+    for seq, _ in forgettable:
+        cursor.execute(SQL["forget_io"], (seq,))
+        for first_n, entries in cursor.execute(SQL["chunk_rows"], (seq,)).fetchall():
+            # The numbers stay, what they held goes.
+            empty = [Chunk(e.at, e.n, b"null") if isinstance(e, Chunk) else e for e in unpack_entries(entries)]
+            cursor.execute(SQL["rewrite_events"], (pack_entries(empty), seq, first_n))
+    return [request_id for _, request_id in forgettable]
 
 
 def put_app(cursor: Cursor, app: KnownApp) -> None:

@@ -32,15 +32,12 @@ def input_of(cursor: Cursor, request_id: str) -> NewRequest | None:
     return None
 
 
-def outcome_of(cursor: Cursor, request_id: str) -> tuple[Outcome, bool] | None:
-    """The outcome, and whether it is one to drop after this read."""
+def outcome_of(cursor: Cursor, request_id: str) -> Outcome | None:
     row = cursor.execute(SQL["outcome"], (request_id,)).fetchone()
-    if row is None:
-        return None
-    if row[7] == -1:
+    if row is not None and row[7] == -1:
         gone = "the output was kept until it was read, as X-Fal-Store-IO: 0 asked"
-        return Outcome.failure(410, gone, "bad_request"), False
-    return outcome(row), row[7] == 0
+        return Outcome.failure(410, gone, "bad_request")
+    return None if row is None else outcome(row)
 
 
 def is_hot(cursor: Cursor, request_id: str) -> bool:
