@@ -7,6 +7,7 @@ No colour and no redrawing where standard error is no terminal; `NO_COLOR` turns
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Any, TextIO
@@ -57,6 +58,12 @@ class Terminal:
     def complain(self, text: str) -> None:
         """An error; also with `-q`."""
         print(text, file=self._err, flush=True)
+
+    def redraw(self, text: str) -> None:
+        """Put `text` in the place of the line that was redrawn last; nothing wipes it. Cut at the window's edge."""
+        columns = shutil.get_terminal_size().columns
+        self._err.write("\r\x1b[2K" + text[: columns - 1])
+        self._err.flush()
 
     def paint(self, text: str, style: str) -> str:
         """`text` in colour, where there is colour."""
