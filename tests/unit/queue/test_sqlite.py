@@ -1,0 +1,149 @@
+"""What only the SQLite engine can be asked: a full disk, a closed database, one row for a run."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from penstock.clock import ManualClock
+from penstock.database.interface import Cursor
+from penstock.database.sqlite import SqliteDatabase
+from penstock.errors import StorageFull, Unavailable
+from penstock.queue.interface import Depth, NewRequest
+from penstock.queue.sqlite import SqliteQueue
+from penstock.settings import Settings
+from penstock.wire.events import Outcome
+from penstock.wire.ids import new_request_id
+from penstock.wire.states import OutcomeKind, State
+
+pytestmark = pytest.mark.anyio
+
+APP = "acme/flux"
+LARGE = bytes(500_000)
+
+
+def new(body: bytes = b"{}", **fields: Any) -> NewRequest:
+    return NewRequest(new_request_id(), APP, "/", "call", body, 1.0, **fields)
+
+
+def ok(body: bytes = b"{}") -> Outcome:
+    return Outcome(OutcomeKind.OK, 200, body)
+
+
+@pytest.fixture
+async def database(tmp_path: Path) -> AsyncIterator[SqliteDatabase]:
+    made = await SqliteDatabase.open(tmp_path)
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+async def queue(database: SqliteDatabase) -> AsyncIterator[SqliteQueue]:
+    made = await SqliteQueue.open(database, ManualClock(), Settings())
+    yield made
+    await made.close()
+
+
+def room(pages: int) -> Any:
+    def operation(cursor: Cursor) -> None:
+        (now,) = cursor.execute("PRAGMA page_count").fetchone()
+        cursor.execute(f"PRAGMA max_page_count = {now + pages}").fetchall()
+
+    return operation
+
+
+async def test_a_full_disk_refuses_and_forgets(database: SqliteDatabase, queue: SqliteQueue) -> None:
+    waiting = new()
+    await queue.submit(waiting).receipt
+    await database.write(room(20))
+    with pytest.raises(StorageFull):
+        await queue.submit(new(LARGE)).receipt
+    with pytest.raises(StorageFull):
+        await queue.submit(new(LARGE, idempotency_key="k"), slot="r1").receipt
+    assert queue.depth(APP) == Depth(1, 0)
+    view = await queue.get(waiting.id)
+    assert view is not None and view.position == 0
+    await database.write(room(100_000))
+    receipt = await queue.submit(new(LARGE, idempotency_key="k")).receipt
+    assert (receipt.position, receipt.replayed) == (1, False)
+
+
+async def test_a_full_disk_under_a_run_is_told_to_its_waiters(database: SqliteDatabase, queue: SqliteQueue) -> None:
+    await database.write(room(20))
+    request = new(LARGE)
+    assert queue.submit(request, slot="r1", lazy=True).claim is not None
+    waiter = asyncio.ensure_future(queue.wait(request.id, None))
+    await asyncio.sleep(0)
+    with pytest.raises(StorageFull):
+        await queue.complete(request.id, 1, ok())
+    with pytest.raises(StorageFull):
+        await waiter
+    assert queue.depth(APP) == Depth(0, 0)
+
+
+async def test_an_outcome_that_found_no_room_can_be_handed_in_again(
+    database: SqliteDatabase, queue: SqliteQueue
+) -> None:
+    request = new()
+    await queue.submit(request, slot="r1").receipt
+    await database.write(room(20))
+    with pytest.raises(StorageFull):
+        await queue.complete(request.id, 1, ok(LARGE))
+    assert queue.depth(APP) == Depth(0, 1)
+    await database.write(room(100_000))
+    assert (await queue.complete(request.id, 1, ok(LARGE))).verdict == "applied"
+    assert await queue.outcome(request.id) == ok(LARGE)
+
+
+async def test_a_closed_database_answers_every_verb(database: SqliteDatabase, queue: SqliteQueue) -> None:
+    waiting, running = new(), new()
+    await queue.submit(running, slot="r1").receipt
+    await queue.submit(waiting).receipt
+    await database.close()
+    lazy = queue.submit(new(), slot="r2", lazy=True)
+    verbs = [
+        queue.submit(new()).receipt,
+        queue.claim(APP, ["r"]),
+        queue.append(running.id, 1, []),
+        queue.complete(running.id, 1, ok()),
+        queue.complete(lazy.request.id, 1, ok()),
+        queue.retry(running.id, 1, reason=""),
+        queue.cancel(waiting.id),
+        queue.get(waiting.id),
+        queue.sweep(),
+        queue.wait(waiting.id, 1),
+    ]
+    answers = await asyncio.wait_for(asyncio.gather(*verbs, return_exceptions=True), 30)
+    assert [type(answer) for answer in answers] == [Unavailable] * len(verbs)
+
+
+async def test_a_run_is_one_row_in_one_commit(database: SqliteDatabase, queue: SqliteQueue) -> None:
+    def changes(cursor: Cursor) -> int:
+        return int(cursor.execute("SELECT total_changes()").fetchone()[0])
+
+    before = await database.write(changes)
+    request = new()
+    queue.submit(request, slot="r1", lazy=True)
+    await queue.complete(request.id, 1, ok())
+    assert await database.write(changes) == before + 1
+
+
+async def test_a_held_insert_is_written_after_a_while(queue: SqliteQueue) -> None:
+    request = new()
+    submission = queue.submit(request, slot="r1", lazy=True)
+    assert (await submission.receipt).request_id == request.id
+    view = await queue.get(request.id)
+    assert view is not None and view.state is State.RUNNING
+
+
+async def test_close_writes_what_is_held(database: SqliteDatabase, queue: SqliteQueue) -> None:
+    request = new()
+    queue.submit(request, slot="r1", lazy=True)
+    await queue.close()
+    again = await SqliteQueue.open(database, ManualClock(), Settings())
+    assert [claim.request.id for claim in await again.recover()] == [request.id]
+    await again.close()
