@@ -32,6 +32,7 @@ from penstock.fleet.placement import gpu_devices
 from penstock.fleet.reload import watch_sources
 from penstock.queue.sqlite import SqliteQueue
 from penstock.settings import Settings
+from penstock.tls import Reloading, with_certificate
 
 if TYPE_CHECKING:
     import uvicorn
@@ -44,6 +45,8 @@ log = logging.getLogger("penstock.server")
 _BACKLOG = 4096
 _KEYS_INTERVAL = 1.0
 """How often keys that another process made or revoked are looked for."""
+_CERTIFICATE_INTERVAL = 60.0
+"""How often a renewed certificate is looked for."""
 _HTTP_GRACE = 5.0
 """Time that answers under way get after everything else has stopped."""
 
@@ -80,8 +83,7 @@ class Server:
         Raises:
             SetupError: a port in use, a data folder in use, a database that cannot be used, an app that is not there.
         """
-        settings = self.settings
-        self._check()
+        settings = self.settings = with_certificate(self.settings)
         self._socket = _listen(settings)
         self.port = self._socket.getsockname()[1]
         scheme = "https" if settings.tls_cert else "http"
@@ -93,11 +95,6 @@ class Server:
             self._socket.close()
             await self._rooms.aclose()
             raise
-
-    def _check(self) -> None:
-        settings = self.settings
-        if bool(settings.tls_cert) != bool(settings.tls_key):
-            raise SetupError("tls_cert and tls_key go together: give both, or --tls-dev")
 
     async def _open_rooms(self, data: Path, host: str) -> None:
         settings, clock = self.settings, self._clock
@@ -161,6 +158,8 @@ class Server:
         services = [self.fleet.run(), self._sweep(), self._refresh_keys(), self.files.sweep(), self.webhooks.run()]
         if self._reload:
             services.append(watch_sources(self._sources, self.fleet.supervisor.serve))
+        if self.http.config.ssl is not None:
+            services.append(self._refresh_certificate(self.http.config.ssl))
         http = asyncio.create_task(self.http.serve(sockets=[self._socket]), name="http")
         tasks = [asyncio.create_task(service) for service in services]
         try:
@@ -197,6 +196,16 @@ class Server:
                 await self.queue.sweep()
             except PenstockError as error:
                 log.error("sweep: %s", error)
+
+    async def _refresh_certificate(self, context: ssl.SSLContext) -> None:
+        reloading = Reloading(context, self.settings)
+        while True:
+            await asyncio.sleep(_CERTIFICATE_INTERVAL)
+            try:
+                if reloading.refresh():
+                    log.info("the certificate %s has changed and is in use", self.settings.tls_cert)
+            except SetupError as error:
+                log.error("%s", error)
 
     async def _refresh_keys(self) -> None:
         while True:

@@ -44,6 +44,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """PEM certificate chain, for https."""
     tls_key: str = ""
     """PEM key of the certificate."""
+    tls_dev: bool = False
+    """https with a certificate of an authority that is made on this machine, for development."""
+    tls_folder: str = ""
+    """Folder of that authority; empty for `penstock/tls` in the user's configuration folder."""
 
     # callers
     max_input_bytes: int = 16 * 1024 * 1024

@@ -60,11 +60,8 @@ def run(args: argparse.Namespace) -> int:
         if not equals:
             raise SetupError(f"--set takes NAME=VALUE, got {assignment!r}")
         flags[name.strip().replace("-", "_")] = value
+    flags["tls_dev"] = args.tls_dev or None
     settings, sources = load(flags, config=Path(args.config) if args.config else None)
-    if args.tls_dev:
-        from penstock.cli.certificates import dev_certificate
-
-        settings = dev_certificate(settings, terminal)
     if args.verbose:
         for name, source in sources.items():
             if source != "default":
@@ -129,6 +126,12 @@ class Screen:
         say(f"Penstock {__version__}   {server.url}   data {settings.data} (SQLite, {queued} queued)   files {files}")
         first = next(iter(name for name in server.fleet.app_names() if _served(server, name)), "owner/alias")
         where = "" if server.port == 8000 and server.url.startswith("http://127") else f" --server {server.url}"
+        if settings.tls_dev:
+            from penstock.tls import what_to_set
+
+            say("  https with a certificate of this machine's own authority; clients need one of:")
+            for line in what_to_set(settings):
+                say(f"    {line}")
         say(f"  Call   penstock call {first} '{{…}}'{where}      fal clients, unmodified: penstock env --client js")
 
     async def _watch_apps(self, server: Server) -> None:
