@@ -221,3 +221,23 @@ def test_a_data_folder_and_a_port_serve_one_gateway(gateway: Start) -> None:
     third = GatewayProcess(*first._targets, data=first.data.parent / "other", port=port)
     with pytest.raises(Exception, match=f"port {port} is in use"):
         third.start(timeout=10)
+
+
+def test_a_survivor_with_yesterdays_code_makes_way_for_todays(gateway: Start, tmp_path: Path) -> None:
+    source = (
+        "import penstock\nclass A(penstock.App, name='acme/a'):\n"
+        "    @penstock.endpoint('/')\n    async def run(self) -> int:\n        return 1\n"
+    )
+    file = tmp_path / "a.py"
+    file.write_text(source)
+    process = gateway(str(file))
+    process.start()
+    (pid,) = process.runner_pids()
+    with client(process) as http:
+        assert http.post("/acme/a", json={}).json() == 1
+    process.kill()
+    file.write_text(source.replace("return 1", "return 2"))
+    process.start()
+    wait_gone(pid)
+    with client(process) as http:
+        assert http.post("/acme/a", json={}).json() == 2

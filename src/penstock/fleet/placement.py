@@ -24,6 +24,8 @@ class RunnerNote(msgspec.Struct, frozen=True):
     pid: int
     started: str
     """When the process was started, as the system tells it."""
+    code: int = 0
+    """When the app's file was last written, in nanoseconds: whether the process runs what the file says now."""
 
 
 class Placement(Protocol):
@@ -74,7 +76,7 @@ class LocalProcesses:
             "--id", runner_id, "--note", str(self._folder / "gateway"),
             stdin=asyncio.subprocess.DEVNULL, env=environment, start_new_session=True,
         )  # fmt: skip
-        note = RunnerNote(runner_id, source.name, source.spec, process.pid, started_at(process.pid))
+        note = RunnerNote(runner_id, source.name, source.spec, process.pid, started_at(process.pid), code_of(source))
         self._remember(note)
         self._watch(runner_id, self._wait(process, runner_id), died)
         return process.pid
@@ -138,6 +140,14 @@ class LocalProcesses:
         self._notes.pop(runner_id, None)
         self._watches.pop(runner_id, None)
         (self._folder / f"{runner_id}.json").unlink(missing_ok=True)
+
+
+def code_of(source: AppSource) -> int:
+    """When the app's file was last written; 0 where it is no file."""
+    try:
+        return source.path.stat().st_mtime_ns if source.path is not None else 0
+    except OSError:
+        return 0
 
 
 def started_at(pid: int) -> str:

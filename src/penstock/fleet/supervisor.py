@@ -14,7 +14,7 @@ from penstock.clock import Clock
 from penstock.errors import PenstockError
 from penstock.fleet.discover import AppSource
 from penstock.fleet.dispatcher import Dispatcher
-from penstock.fleet.placement import Placement, RunnerNote
+from penstock.fleet.placement import Placement, RunnerNote, code_of
 from penstock.fleet.plan import Demand, backoff, plan
 from penstock.fleet.runners import Runner, RunnerPhase
 from penstock.queue.interface import Claim, KnownApp, Queue
@@ -61,6 +61,8 @@ class Survivors:
     claims: dict[str, dict[str, Claim]] = field(default_factory=dict)
     notes: dict[str, RunnerNote] = field(default_factory=dict)
     until: float = 0.0
+    trusted_until: float = 0.0
+    """Fresh runners are started beside those that have not come back by then."""
 
 
 class Supervisor:
@@ -91,6 +93,7 @@ class Supervisor:
             await self.serve(source)
         self._survivors.notes = {note.id: note for note in self._placement.survivors()}
         self._survivors.until = self._clock.monotonic() + self._settings.reconnect
+        self._survivors.trusted_until = self._next_look = self._clock.monotonic() + self._settings.heartbeat
         for claim in await self._queue.recover():
             self._survivors.claims.setdefault(claim.runner, {})[claim.request.id] = claim
         for runner_id, claims in list(self._survivors.claims.items()):
@@ -163,6 +166,9 @@ class Supervisor:
         fresh = [w for w in wards if w.generation == app.generation and w.runner.replace_at is None]
         ready = [w.runner for w in fresh if w.runner.phase is RunnerPhase.READY]
         starting = sum(w.runner.phase is RunnerPhase.STARTING for w in fresh)
+        if self._clock.monotonic() < self._survivors.trusted_until:
+            # A survivor that may come back is as good as one that sets up.
+            starting += sum(note.app == app.name and _same(app, note) for note in self._survivors.notes.values())
         if ready or app.source is None:
             for ward in wards:
                 if ward not in fresh:
@@ -219,8 +225,8 @@ class Supervisor:
         now = self._clock.monotonic()
         runner = Runner(runner_id, app, pid=pid, started_at=self._clock.wall(), heard_at=now)
         managed = self.apps.get(app)
-        # Its code is that of the earlier start: it finishes what it has, and a fresh one takes over.
-        same = managed is not None and managed.source is not None and managed.source.spec == note.spec
+        # With other code than today's it finishes what it has, and a fresh one takes over.
+        same = managed is not None and _same(managed, note)
         self.wards[runner_id] = Ward(runner, managed.generation if managed and same else -1)
         self._dispatcher.adopt(runner, self._survivors.claims.pop(runner_id, {}), running)
         log.info("runner %s of %s has come back with %d requests", runner_id, app, len(runner.running))
@@ -250,6 +256,7 @@ class Supervisor:
     def died(self, runner_id: str, cause: str) -> None:
         """A process has ended."""
         self._survivors.notes.pop(runner_id, None)
+        self._look.set()
         claims = self._survivors.claims.pop(runner_id, None)
         if claims:
             asyncio.ensure_future(self._abandon(claims, cause)).add_done_callback(_report)
@@ -315,6 +322,11 @@ class Supervisor:
         end = self._clock.monotonic() + self._settings.cancel_grace
         while self.wards and self._clock.monotonic() < end:
             await asyncio.sleep(0.02)
+
+
+def _same(app: ManagedApp, note: RunnerNote) -> bool:
+    """Whether a survivor runs what this gateway would start."""
+    return app.source is not None and (app.source.spec, code_of(app.source)) == (note.spec, note.code)
 
 
 def _demand(
