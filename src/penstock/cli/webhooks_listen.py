@@ -85,7 +85,11 @@ def _receive(routes: Routes, listener: str, item: dict[str, Any], terminal: Term
     else:
         handed = Handed(200, 0.0)
     report = {"id": item["id"], "duration": handed.seconds, "status": handed.status}
-    then = routes.post(f"/listeners/{listener}/tries", {**report, "reason": handed.reason, "answer": handed.answer})
+    try:
+        then = routes.post(f"/listeners/{listener}/tries", {**report, "reason": handed.reason, "answer": handed.answer})
+    except (client_errors.ConnectionError, client_errors.ServerError):
+        # The server did not hear of it and owes the delivery still: it comes again.
+        then = {"state": "owed", "due_in": 0.0}
     if terminal.json:
         forwarded = {"status": handed.status, "duration": handed.seconds, "reason": handed.reason}
         terminal.result_json({
