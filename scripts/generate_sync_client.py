@@ -65,7 +65,8 @@ def translate(source: str) -> str:
         if token.type in (tokenize.NEWLINE, tokenize.NL):
             line, column = end_line + 1, 0
     text = "".join(out)
-    return text.replace("Awaitable[None] | None", "None").replace("Awaitable[Call]", "Call").replace("Awaitable, ", "")
+    text = text.replace("Awaitable[None] | None", "None").replace("Awaitable, ", "")
+    return re.sub(r"\bAwaitable\[([^\[\]]+)\]", r"\1", text)
 
 
 def _token(token: tokenize.TokenInfo) -> str:

@@ -8,8 +8,12 @@ from __future__ import annotations
 
 from penstock.client.aio.client import AsyncClient
 from penstock.client.aio.handle import AsyncRequestHandle
+from penstock.client.aio.realtime import AsyncRealtimeConnection
+from penstock.client.aio.session import AsyncSession
 from penstock.client.blocking.client import SyncClient
 from penstock.client.blocking.handle import SyncRequestHandle
+from penstock.client.blocking.realtime import RealtimeConnection
+from penstock.client.blocking.session import SyncSession
 from penstock.client.context import set_get_current_app
 from penstock.client.errors import (
     BadRequest,
@@ -50,6 +54,9 @@ from penstock.client.uploads import (
     encode_image,
 )
 
+__version__ = "0.1.0"
+version_tuple = (0, 1, 0)
+
 sync_client = SyncClient()
 async_client = AsyncClient()
 
@@ -60,6 +67,8 @@ status = sync_client.status
 result = sync_client.result
 cancel = sync_client.cancel
 stream = sync_client.stream
+realtime = sync_client.realtime
+ws_connect = sync_client.ws_connect
 upload = sync_client.upload
 upload_file = sync_client.upload_file
 upload_image = sync_client.upload_image
@@ -74,13 +83,17 @@ status_async = async_client.status
 result_async = async_client.result
 cancel_async = async_client.cancel
 stream_async = async_client.stream
+realtime_async = async_client.realtime
+ws_connect_async = async_client.ws_connect
 upload_async = async_client.upload
 upload_file_async = async_client.upload_file
 upload_image_async = async_client.upload_image
 
 __all__ = [
     "AsyncClient",
+    "AsyncRealtimeConnection",
     "AsyncRequestHandle",
+    "AsyncSession",
     "BadRequest",
     "Cancelled",
     "ClientError",
@@ -101,6 +114,7 @@ __all__ = [
     "OutputMismatch",
     "Progress",
     "Queued",
+    "RealtimeConnection",
     "RealtimeError",
     "ServerError",
     "StartTimeout",
@@ -111,6 +125,7 @@ __all__ = [
     "StorageSettings",
     "SyncClient",
     "SyncRequestHandle",
+    "SyncSession",
     "TimeoutError",
     "TooLarge",
     "TooMany",
@@ -118,6 +133,7 @@ __all__ = [
     "UploadInterrupted",
     "UploadSession",
     "ValidationError",
+    "__version__",
     "async_client",
     "cancel",
     "cancel_async",
@@ -125,6 +141,8 @@ __all__ = [
     "encode_file",
     "encode_image",
     "queue",
+    "realtime",
+    "realtime_async",
     "result",
     "result_async",
     "run",
@@ -147,4 +165,7 @@ __all__ = [
     "upload_file_async",
     "upload_image",
     "upload_image_async",
+    "version_tuple",
+    "ws_connect",
+    "ws_connect_async",
 ]

@@ -34,7 +34,12 @@ def encode_input(value: Any) -> bytes:
     return _encoder.encode(value)
 
 
-def _foreign(value: Any) -> Any:
+def foreign(value: Any) -> Any:
+    """What the encoders do not know by themselves, as something that they know.
+
+    Raises:
+        TypeError: it is no JSON either.
+    """
     if callable(dump := getattr(value, "model_dump", None)):
         return dump(mode="json", exclude_unset=True)
     if callable(tolist := getattr(value, "tolist", None)):
@@ -44,7 +49,7 @@ def _foreign(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} cannot be sent as JSON")
 
 
-_encoder = msgspec.json.Encoder(enc_hook=_foreign)
+_encoder = msgspec.json.Encoder(enc_hook=foreign)
 
 
 def find_files(value: Any) -> list[LocalFile]:

@@ -52,3 +52,19 @@ def _model(kind: Any, value: Any) -> Any:
     if callable(validate := getattr(kind, "model_validate", None)):
         return validate(value)
     raise NotImplementedError(f"output_type cannot hold {kind!r}")
+
+
+def convert_output(value: Any, output_type: Any = None) -> Any:
+    """A value that was decoded already, as `output_type`; see `decode_output`.
+
+    Raises:
+        OutputMismatch: it does not fit.
+    """
+    if output_type is None:
+        return value
+    try:
+        if callable(validate := getattr(output_type, "model_validate", None)):
+            return validate(value)
+        return msgspec.convert(value, output_type, dec_hook=_model)
+    except ValueError as error:
+        raise OutputMismatch(f"the result is not {getattr(output_type, '__name__', output_type)}: {error}") from error

@@ -14,7 +14,10 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket
+
+from penstock.client import AsyncClient, SyncClient
 
 Handler = Callable[[Request, bytes], Awaitable[Response]]
 MARK = {"penstock-version": "0.1.0"}
@@ -42,17 +45,28 @@ class FakeServer:
     """
 
     def __init__(self) -> None:
-        self.seen: list[Seen] = []
-        self.handlers: dict[str, Handler] = {}
-        self.requests: dict[str, dict[str, Any]] = {}
-        self.auto = True
-        self.penstock = True
-        self.changed = threading.Condition()
-        app = Starlette(routes=[Route("/{path:path}", self.answer, methods=["GET", "POST", "PUT", "DELETE"])])
-        config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error", lifespan="off", ws="none")
+        self.reset()
+        app = Starlette(
+            routes=[
+                Route("/{path:path}", self.answer, methods=["GET", "POST", "PUT", "DELETE"]),
+                WebSocketRoute("/{path:path}", self.answer_socket),
+            ]
+        )
+        config = uvicorn.Config(
+            app, host="127.0.0.1", port=0, log_level="critical", lifespan="off", ws="websockets-sansio",
+            ws_per_message_deflate=False,
+        )  # fmt: skip
         self.server = uvicorn.Server(config)
         self.thread = threading.Thread(target=self.server.run, daemon=True)
         self.url = ""
+
+    def reset(self) -> None:
+        self.seen: list[Seen] = []
+        self.handlers: dict[str, Handler] = {}
+        self.socket: Callable[[WebSocket], Awaitable[None]] | None = None
+        self.requests: dict[str, dict[str, Any]] = {}
+        self.auto = True
+        self.penstock = True
 
     def start(self) -> None:
         self.thread.start()
@@ -80,6 +94,10 @@ class FakeServer:
         if self.penstock:
             response.headers.update(MARK)
         return response
+
+    async def answer_socket(self, socket: WebSocket) -> None:
+        assert self.socket is not None
+        await self.socket(socket)
 
     async def queue(self, request: Request, body: bytes) -> Response:
         path = request.url.path
@@ -143,12 +161,35 @@ class FakeServer:
         yield b"id: 4\ndata: " + json.dumps(done).encode() + b"\n\n"
 
 
-@pytest.fixture
-def server() -> Iterator[FakeServer]:
+@pytest.fixture(scope="session")
+def running() -> Iterator[FakeServer]:
     fake = FakeServer()
     fake.start()
     yield fake
     fake.stop()
+
+
+@pytest.fixture
+def server(running: FakeServer) -> FakeServer:
+    running.reset()
+    return running
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+def client(server: FakeServer) -> Iterator[SyncClient]:
+    with SyncClient(key="id:secret", base_url=server.url) as client:
+        yield client
+
+
+@pytest.fixture
+async def aclient(server: FakeServer) -> AsyncIterator[AsyncClient]:
+    async with AsyncClient(key="id:secret", base_url=server.url) as client:
+        yield client
 
 
 @pytest.fixture(autouse=True)

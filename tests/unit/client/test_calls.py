@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from typing import Any, TypedDict
 
@@ -17,23 +16,6 @@ import penstock.client as fal_client
 from penstock.client import AsyncClient, Completed, InProgress, Queued, SyncClient
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
-def client(server: Any) -> Iterator[SyncClient]:
-    with SyncClient(key="id:secret", base_url=server.url) as client:
-        yield client
-
-
-@pytest.fixture
-async def aclient(server: Any) -> AsyncIterator[AsyncClient]:
-    async with AsyncClient(key="id:secret", base_url=server.url) as client:
-        yield client
 
 
 def test_run_sends_the_input_and_returns_the_output(server: Any, client: SyncClient) -> None:

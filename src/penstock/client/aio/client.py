@@ -12,6 +12,7 @@ from penstock.client.aio import flow
 from penstock.client.aio.exchange import Exchange
 from penstock.client.aio.groups import AsyncQueue, AsyncStreaming
 from penstock.client.aio.handle import AsyncRequestHandle
+from penstock.client.aio.realtime import AsyncRealtime
 from penstock.client.aio.storage import AsyncStorage, OnProgress
 from penstock.client.aio.streaming import AsyncStream
 from penstock.client.core import Options, Priority, either
@@ -50,6 +51,8 @@ class AsyncClient:
         self.queue = AsyncQueue(self)
         self.storage = AsyncStorage(self.exchange)
         self.streaming = AsyncStreaming(self)
+        self.realtime = AsyncRealtime(self.exchange)
+        self.ws_connect = self.realtime.ws_connect
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(base_url={self.base_url!r})"
@@ -61,7 +64,8 @@ class AsyncClient:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close the connections. The client can be used again; it opens new ones."""
+        """Close sessions and connections. The client can be used again; it opens new ones."""
+        await self.realtime.aclose()
         await self.exchange.aclose()
 
     async def run(

@@ -7,13 +7,18 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from penstock.client import limits
+from penstock.client.core import USER_AGENT
 
 if TYPE_CHECKING:
     import httpx2
+    from websockets.asyncio.client import ClientConnection
+
+    Socket = ClientConnection
 
 T = TypeVar("T")
 
@@ -90,3 +95,96 @@ async def together(jobs: Sequence[Job[None]]) -> None:
 async def off_loop(function: Callable[..., T], *arguments: Any) -> T:
     """Call something that blocks, such as reading a file."""
     return await asyncio.to_thread(function, *arguments)
+
+
+class Signal:
+    """Something happened: `set` says so, `wait` is told once."""
+
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+
+    def set(self) -> None:
+        self._event.set()
+
+    async def wait(self, seconds: float | None = None) -> bool:
+        """Whether it happened within the time."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._event.wait()
+        except TimeoutError:
+            return False
+        self._event.clear()
+        return True
+
+
+class Channel:
+    """A line of at most `size` items between two tasks; whoever puts waits for room."""
+
+    def __init__(self, size: int) -> None:
+        self._items: deque[Any] = deque()
+        self._size = size
+        self._closed = False
+        self._changed = asyncio.Condition()
+
+    async def put(self, item: Any) -> None:
+        async with self._changed:
+            while len(self._items) >= self._size and not self._closed:
+                await self._changed.wait()
+            if not self._closed:
+                self._items.append(item)
+            self._changed.notify_all()
+
+    async def get(self, end: Any) -> Any:
+        """The next item, or `end` once the line is closed and empty."""
+        async with self._changed:
+            while not self._items and not self._closed:
+                await self._changed.wait()
+            item = self._items.popleft() if self._items else end
+            self._changed.notify_all()
+            return item
+
+    async def close(self) -> None:
+        async with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+
+class Background:
+    """A job under way beside its owner, who must join it."""
+
+    def __init__(self, job: Job[None]) -> None:
+        async def run() -> None:
+            await job()
+
+        self._task = asyncio.get_running_loop().create_task(run())
+
+    @property
+    def current(self) -> bool:
+        """Whether the caller is the job itself."""
+        return asyncio.current_task() is self._task
+
+    async def join(self) -> None:
+        """Wait for its end; its error is raised."""
+        if not self.current:
+            await self._task
+
+
+async def dial(url: str, headers: dict[str, str]) -> Socket:
+    """Open a WebSocket.
+
+    Raises:
+        Exception: of the WebSocket library or of the system.
+    """
+    from websockets.asyncio.client import connect
+
+    return await connect(
+        url,
+        additional_headers=headers,
+        user_agent_header=USER_AGENT,
+        compression=None,
+        max_size=None,
+        open_timeout=limits.REALTIME_OPEN_TIMEOUT,
+        close_timeout=limits.REALTIME_CLOSE_TIMEOUT,
+        ping_interval=limits.REALTIME_PING,
+        ping_timeout=limits.REALTIME_PING,
+    )

@@ -13,6 +13,7 @@ from penstock.client.blocking import flow
 from penstock.client.blocking.exchange import Exchange
 from penstock.client.blocking.groups import SyncQueue, SyncStreaming
 from penstock.client.blocking.handle import SyncRequestHandle
+from penstock.client.blocking.realtime import SyncRealtime
 from penstock.client.blocking.storage import OnProgress, SyncStorage
 from penstock.client.blocking.streaming import SyncStream
 from penstock.client.core import Options, Priority, either
@@ -51,6 +52,8 @@ class SyncClient:
         self.queue = SyncQueue(self)
         self.storage = SyncStorage(self.exchange)
         self.streaming = SyncStreaming(self)
+        self.realtime = SyncRealtime(self.exchange)
+        self.ws_connect = self.realtime.ws_connect
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(base_url={self.base_url!r})"
@@ -62,7 +65,8 @@ class SyncClient:
         self.close()
 
     def close(self) -> None:
-        """Close the connections. The client can be used again; it opens new ones."""
+        """Close sessions and connections. The client can be used again; it opens new ones."""
+        self.realtime.close()
         self.exchange.close()
 
     def run(

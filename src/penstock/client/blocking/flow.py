@@ -8,14 +8,19 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from penstock.client import limits
+from penstock.client.core import USER_AGENT
 
 if TYPE_CHECKING:
     import httpx2
+    from websockets.sync.client import ClientConnection
+
+    Socket = ClientConnection
 
 T = TypeVar("T")
 
@@ -107,3 +112,102 @@ def together(jobs: Sequence[Job[None]]) -> None:
 def off_loop(function: Callable[..., T], *arguments: Any) -> T:
     """Call something that blocks; here everything does."""
     return function(*arguments)
+
+
+class Signal:
+    """Something happened: `set` says so, `wait` is told once."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+
+    def set(self) -> None:
+        self._event.set()
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Whether it happened within the time."""
+        if not self._event.wait(seconds):
+            return False
+        self._event.clear()
+        return True
+
+
+class Channel:
+    """A line of at most `size` items between two threads; whoever puts waits for room."""
+
+    def __init__(self, size: int) -> None:
+        self._items: deque[Any] = deque()
+        self._size = size
+        self._closed = False
+        self._changed = threading.Condition()
+
+    def put(self, item: Any) -> None:
+        with self._changed:
+            while len(self._items) >= self._size and not self._closed:
+                self._changed.wait()
+            if not self._closed:
+                self._items.append(item)
+            self._changed.notify_all()
+
+    def get(self, end: Any) -> Any:
+        """The next item, or `end` once the line is closed and empty."""
+        with self._changed:
+            while not self._items and not self._closed:
+                self._changed.wait()
+            item = self._items.popleft() if self._items else end
+            self._changed.notify_all()
+            return item
+
+    def close(self) -> None:
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+
+class Background:
+    """A job under way beside its owner, who must join it."""
+
+    def __init__(self, job: Job[None]) -> None:
+        self._error: BaseException | None = None
+
+        def run() -> None:
+            try:
+                job()
+            except BaseException as error:  # raised by whoever joins
+                self._error = error
+
+        self._thread = threading.Thread(target=run, daemon=True, name="penstock-session")
+        self._thread.start()
+
+    @property
+    def current(self) -> bool:
+        """Whether the caller is the job itself."""
+        return threading.current_thread() is self._thread
+
+    def join(self) -> None:
+        """Wait for its end; its error is raised."""
+        if not self.current:
+            self._thread.join()
+            if self._error is not None:
+                raise self._error
+
+
+def dial(url: str, headers: dict[str, str]) -> Socket:
+    """Open a WebSocket.
+
+    Raises:
+        Exception: of the WebSocket library or of the system.
+    """
+    from websockets.sync.client import connect
+
+    opening = connect(
+        url,
+        additional_headers=headers,
+        user_agent_header=USER_AGENT,
+        compression=None,
+        max_size=None,
+        open_timeout=limits.REALTIME_OPEN_TIMEOUT,
+        close_timeout=limits.REALTIME_CLOSE_TIMEOUT,
+        ping_interval=limits.REALTIME_PING,
+        ping_timeout=limits.REALTIME_PING,
+    )
+    return opening.__enter__()  # what `with` would do; some versions of the library warn of anything else

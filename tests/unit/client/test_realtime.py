@@ -1,0 +1,237 @@
+"""Sessions: one connection, or one that is kept up."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from typing import Any
+
+import msgspec
+import pytest
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+import penstock.client as fal_client
+from penstock.client import AsyncClient, SyncClient, limits
+
+pytestmark = pytest.mark.anyio
+
+
+class Live:
+    """The realtime side of a server: answers each input with itself."""
+
+    def __init__(self, server: Any) -> None:
+        self.opened: list[WebSocket] = []
+        self.inputs: list[Any] = []
+        self.tokens = 0
+        self.cut_after = 0
+        self.refuse = 0
+        server.socket = self.socket
+        server.handlers["POST /rest/tokens/"] = self.token
+
+    async def token(self, request: Request, body: bytes) -> Response:
+        self.asked = json.loads(body)
+        self.tokens += 1
+        return JSONResponse(f"token-{self.tokens}")
+
+    async def socket(self, socket: WebSocket) -> None:
+        self.opened.append(socket)
+        if self.refuse:
+            self.refuse -= 1
+            await socket.close()
+            return
+        await socket.accept()
+        await socket.send_text('{"type":"x-fal-message","action":"queued","position":0}')
+        try:
+            while True:
+                value = msgspec.msgpack.decode(await socket.receive_bytes())
+                self.inputs.append(value)
+                if value == {"bad": True}:
+                    await socket.send_text('{"type":"x-fal-error","error":"INVALID","reason":"bad is bad"}')
+                elif value == {"done": True}:
+                    await socket.send_text('{"type":"x-fal-error","error":"TIMEOUT","reason":"idle"}')
+                    await socket.close(1000)
+                    return
+                else:
+                    await socket.send_bytes(msgspec.msgpack.encode(value))
+                if self.cut_after and len(self.inputs) == self.cut_after:
+                    await socket.close(1011, "gone")
+                    return
+        except WebSocketDisconnect:
+            return
+
+
+@pytest.fixture
+def live(server: Any) -> Live:
+    return Live(server)
+
+
+def test_one_connection(client: SyncClient, live: Live) -> None:
+    with client.realtime("acme/live", max_buffering=5) as connection:
+        connection.send({"image": b"\x00\xff"})
+        assert connection.recv() == {"image": b"\x00\xff"}
+        connection.send({"bad": True})
+        with pytest.raises(fal_client.RealtimeError, match="INVALID: bad is bad"):
+            connection.recv()
+    socket = live.opened[0]
+    assert socket.url.path == "/acme/live/realtime" and socket.url.query == "max_buffering=5"
+    assert socket.headers["authorization"] == "Bearer token-1"
+    assert live.asked == {"allowed_apps": ["acme/live"], "token_expiration": 120}
+    assert "sec-websocket-extensions" not in socket.headers
+
+
+async def test_one_async_connection_with_the_key(aclient: AsyncClient, live: Live) -> None:
+    async with aclient.realtime("acme/live/realtime", use_jwt=False) as connection:
+        await connection.send({"done": True})
+        with pytest.raises(fal_client.RealtimeError, match="TIMEOUT"):
+            await connection.recv()
+        assert await connection.recv() is None
+    assert live.opened[0].headers["authorization"] == "Key id:secret" and live.tokens == 0
+    assert live.opened[0].url.path == "/acme/live/realtime"
+
+
+def test_the_bare_socket(client: SyncClient, live: Live) -> None:
+    with client.ws_connect("acme/live", path="/ws") as socket:
+        assert json.loads(socket.recv()) == {"type": "x-fal-message", "action": "queued", "position": 0}
+    assert live.opened[0].url.path == "/acme/live/ws"
+
+
+def test_a_refused_handshake(client: SyncClient, live: Live) -> None:
+    live.refuse = 1
+    with pytest.raises(fal_client.Forbidden):
+        with client.realtime("acme/live"):
+            pass
+
+
+async def test_an_iterated_session(aclient: AsyncClient, live: Live) -> None:
+    async with aclient.realtime.connect("acme/live", throttle_interval=0) as session:
+        for n in range(5):
+            await session.send({"n": n})
+        seen = []
+        async for result in session:
+            seen.append(result["n"])
+            if len(seen) == 5:
+                break
+        assert seen == [0, 1, 2, 3, 4]
+        await session.send({"bad": True})
+        with pytest.raises(fal_client.RealtimeError):
+            await anext(session)
+        await session.send({"n": 9})
+        assert await anext(session) == {"n": 9}
+    assert len(live.opened) == 1
+    with pytest.raises(fal_client.RealtimeError, match="closed"):
+        await session.send({})
+
+
+def test_a_session_with_callbacks(client: SyncClient, live: Live) -> None:
+    results: list[Any] = []
+    notices: list[Any] = []
+    errors: list[Any] = []
+    done = threading.Event()
+
+    def on_result(result: Any) -> None:
+        results.append(result)
+        done.set()
+
+    session = client.realtime.connect(
+        "acme/live", on_result=on_result, on_error=errors.append, on_notice=notices.append, throttle_interval=0
+    )
+    session.send({"bad": True})
+    session.send({"n": 1})
+    assert done.wait(10)
+    session.close()
+    assert results == [{"n": 1}] and errors[0].error == "INVALID" and notices[0]["action"] == "queued"
+
+
+async def test_the_throttle_sends_the_first_and_the_last(aclient: AsyncClient, live: Live) -> None:
+    async with aclient.realtime.connect("acme/live", throttle_interval=0.2) as session:
+        await session.send({"n": 0})
+        assert await anext(session) == {"n": 0}
+        for n in range(1, 20):
+            await session.send({"n": n})
+        assert await anext(session) == {"n": 19}
+        assert session.dropped == 18
+    assert live.inputs == [{"n": 0}, {"n": 19}]
+
+
+async def test_what_waits_is_sent_at_the_close(aclient: AsyncClient, live: Live) -> None:
+    session = aclient.realtime.connect("acme/live", throttle_interval=60)
+    await session.send({"n": 0})
+    await anext(session)
+    await session.send({"n": 1})
+    await session.close()
+    await asyncio.sleep(0)
+    async with asyncio.timeout(10):
+        while len(live.inputs) < 2:
+            await asyncio.sleep(0.01)
+    assert live.inputs[-1] == {"n": 1}
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "BACKOFF", 0.01)
+
+
+async def test_a_broken_session_is_opened_again(aclient: AsyncClient, live: Live, quick: None) -> None:
+    live.cut_after = 1
+    async with aclient.realtime.connect("acme/live", throttle_interval=0) as session:
+        await session.send({"n": 0})
+        assert await anext(session) == {"n": 0}
+        async with asyncio.timeout(10):
+            while len(live.opened) < 2:
+                await asyncio.sleep(0.01)
+        await session.send({"n": 1})
+        assert await anext(session) == {"n": 1}
+    assert live.tokens == 1  # still fresh
+
+
+async def test_a_server_that_closes_in_good_order_ends_the_iteration(aclient: AsyncClient, live: Live) -> None:
+    async with aclient.realtime.connect("acme/live", throttle_interval=0) as session:
+        await session.send({"done": True})
+        assert [result async for result in session] == []
+        await session.send({"n": 1})
+        assert await anext(session) == {"n": 1}
+    assert len(live.opened) == 2
+
+
+async def test_a_refusal_is_final(aclient: AsyncClient, live: Live) -> None:
+    live.refuse = 1
+    async with aclient.realtime.connect("acme/live") as session:
+        await session.send({"n": 1})
+        with pytest.raises(fal_client.Forbidden):
+            await anext(session)
+
+
+async def test_connections_are_shared_by_key(aclient: AsyncClient, live: Live) -> None:
+    first: list[Any] = []
+    second = asyncio.Queue[Any]()
+    one = aclient.realtime.connect("acme/live", connection_key="k", on_result=first.append)
+    two = aclient.realtime.connect("acme/live", connection_key="k", on_result=second.put)
+    assert one is two
+    await one.send({"n": 1})
+    assert await second.get() == {"n": 1} and first == []
+    await two.close()
+    again = aclient.realtime.connect("acme/live", connection_key="k", on_result=second.put)
+    assert again is not one
+    await again.close()
+
+
+async def test_close_inside_a_callback(aclient: AsyncClient, live: Live) -> None:
+    ended = asyncio.Event()
+
+    async def on_result(result: Any) -> None:
+        await session.close()
+        ended.set()
+
+    session = aclient.realtime.connect("acme/live", on_result=on_result)
+    await session.send({"n": 1})
+    async with asyncio.timeout(10):
+        await ended.wait()
+    await session.close()
+
+
+def test_max_buffering_has_bounds(client: SyncClient) -> None:
+    with pytest.raises(ValueError, match="from 1 to 60"):
+        client.realtime.connect("acme/live", max_buffering=61)

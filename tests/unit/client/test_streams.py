@@ -1,0 +1,141 @@
+"""Partial output: typed, resumed where it broke, ended honestly."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import msgspec
+import pytest
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+
+import penstock.client as fal_client
+from penstock.client import AsyncClient, SyncClient
+
+pytestmark = pytest.mark.anyio
+
+BLOCKS = [b'id: 1-%d\ndata: {"n":%d}\n\n' % (n, n) for n in range(1, 6)]
+ERROR = b'event: error\ndata: {"type":"error","status":422,"detail":"no","error_type":null}\n\n'
+
+
+def stream(blocks: Any) -> Response:
+    return StreamingResponse(blocks, media_type="text/event-stream", headers={"x-fal-request-id": "r1"})
+
+
+async def broken(blocks: list[bytes]) -> AsyncIterator[bytes]:
+    for block in blocks:
+        yield block
+    await asyncio.sleep(0.01)
+    raise ConnectionAbortedError
+
+
+class Chunk(msgspec.Struct):
+    n: int
+
+
+def test_chunks_are_typed(server: Any, client: SyncClient) -> None:
+    async def chunks(request: Request, body: bytes) -> Response:
+        return stream(iter([b": hello\n\n", *BLOCKS]))
+
+    server.handlers["POST /acme/gen/stream"] = chunks
+    coming = client.stream("acme/gen", {"a": 1}, output_type=Chunk, on_disconnect="cancel")
+    assert list(coming) == [Chunk(n) for n in range(1, 6)]
+    assert (coming.request_id, coming.last_event_id) == ("r1", "1-5")
+    assert server.seen[0].json == {"a": 1} and server.seen[0].headers["penstock-on-disconnect"] == "cancel"
+    assert client.stream("acme/gen/stream", {}).__next__() == {"n": 1}
+
+
+@pytest.mark.parametrize("cut", [1, 3])
+async def test_a_broken_stream_goes_on(server: Any, aclient: AsyncClient, cut: int) -> None:
+    async def first(request: Request, body: bytes) -> Response:
+        return stream(broken([*BLOCKS[:cut], BLOCKS[cut][:9]]))
+
+    async def rest(request: Request, body: bytes) -> Response:
+        begin = int(request.headers["last-event-id"].partition("-")[2])
+        return stream(iter(BLOCKS[begin:]))
+
+    server.handlers["POST /acme/gen/stream"] = first
+    server.handlers["GET /queue/acme/gen/requests/r1/stream"] = rest
+    seen = [chunk["n"] async for chunk in aclient.stream("acme/gen", {})]
+    assert seen == [1, 2, 3, 4, 5]
+
+
+def test_a_stream_that_broke_before_its_first_chunk_begins_again_with_the_same_key(
+    server: Any, client: SyncClient
+) -> None:
+    tries = iter([503, 200])
+
+    async def first(request: Request, body: bytes) -> Response:
+        return stream(iter(BLOCKS)) if next(tries) == 200 else JSONResponse({"detail": "soon"}, 503)
+
+    server.handlers["POST /acme/gen/stream"] = first
+    assert len(list(client.stream("acme/gen", {}))) == 5
+    assert len({seen.headers["idempotency-key"] for seen in server.seen}) == 1
+
+
+async def test_the_last_event_is_the_error(server: Any, aclient: AsyncClient) -> None:
+    async def chunks(request: Request, body: bytes) -> Response:
+        return stream(iter([BLOCKS[0], ERROR]))
+
+    server.handlers["POST /acme/gen/stream"] = chunks
+    coming = aclient.stream("acme/gen", {})
+    assert await anext(coming) == {"n": 1}
+    with pytest.raises(fal_client.InvalidInput, match="no") as caught:
+        await anext(coming)
+    assert caught.value.request_id == "r1"
+
+
+def test_errors_before_the_stream(server: Any, client: SyncClient) -> None:
+    with pytest.raises(fal_client.OutputMismatch, match="application/json"):
+        next(client.stream("acme/echo", {}))
+
+    async def unknown(request: Request, body: bytes) -> Response:
+        return JSONResponse({"detail": "no such app"}, 404)
+
+    server.handlers["POST /acme/gen/stream"] = unknown
+    with pytest.raises(fal_client.NotFound):
+        next(client.stream("acme/gen", {}))
+
+
+def test_a_time_limit_cancels(server: Any, client: SyncClient) -> None:
+    async def endless() -> AsyncIterator[bytes]:
+        while True:
+            yield b": still here\n\n"
+            await asyncio.sleep(0.02)
+
+    async def chunks(request: Request, body: bytes) -> Response:
+        return stream(endless())
+
+    cancelled: list[str] = []
+
+    async def cancel(request: Request, body: bytes) -> Response:
+        cancelled.append(request.url.path)
+        return JSONResponse({}, 202)
+
+    server.handlers["POST /acme/gen/stream"] = chunks
+    server.handlers["PUT /queue/acme/gen/requests/r1/cancel"] = cancel
+    with pytest.raises(fal_client.TimeoutError):
+        list(client.stream("acme/gen", {}, timeout=0.1))
+    assert cancelled == ["/queue/acme/gen/requests/r1/cancel"]
+
+
+async def test_subscribe_sees_partial_output(server: Any, aclient: AsyncClient) -> None:
+    async def chunks(request: Request, body: bytes) -> Response:
+        return stream(iter(BLOCKS))
+
+    server.handlers["GET /queue/acme/echo/requests/00000000-0/stream"] = chunks
+    seen: list[Any] = []
+    states: list[Any] = []
+    await aclient.subscribe("acme/echo", {}, on_partial=seen.append, on_queue_update=states.append)
+    assert [chunk["n"] for chunk in seen] == [1, 2, 3, 4, 5] and len(states) == 4
+
+
+def test_another_process_goes_on(server: Any, client: SyncClient) -> None:
+    async def rest(request: Request, body: bytes) -> Response:
+        return stream(iter(BLOCKS[3:]))
+
+    server.handlers["GET /queue/acme/gen/requests/r1/stream"] = rest
+    assert [c["n"] for c in client.streaming.follow("acme/gen", "r1", last_event_id="1-3")] == [4, 5]
+    assert server.seen[0].headers["last-event-id"] == "1-3"
