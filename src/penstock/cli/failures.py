@@ -80,7 +80,7 @@ def _client_failure(error: PenstockError, server: str | None) -> Failure:
         hints = [
             "start one: penstock serve app.py          other address: --server URL          check: penstock doctor"
         ]
-        return Failure("server.unreachable", f"nothing answers at {url} ({source}): {error}", hints, exits.NO_SERVER)
+        return Failure("server.unreachable", f"nothing answers at {url} ({source})", hints, exits.NO_SERVER)
     if isinstance(error, client.TimeoutError):
         hints = [f"it goes on: penstock requests show {request_id[-8:]}"] if request_id else []
         return Failure("request.timeout", str(error), hints, exits.STILL_RUNNING, request_id)

@@ -1,0 +1,163 @@
+"""What each error code means and what to do about it: `penstock explain CODE`, and docs/errors.md.
+
+Three families share the table: codes of our own error tree (dotted), fal's names of infrastructure errors
+(`error_type`), and the names in the entries of a 422 (`type`).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Explanation(NamedTuple):
+    """`what` it means, and the way out (`then`)."""
+
+    what: str
+    then: str
+
+
+OURS: dict[str, Explanation] = {
+    "internal": Explanation(
+        "Something went wrong that nobody foresaw.",
+        "The request's log and the server's log have the traceback. If it names Penstock's own code, it is a bug.",
+    ),
+    "setup": Explanation(
+        "A setting, a file or this machine is not as it must be.", "The message says what; `penstock doctor` checks it."
+    ),
+    "setup.data_in_use": Explanation(
+        "Another gateway holds the data folder.", "Stop the process that the message names, or give another `--data`."
+    ),
+    "setup.database_too_new": Explanation(
+        "The database was written by a newer version of Penstock.",
+        "Install that version or a newer one. There is no way back but a backup from before.",
+    ),
+    "setup.database_damaged": Explanation(
+        "The database fails its integrity check, so nothing is served from it.",
+        "Restore a backup into an empty folder: `penstock restore BACKUP --data NEW`. Keep the damaged folder.",
+    ),
+    "app.load": Explanation(
+        "An app cannot be imported, or its class is not as it must be.",
+        "The message names file and line. The server stays up for the others and tries again by itself.",
+    ),
+    "request.bad": Explanation("The request cannot be understood, or came too early.", "The detail says why."),
+    "request.not_found": Explanation(
+        "There is no such app, path, request or file, or it is another key's.",
+        "`penstock apps` lists apps and paths; the message has near names. Requests are kept for `retention`.",
+    ),
+    "request.method": Explanation(
+        "The address is known, but not with this HTTP method.", "Use one of the `Allow` header."
+    ),
+    "request.too_many": Explanation(
+        "A limit is reached that can be waited for, such as `max_queue_length`. Nothing was begun.", "Try again later."
+    ),
+    "auth.unauthorized": Explanation(
+        "No key or token came, or a wrong, expired or revoked one.",
+        "Send `Authorization: Key id:secret`; `penstock keys create NAME` makes one on the server's machine.",
+    ),
+    "auth.forbidden": Explanation(
+        "The key is good but has not the scope or not the app, or the web page's origin is not allowed.",
+        "Use a key with the scope that the message names; allow a page's origin with `--cors`.",
+    ),
+    "input.invalid": Explanation(
+        "The input does not fit the endpoint's type, or an idempotency key came again with another body.",
+        "The entries of `detail` name each field, what was expected, and what came.",
+    ),
+    "input.too_large": Explanation(
+        "The body is larger than `max_input_bytes` (16 MiB).", "Upload files first and send their URLs."
+    ),
+    "input.arguments": Explanation("A command's arguments do not fit.", "`penstock VERB --help` lists them."),
+    "input.file": Explanation("A file that the command needs cannot be used.", "The message names it."),
+    "input.unknown_verb": Explanation("There is no such command.", "`penstock --help` lists them."),
+    "files.range": Explanation("The part of a file that was asked for lies beyond its end.", "Ask for less."),
+    "server.unavailable": Explanation(
+        "The server cannot take this just now, for example while it stops. Nothing was begun.", "Try again."
+    ),
+    "server.disk_full": Explanation(
+        "The server's disk, or the quota of its files, is full. Nothing was begun.",
+        "Make room, or lower `retention`, `retention_bytes` or `file_retention`.",
+    ),
+    "server.unreachable": Explanation(
+        "Nothing answers at the address.",
+        "Start a server with `penstock serve app.py`, or give its address: `--server`, `PENSTOCK_URL`.",
+    ),
+    "request.timeout": Explanation(
+        "The caller's time limit is over; the request goes on.", "Ask for it by its id later."
+    ),
+    "webhook.refused": Explanation("A webhook must not be believed.", "Answer it with the error's `status`."),
+    "webhook.unsigned": Explanation(
+        "It carries no signature of a kind that was expected.",
+        "Pass the headers as they came, and the secret or the address of the keys.",
+    ),
+    "webhook.forged": Explanation(
+        "No signature fits the body and the keys.", "Verify the raw bytes of the body, before any JSON is parsed."
+    ),
+    "webhook.outdated": Explanation(
+        "It was signed too long ago or in the future.", "Check the receiver's clock; else it is a replay."
+    ),
+    "webhook.keys_missing": Explanation("The sender's public keys could not be fetched.", "The sender tries again."),
+    "client": Explanation("The root of what the client raises.", "Catch the kinds below it."),
+    "client.credentials": Explanation("fal's own hosts need a key.", "Pass `key=`, or set `FAL_KEY`."),
+    "client.http": Explanation(
+        "The server answered with an error.", "`status_code`, `detail` and `error_type` say which."
+    ),
+    "client.bad_request": Explanation("Status 400.", "The detail says why."),
+    "client.unauthorized": Explanation("Status 401: see auth.unauthorized.", "Pass `key=`, or set `PENSTOCK_KEY`."),
+    "client.forbidden": Explanation("Status 403: see auth.forbidden.", "Use a key with the right."),
+    "client.not_found": Explanation("Status 404: see request.not_found.", "Check the endpoint or the request's id."),
+    "client.too_large": Explanation("Status 413: see input.too_large.", "Upload files first."),
+    "client.invalid_input": Explanation("Status 422: see input.invalid.", "`error.fields` says which fields."),
+    "client.too_many": Explanation("Status 429, after the client's own repeats.", "Try again later."),
+    "client.cancelled": Explanation("The request was cancelled.", "Submit it again if it is still wanted."),
+    "client.server": Explanation("Status 5xx.", "`error_type` and the request's log say why."),
+    "client.start_timeout": Explanation(
+        "No runner started the request within `start_timeout`.", "Allow more time, or more runners."
+    ),
+    "client.connection": Explanation("No answer came.", "Check the address and the network; see server.unreachable."),
+    "client.timeout": Explanation(
+        "A time limit of the caller's is over; where it was on a request, that was cancelled.", "Allow more time."
+    ),
+    "client.output": Explanation(
+        "The answer is no JSON, or does not fit `output_type`.", "Compare the type with the endpoint's OpenAPI."
+    ),
+    "client.realtime": Explanation(
+        "A realtime session ended, or an input of it failed.", "`error` and `reason` say why."
+    ),
+}
+
+INFRASTRUCTURE: dict[str, Explanation] = {
+    "request_timeout": Explanation(
+        "The time to start (504) or the time to run is over.",
+        "Raise `start_timeout` at the caller, or `request_timeout` of the app.",
+    ),
+    "startup_timeout": Explanation("The app's `setup()` took too long.", "Raise `startup_timeout` of the app."),
+    "runner_disconnected": Explanation(
+        "The runner died under the request, `max_strikes` times.",
+        "Its last output is in the request's log; memory and native crashes are the usual reasons.",
+    ),
+    "runner_scheduling_failure": Explanation("No runner could be placed.", "`penstock apps` says why."),
+    "runner_server_error": Explanation("The runner failed outside of the app's function.", "Read the server's log."),
+    "client_cancelled": Explanation("The caller cancelled the request.", "Nothing is wrong."),
+    "client_disconnected": Explanation(
+        "The caller hung up, and had asked that this cancels.", "Send `Penstock-On-Disconnect: keep`, or use the queue."
+    ),
+    "bad_request": Explanation("See request.bad.", "The detail says why."),
+    "internal_error": Explanation("See internal.", "Read the request's log."),
+    "disk_full": Explanation("See server.disk_full.", "Make room."),
+}
+
+FIELDS: dict[str, Explanation] = {
+    "missing": Explanation("A required field is not there.", "Send it."),
+    "value_error": Explanation("A field's value does not fit.", "The message says why."),
+    "internal_server_error": Explanation("The app raised an exception of its own.", "Its log has the traceback."),
+    "generation_timeout": Explanation("The app gave up after its own time limit.", "Ask for less, or raise the limit."),
+    "file_download_error": Explanation(
+        "A URL of the input could not be fetched, or may not be.",
+        "Addresses of private networks are refused unless the server allows them (`allow_private_urls`).",
+    ),
+    "file_too_large": Explanation("A file of the input is too large.", "Send a smaller one."),
+    "image_load_error": Explanation("A file is no picture that can be read.", "Send PNG, JPEG, WebP or GIF."),
+    "image_too_small": Explanation("A picture has too few pixels.", "Send a larger one."),
+    "image_too_large": Explanation("A picture has too many pixels.", "Send a smaller one; see `max_image_pixels`."),
+}
+
+ALL: dict[str, Explanation] = {**OURS, **INFRASTRUCTURE, **FIELDS}
