@@ -65,7 +65,8 @@ def trace_of(error: BaseException) -> str:
     tb = error.__traceback__
     while tb is not None and not _is_authors(tb.tb_frame.f_code.co_filename):
         tb = tb.tb_next
-    return "".join(traceback.format_exception(type(error), error, tb or error.__traceback__)).rstrip()
+    shown = tb if isinstance(error, SyntaxError) else tb or error.__traceback__
+    return "".join(traceback.format_exception(type(error), error, shown)).rstrip()
 
 
 def _own(module: ModuleType) -> list[type[App]]:
@@ -122,7 +123,8 @@ def _import_module(name: str) -> ModuleType:
 
 
 def _first_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
+    text = error.msg if isinstance(error, SyntaxError) else str(error)
+    lines = text.strip().splitlines()
     return lines[0] if lines else ""
 
 

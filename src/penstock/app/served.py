@@ -86,5 +86,5 @@ def app_info(cls: type[App], name: str, endpoints: dict[str, Endpoint]) -> AppIn
 
 def near_paths(path: str, endpoints: dict[str, Endpoint]) -> list[str]:
     """Paths of the app that look like `path`; all of them where none does and they are few."""
-    near = difflib.get_close_matches(path, endpoints, 3, 0.5)
+    near = difflib.get_close_matches(path, endpoints, 3, 0.6)
     return near or (list(endpoints) if len(endpoints) <= 5 else [])

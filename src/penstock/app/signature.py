@@ -25,6 +25,7 @@ from enum import Enum
 from types import UnionType
 from typing import Any, Literal
 
+import msgspec
 import pydantic
 from pydantic_core import PydanticSerializationError
 
@@ -43,6 +44,7 @@ class Input:
 
     def __init__(self, parameters: Mapping[str, inspect.Parameter], hints: Mapping[str, Any], title: str) -> None:
         self.whole: str | None = None
+        self._optional = False
         self.schema: dict[str, object] | None = None
         self._adapter: pydantic.TypeAdapter[Any] | None = None
         self._names = tuple(parameters)
@@ -79,7 +81,7 @@ class Input:
         if self._adapter is None:
             return {}
         if self.whole is not None:
-            if self._optional and (not data or data == b"{}"):
+            if self._optional and data in (b"", b"{}"):
                 return {}
             return {self.whole: self._adapter.validate_json(data or b"{}")}
         model = self._adapter.validate_json(data or b"{}")
@@ -91,7 +93,7 @@ class Input:
         Raises:
             pydantic.ValidationError: the message does not fit.
         """
-        if self._adapter is None:
+        if self._adapter is None or (self._optional and value == {}):
             return {}
         fitted = self._adapter.validate_python(value)
         if self.whole is not None:
@@ -142,20 +144,21 @@ class Output:
             raise OutputError(f"the endpoint's output cannot be written as JSON: {text}") from error
         # Pydantic writes NaN and infinities as null unless the model says otherwise.
         if b"null" in body or b"NaN" in body or b"Infinity" in body:
-            _refuse_odd_numbers(self._adapter.dump_python(fitted, mode="json", warnings="none"), "")
+            _refuse_odd_numbers(self._adapter.dump_python(fitted, warnings="none"), _decoded(body), "")
         return body
 
-    def plain(self, value: Any) -> Any:
-        """The value as dicts, lists, strings, numbers and bytes, without members that are null (PROTOCOL 6.3).
+    def plain(self, value: Any, *, nulls: bool) -> Any:
+        """The value as dicts, lists, strings, numbers and bytes; without `nulls`, members that are null are left out,
+        which a msgpack answer must not hold (PROTOCOL 6.3).
 
         Raises:
             OutputError: it does not fit its type.
         """
         if not self.typed:
-            return without_null(value)
+            return plain(value, nulls=nulls)
         try:
             fitted = self._adapter.validate_python(value)
-            return without_null(self._adapter.dump_python(fitted, warnings="error"))
+            return plain(self._adapter.dump_python(fitted, warnings="error"), nulls=nulls)
         except (pydantic.ValidationError, PydanticSerializationError) as error:
             raise OutputError(
                 f"the endpoint returned {describe(value)}, which does not fit its type: {error}"
@@ -240,17 +243,17 @@ def encode_plain(value: Any) -> bytes:
         raise OutputError(f"the endpoint's output cannot be written as JSON: {text}") from error
 
 
-def without_null(value: Any) -> Any:
-    """The value without null members of objects, models made plain; what a msgpack answer may hold."""
+def plain(value: Any, *, nulls: bool) -> Any:
+    """The value as dicts, lists, strings, numbers and bytes, with or without members that are null."""
     if isinstance(value, dict):
-        return {str(k): without_null(v) for k, v in value.items() if v is not None}
+        return {str(k): plain(v, nulls=nulls) for k, v in value.items() if nulls or v is not None}
     if isinstance(value, list | tuple):
-        return [without_null(v) for v in value]
+        return [plain(v, nulls=nulls) for v in value]
     if isinstance(value, Enum):
-        return without_null(value.value)
+        return plain(value.value, nulls=nulls)
     if isinstance(value, str | bytes | int | float | bool) or value is None:
         return value
-    return without_null(_plain(value, keep_bytes=True))
+    return plain(_plain(value, keep_bytes=True), nulls=nulls)
 
 
 def describe(value: Any) -> str:
@@ -280,17 +283,25 @@ _encoder = json.JSONEncoder(
 )
 
 
-def _refuse_odd_numbers(value: Any, place: str) -> None:
+def _decoded(body: bytes) -> Any:
+    try:
+        return msgspec.json.decode(body)
+    except msgspec.DecodeError as error:  # a model that writes the constant NaN
+        raise OutputError(f"the endpoint's output is not JSON: {error}") from error
+
+
+def _refuse_odd_numbers(value: Any, written: Any, place: str) -> None:
+    """`written` is what JSON would say of `value`; a serializer of the author's own may have found words for NaN."""
     if isinstance(value, float):
-        if not math.isfinite(value):
+        if written is None and not math.isfinite(value):
             at = f" at {place.lstrip('.')}" if place else ""
             raise OutputError(f"the endpoint's output holds {value}{at}, which JSON does not have")
-    elif isinstance(value, dict):
+    elif isinstance(value, dict) and isinstance(written, dict):
         for key, member in value.items():
-            _refuse_odd_numbers(member, f"{place}.{key}")
-    elif isinstance(value, list):
-        for i, member in enumerate(value):
-            _refuse_odd_numbers(member, f"{place}.{i}")
+            _refuse_odd_numbers(member, written.get(str(key), ...), f"{place}.{key}")
+    elif isinstance(value, list | tuple) and isinstance(written, list):
+        for i, member in enumerate(value[: len(written)]):
+            _refuse_odd_numbers(member, written[i], f"{place}.{i}")
 
 
 def _field(name: str, parameter: inspect.Parameter) -> Any:

@@ -91,6 +91,8 @@ class Runner:
         code = await self._ended
         self._journal.flush()
         self._link.flush()
+        # What still runs is cancelled with the loop; that is no outcome: the gateway puts those requests back.
+        self._link.close()
         return code
 
     # ---- the link

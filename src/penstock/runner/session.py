@@ -233,7 +233,8 @@ class Session:
             encoded = encode(value)
             text, data = isinstance(encoded, str), encoded.encode() if isinstance(encoded, str) else encoded
         else:
-            text, plain = self._text, self._signature.output.plain(value)
+            text = self._text
+            plain = self._signature.output.plain(value, nulls=text)
             data = msgspec.json.encode(plain) if text else msgspec.msgpack.encode(plain)
         self.sent += 1
         self._put(data, text)

@@ -1,0 +1,233 @@
+"""What an author declares: class keywords, endpoints, and the mistakes that are told at once."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+import penstock
+from penstock.app.app import KEYWORDS, App, endpoints_of, ignored_attributes
+from penstock.app.served import app_info, compile_endpoints, near_paths
+from penstock.wire.frames import AppInfo
+
+
+class Input(BaseModel):
+    prompt: str
+
+
+class Output(BaseModel):
+    text: str
+
+
+def test_names_come_from_the_keyword_the_attribute_or_the_class() -> None:
+    class MyTextToImageApp(penstock.App): ...
+
+    class Named(penstock.App, name="acme/named"): ...
+
+    class ByAttribute(penstock.App):
+        app_name = "acme/attribute"
+
+    class Child(Named): ...
+
+    assert [c.app_name for c in (MyTextToImageApp, Named, ByAttribute, Child)] == [
+        "my-text-to-image-app",
+        "acme/named",
+        "acme/attribute",
+        "child",
+    ]
+
+
+def test_attributes_are_class_keywords_too() -> None:
+    values: dict[str, Any] = {
+        "max_multiplexing": 64,
+        "min_concurrency": 1,
+        "max_concurrency": 4,
+        "concurrency_buffer": 1,
+        "keep_alive": 300,
+        "request_timeout": 10,
+        "request_start_timeout": 20,
+        "startup_timeout": 30,
+        "max_strikes": 2,
+        "retry_streams": True,
+        "num_gpus": 1,
+        "version": "7",
+    }
+
+    class Full(penstock.App, name="acme/full", termination_grace_period_seconds=5, **values):
+        """Says what it is."""
+
+        @penstock.endpoint("/")
+        def run(self) -> None: ...
+
+    info = app_info(Full, "acme/full", compile_endpoints(Full))
+    assert {name: getattr(info, name) for name in values} == values
+    assert (info.termination_grace_period, info.description) == (5, "Says what it is.")
+    assert {*values, "app_name", "termination_grace_period_seconds"} == KEYWORDS
+
+
+def test_fals_own_attributes_are_accepted_and_named() -> None:
+    class Ported(penstock.App, machine_type="GPU-H100", keep_alive=10):
+        requirements = ["torch"]
+        host_kwargs = {"keep_alive": 60, "resolver": "uv"}
+
+    assert ignored_attributes(Ported) == ["machine_type", "requirements", "resolver"]
+
+
+def test_keep_alive_may_stand_in_fals_dictionary() -> None:
+    class Ported(penstock.App):
+        host_kwargs = {"keep_alive": 77}
+
+        @penstock.endpoint("/")
+        def run(self) -> None: ...
+
+    assert app_info(Ported, "a/b", compile_endpoints(Ported)).keep_alive == 77
+
+
+def test_an_unknown_keyword_names_a_near_one() -> None:
+    with pytest.raises(TypeError, match="'max_multiplex'; did you mean 'max_multiplexing'"):
+
+        class Wrong(penstock.App, max_multiplex=3): ...
+
+
+def test_endpoints_keep_their_order_and_can_be_inherited() -> None:
+    class Base(penstock.App):
+        @penstock.endpoint("/b")
+        def b(self) -> None: ...
+
+    class Derived(Base):
+        @penstock.endpoint("/a")
+        def a(self) -> None: ...
+
+    assert list(endpoints_of(Derived)) == ["/b", "/a"]
+
+
+def test_two_endpoints_cannot_share_a_path() -> None:
+    class Twice(penstock.App):
+        @penstock.endpoint("/")
+        def one(self) -> None: ...
+
+        @penstock.endpoint("/")
+        def two(self) -> None: ...
+
+    with pytest.raises(TypeError, match="one and two both serve '/'"):
+        endpoints_of(Twice)
+
+
+def test_an_app_needs_an_endpoint() -> None:
+    class Empty(penstock.App): ...
+
+    with pytest.raises(TypeError, match="Empty has no endpoint"):
+        endpoints_of(Empty)
+
+
+@pytest.mark.parametrize("path", ["", "run", "/run/"])
+def test_a_path_begins_with_a_slash(path: str) -> None:
+    with pytest.raises(TypeError, match="begins with /"):
+        penstock.endpoint(path)
+
+
+def test_raw_websockets_lead_to_realtime() -> None:
+    with pytest.raises(TypeError, match=r"use @penstock\.realtime"):
+        penstock.endpoint("/ws", is_websocket=True)
+
+
+def test_buffering_has_its_bounds() -> None:
+    with pytest.raises(TypeError, match="1 to 60"):
+        penstock.realtime("/realtime", buffering=61)
+
+
+def test_kinds_and_schemas_come_from_the_types() -> None:
+    class Kinds(penstock.App):
+        @penstock.endpoint("/call", on_disconnect="cancel")
+        def call(self, input: Input) -> Output:
+            """Writes."""
+            return Output(text=input.prompt)
+
+        @penstock.endpoint("/plain")
+        def plain(self, prompt: str, steps: int = 4) -> list[int]:
+            return [steps]
+
+        @penstock.endpoint("/loose")
+        def loose(self, anything):  # type: ignore[no-untyped-def]
+            return anything
+
+        @penstock.endpoint("/sync")
+        def sync(self, input: Input) -> Iterator[Output]:
+            yield Output(text="")
+
+        @penstock.endpoint("/stream")
+        async def stream(self, input: Input) -> AsyncIterator[Output]:
+            yield Output(text="")
+
+        @penstock.endpoint("/batch", max_batch_size=4)
+        def batch(self, inputs: list[Input]) -> list[Output | Exception]:
+            return []
+
+        @penstock.realtime("/realtime", session_timeout=9, buffering=3)
+        async def realtime(self, input: Input) -> Output:
+            return Output(text="")
+
+    endpoints = compile_endpoints(Kinds)
+    infos = {path: endpoint.info() for path, endpoint in endpoints.items()}
+    assert {path: info.kind for path, info in infos.items()} == {
+        "/call": "call",
+        "/plain": "call",
+        "/loose": "call",
+        "/sync": "stream",
+        "/stream": "stream",
+        "/batch": "call",
+        "/realtime": "realtime",
+    }
+    call = infos["/call"]
+    assert (call.description, call.on_disconnect) == ("Writes.", "cancel")
+    assert call.input_schema is not None and call.input_schema["title"] == "Input"
+    plain = infos["/plain"].input_schema
+    assert plain is not None and plain["required"] == ["prompt"]
+    assert plain["properties"] == {
+        "prompt": {"title": "Prompt", "type": "string"},
+        "steps": {"default": 4, "title": "Steps", "type": "integer"},
+    }
+    assert infos["/loose"].input_schema is None and infos["/loose"].output_schema is None
+    for path in ("/sync", "/stream", "/batch"):
+        schema = infos[path].output_schema
+        assert schema is not None and schema["title"] == "Output", path
+    assert infos["/batch"].max_batch_size == 4
+    realtime = infos["/realtime"]
+    assert (realtime.session_timeout, realtime.buffering) == (9, 3)
+    assert isinstance(app_info(Kinds, "a/b", endpoints), AppInfo)
+    assert near_paths("/steam", endpoints) == ["/stream"]
+
+
+def test_an_iterator_is_handed_in_by_realtime_only() -> None:
+    class Wrong(penstock.App):
+        @penstock.endpoint("/")
+        async def run(self, inputs: AsyncIterator[Input]) -> Output: ...
+
+    with pytest.raises(TypeError, match=r"test_app.py:\d+: .*only @penstock.realtime"):
+        compile_endpoints(Wrong)
+
+
+def test_a_batched_endpoint_takes_and_gives_lists() -> None:
+    class Wrong(penstock.App):
+        @penstock.endpoint("/", max_batch_size=2)
+        def run(self, inputs: Input) -> list[Output]: ...
+
+    with pytest.raises(TypeError, match=r"inputs must be a list"):
+        compile_endpoints(Wrong)
+
+
+def test_outside_of_a_request_there_is_none() -> None:
+    assert not penstock.current_request
+    assert App().current_request is None
+    with pytest.raises(RuntimeError, match="no request is being served here"):
+        penstock.current_request.log("x")
+
+
+def test_defaults_of_the_hooks() -> None:
+    app = App()
+    assert app.health() == {"version": ""}
+    assert app.provide_hints() == []
+    assert app.setup() is app.teardown() is app.handle_exit() is None
