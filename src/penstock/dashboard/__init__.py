@@ -1,1 +1,0 @@
-"""This room is described in docs/architecture.md."""
