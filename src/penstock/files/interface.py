@@ -45,11 +45,13 @@ class Files(Protocol):
         lifecycle: Lifecycle | None = None,
         owner: str = "",
         request_id: str = "",
+        expected: Expected | None = None,
     ) -> FileInfo:
         """Store a file and return once it is durable.
 
         Raises:
-            BadRequest: `size` and the bytes differ.
+            BadRequest: the bytes differ from `size` or what is `expected` of them.
+            InvalidInput: a name or type that cannot be.
             TooLarge: more than the limit or the quota.
             StorageFull: the disk is full.
         """

@@ -88,8 +88,15 @@ class Access:
         apps = frozenset(claims["apps"])
         return Caller(record.id, record.scopes & frozenset(claims["scopes"]), apps)
 
-    def token(self, caller: Caller, apps: list[str], seconds: float, now: float) -> str:
-        """A token for `apps` that lives `seconds`, never with more rights than `caller` has.
+    def token(
+        self,
+        caller: Caller,
+        apps: list[str],
+        seconds: float,
+        now: float,
+        scopes: frozenset[str] = frozenset({"submit", "read"}),
+    ) -> str:
+        """A token for `apps` and `scopes` that lives `seconds`, never with more rights than `caller` has.
 
         Raises:
             Forbidden: the caller may not call one of the apps.
@@ -103,7 +110,7 @@ class Access:
                     raise Forbidden(f"this key is not for {app}")
         claims = {
             "sub": caller.key_id, "apps": apps, "iat": int(now), "exp": int(now + seconds),
-            "scopes": sorted(caller.scopes & {"submit", "read"}),
+            "scopes": sorted(caller.scopes & scopes),
         }  # fmt: skip
         return jwt.encode(claims, self._secret, algorithm="HS256")
 
