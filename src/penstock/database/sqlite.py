@@ -18,7 +18,7 @@ import apsw
 from penstock.clock import Clock
 from penstock.database.folder import DATABASE, FolderLock
 from penstock.database.interface import Cursor
-from penstock.database.migrations import migrate
+from penstock.database.migrations import migrate, ours, version
 from penstock.database.writer import Write, Writer, translated
 from penstock.errors import DatabaseDamaged, SetupError, Unavailable
 
@@ -39,7 +39,7 @@ class SqliteDatabase:
         self.path = path
         self._lock = lock
         self._loop = asyncio.get_running_loop()
-        self._writer = Writer(connection, self._loop, str(path))
+        self._writer = Writer(connection, self._loop, str(path), alone=lock is not None)
         self._readers: queue.SimpleQueue[apsw.Connection] = queue.SimpleQueue()
         self._connections: list[apsw.Connection] = []
         self._pool = ThreadPoolExecutor(READERS, thread_name_prefix="penstock-reader")
@@ -78,12 +78,21 @@ class SqliteDatabase:
 
         Raises:
             SetupError: there is no database in the folder.
+            DataFolderInUse: a server of an older version runs on it.
+            DatabaseTooNew: a newer version wrote it.
         """
         path = folder / DATABASE
 
         def prepare() -> apsw.Connection:
             if not path.is_file():
                 raise SetupError(f"there is no database in {folder}; `--data` names another folder")
+            if not up_to_date(path):
+                # Never change the tables under a server of another version that runs.
+                lock = FolderLock(folder)
+                try:
+                    return connect(path, check=False)
+                finally:
+                    lock.release()
             return connect(path, check=False)
 
         return cls(path, None, await asyncio.get_running_loop().run_in_executor(None, prepare))
@@ -191,6 +200,18 @@ def connect(path: Path, *, check: bool) -> apsw.Connection:
         connection.close()
         raise
     return connection
+
+
+def up_to_date(path: Path) -> bool:
+    """Whether all migrations of this version were applied to an existing database."""
+    connection = apsw.Connection(str(path))
+    try:
+        connection.set_busy_timeout(BUSY_TIMEOUT)
+        return version(connection) == ours()[-1].number
+    except apsw.Error as error:
+        raise damaged(path, str(error)) from error
+    finally:
+        connection.close()
 
 
 def find_damage(connection: apsw.Connection, path: Path) -> None:

@@ -149,6 +149,17 @@ async def test_a_command_needs_a_database(tmp_path: Path) -> None:
         await SqliteDatabase.attach(tmp_path)
 
 
+async def test_a_command_never_migrates_under_a_running_server(tmp_path: Path) -> None:
+    server = await SqliteDatabase.open(tmp_path)
+    older = ours()[-1].number - 1
+    await server.write(lambda c: c.execute(f"PRAGMA user_version = {older}").fetchall())
+    with pytest.raises(DataFolderInUse):
+        await SqliteDatabase.attach(tmp_path)
+    await server.write(lambda c: c.execute(f"PRAGMA user_version = {older + 1}").fetchall())
+    await (await SqliteDatabase.attach(tmp_path)).close()
+    await server.close()
+
+
 def test_migrations_are_applied_once_and_in_order(tmp_path: Path) -> None:
     first = Migration(1, "0001_a.sql", "CREATE TABLE a (x);")
     second = Migration(2, "0002_b.sql", "ALTER TABLE a ADD COLUMN y; INSERT INTO a VALUES (1, 2);")
