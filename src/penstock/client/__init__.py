@@ -6,6 +6,7 @@ The module-level functions use two shared clients, `sync_client` and `async_clie
 
 from __future__ import annotations
 
+from penstock import __version__
 from penstock.client.aio.client import AsyncClient
 from penstock.client.aio.handle import AsyncRequestHandle
 from penstock.client.aio.realtime import AsyncRealtimeConnection
@@ -54,8 +55,7 @@ from penstock.client.uploads import (
     encode_image,
 )
 
-__version__ = "0.1.0"
-version_tuple = (0, 1, 0)
+version_tuple = tuple(int(part) if part.isdigit() else part for part in __version__.split("."))
 
 sync_client = SyncClient()
 async_client = AsyncClient()

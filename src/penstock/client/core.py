@@ -15,12 +15,13 @@ from urllib.parse import urlencode
 
 import msgspec
 
+from penstock import __version__
 from penstock.client import context, errors, limits
 from penstock.client.inputs import encode_input
 from penstock.client.target import RequestUrls, Target, endpoint_path, request_urls
 
 Priority = Literal["normal", "low"]
-USER_AGENT = "penstock-client/0.1.0 (python)"
+USER_AGENT = f"penstock-client/{__version__} (python)"
 
 
 class Repeat(Enum):
