@@ -8,6 +8,8 @@ import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+import msgspec
+
 from penstock.app.context import FileAccess, RequestContext
 from penstock.app.served import Endpoint
 from penstock.runner.journal import Notebook
@@ -60,6 +62,7 @@ class Attempt:
             deadline=None if frame.timeout is None else now + frame.timeout,
             sink=self,
             files=files,
+            lifecycle_preference=_lifecycle(frame.headers),
             caller=frame.caller,
         )
 
@@ -122,6 +125,17 @@ class Attempt:
             if self.stopped and not isinstance(error, Stopped):
                 raise Stopped from error
             raise
+
+
+def _lifecycle(headers: dict[str, str]) -> dict[str, Any] | None:
+    """fal's lifecycle header (PROTOCOL 4.3), decoded; None where there is none, or none that can be read."""
+    text = headers.get("x-fal-object-lifecycle-preference") or headers.get("x-fal-object-lifecycle")
+    if text is None:
+        return None
+    try:
+        return msgspec.json.decode(text, type=dict[str, Any])
+    except msgspec.MsgspecError:
+        return None
 
 
 def _raise_in(thread: int, error: type[BaseException] | None) -> None:

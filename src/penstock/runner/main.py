@@ -10,6 +10,7 @@ import asyncio
 import inspect
 import logging
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,9 @@ log = logging.getLogger("penstock.runner")
 
 PATIENCE = 10.0
 """Seconds that the first connection may take."""
+
+TERM_GRACE = 30.0
+"""Seconds that running requests get when the process itself is told to end, and not by its gateway."""
 
 OWN_LINE = 16 * 1024
 """Characters of a line of output that belongs to no request."""
@@ -85,6 +89,7 @@ class Runner:
         capture.install(self._own)
         os.register_at_fork(after_in_child=self._link.forget)
         self._transfers = Transfers(self._link, welcome)
+        self._loop.add_signal_handler(signal.SIGTERM, lambda: self._spawn(self._drain(TERM_GRACE)))
         pulse = Pulse(self._link, self._journal, welcome, self._clock, lambda: self._executor)
         pulse.start()
         self._spawn(self._set_up(welcome, self._transfers))

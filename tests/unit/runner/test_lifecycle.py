@@ -165,3 +165,13 @@ async def test_the_apps_of_a_file_can_be_listed(tmp_path: Path) -> None:
     )
     out, _ = await process.communicate()
     assert msgspec.json.decode(out) == {"First": "first", "SecondApp": "acme/two"}
+
+
+async def test_a_signal_drains_too(gateway: Gateway) -> None:
+    async with running(gateway, f"{APPS / 'basic.py'}:Echo") as runner:
+        await gateway.ready()
+        request_id = gateway.execute("/slow", {"seconds": 0.2, "steps": 1})
+        await gateway.until(lambda: gateway.progress(request_id))
+        runner.process.terminate()
+        assert await runner.exit_code() == 0
+    assert gateway.all(Finished)[0].outcome.status == 200
