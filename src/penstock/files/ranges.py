@@ -40,11 +40,10 @@ def parse_ranges(header: str, size: int) -> list[Span] | None:
         first, last = match[1], match[2]
         if first and last and int(last) < int(first):
             raise _unsatisfiable(header, size)
-        span = (
-            Span(int(first), min(int(last) + 1 if last else size, size))
-            if first
-            else Span(max(size - int(last), 0), size)
-        )
+        if first:
+            span = Span(int(first), min(int(last) + 1, size) if last else size)
+        else:
+            span = Span(max(size - int(last), 0), size)
         if span.start < span.end:
             spans.append(span)
     if not spans:
@@ -66,10 +65,8 @@ def _joined(spans: list[Span]) -> list[Span]:
 
 
 def _unsatisfiable(header: str, size: int) -> RangeNotSatisfiable:
-    return RangeNotSatisfiable(
-        f"the range {header[:100]!r} is not within the file's {size} bytes",
-        headers={"content-range": f"bytes */{size}"},
-    )
+    message = f"the range {header[:100]!r} is not within the file's {size} bytes"
+    return RangeNotSatisfiable(message, headers={"content-range": f"bytes */{size}"})
 
 
 def matches(header: str, etag: str) -> bool:

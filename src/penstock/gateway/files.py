@@ -22,6 +22,7 @@ from penstock.gateway.call import Call, Handler, Response, Role
 SIGN_SECONDS = 3600.0
 """How long a signed URL of a private file is good, unless its maker says."""
 SIGN_MOST = 7 * 86_400.0
+_YEAR = 31_536_000
 _PAGE = 50
 _PAGE_MOST = 1000
 
@@ -180,7 +181,7 @@ def _headers(call: Call, info: FileInfo, etag: str) -> list[tuple[str, str]]:
     disposition = f'{"inline" if shown else "attachment"}; filename="{plain}"'
     if plain != info.file_name:
         disposition += f"; filename*=UTF-8''{quote(info.file_name, safe='')}"
-    age = 31_536_000 if info.expires_at is None else max(int(info.expires_at - call.rooms.clock.wall()), 0)
+    age = _YEAR if info.expires_at is None else min(max(int(info.expires_at - call.rooms.clock.wall()), 0), _YEAR)
     return [
         ("content-type", info.content_type),
         ("content-disposition", disposition),
@@ -189,7 +190,7 @@ def _headers(call: Call, info: FileInfo, etag: str) -> list[tuple[str, str]]:
         ("accept-ranges", "bytes"),
         (
             "cache-control",
-            "private, no-store" if info.private else f"public, max-age={min(age, 31_536_000)}, immutable",
+            "private, no-store" if info.private else f"public, max-age={age}, immutable",
         ),
         ("x-content-type-options", "nosniff"),
         ("content-security-policy", _SANDBOX),

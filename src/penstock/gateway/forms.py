@@ -82,8 +82,6 @@ class _Reader:
                 raise BadRequest("a part of the form has too long a head")
             await self._more()
         head, self._held = self._held[:at], self._held[at + 4 :]
-        # The part's end is looked for with its line end, which an empty part shares with its head.
-        self._held = b"\r\n" + self._held if self._held.startswith(self._delimiter[2:]) else self._held
         return head
 
     async def _more(self) -> None:
@@ -100,9 +98,9 @@ def _part(head: bytes, body: AsyncIterator[bytes]) -> FormPart:
     except UnicodeDecodeError:
         raise BadRequest("a part of the form has a head that is not UTF-8") from None
     for line in lines:
-        name, colon, value = line.partition(":")
+        field, colon, value = line.partition(":")
         if colon:
-            message[name.strip().lower()] = value.strip()
+            message[field.strip().lower()] = value.strip()
     name = message.get_param("name", header="content-disposition")
     return FormPart(
         name if isinstance(name, str) else "",

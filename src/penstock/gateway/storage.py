@@ -1,4 +1,4 @@
-"""Every way in which fal's clients upload a file (PROTOCOL 7): grants, signed PUTs, parts, tokens, direct and form uploads."""
+"""Every way in which fal's clients upload a file (PROTOCOL 7): grants and signed PUTs, parts, tokens, forms."""
 
 from __future__ import annotations
 
