@@ -1,8 +1,8 @@
 """A receiver of Penstock's webhooks with FastAPI. Answers 204 to what is signed, and handles each delivery once.
 
-    pip install 'penstock[webhooks]' fastapi uvicorn
-    export PENSTOCK_WEBHOOK_SECRET=$(penstock webhooks secret)
-    uvicorn fastapi_app:app --port 3000
+pip install 'penstock[webhooks]' fastapi uvicorn
+export PENSTOCK_WEBHOOK_SECRET=$(penstock webhooks secret)
+uvicorn fastapi_app:app --port 3000
 """
 
 import os

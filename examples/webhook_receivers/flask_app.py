@@ -1,8 +1,8 @@
 """A receiver of Penstock's webhooks with Flask, which checks fal's Ed25519 headers: it holds no secret at all.
 
-    pip install 'penstock[webhooks]' flask
-    export PENSTOCK_JWKS_URL=http://127.0.0.1:8000/.well-known/jwks.json
-    flask --app flask_app run --port 3000
+pip install 'penstock[webhooks]' flask
+export PENSTOCK_JWKS_URL=http://127.0.0.1:8000/.well-known/jwks.json
+flask --app flask_app run --port 3000
 """
 
 import os

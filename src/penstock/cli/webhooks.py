@@ -24,7 +24,6 @@ _SPANS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """The arguments of each verb below this one."""
-    reach.add_flags(parser)
     verbs = parser.add_subparsers(dest="action", metavar="VERB", required=True)
 
     listing = verbs.add_parser("list", help="deliveries, newest first")
@@ -55,6 +54,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     rotate.add_argument("kind", choices=("ed25519", "secret"))
     rotate.add_argument("--url", default="", help="a secret of this target's own")
     rotate.add_argument("--at-once", action="store_true", help="the old key was stolen: no overlap")
+
+    for each in (listing, show, replay, listen, secret, rotate):
+        reach.add_flags(each)
+        # Also where people write it: after the verb. What stood before it is not undone.
+        for flag, name in (("--json", "json"), ("-q", "quiet"), ("-v", "verbose")):
+            each.add_argument(flag, action="store_true", dest=name, default=argparse.SUPPRESS, help=argparse.SUPPRESS)
 
 
 def _range(parser: argparse.ArgumentParser) -> None:

@@ -124,7 +124,7 @@ class Outbox:
             )
             cursor.execute(SQL["update_tried"], (n, then.state, then.due_at, tried.status, reason, ended, owed.n))
             if owed.event == "completed":
-                cursor.execute(SQL["overtaken_by_outcome"], (then.due_at, owed.request_id, owed.target, owed.n))
+                cursor.execute(SQL["overtaken_by_outcome"], (then.due_at, owed.request_id, owed.target, owed.seq))
             if tried.status == 410:
                 cursor.execute(SQL["disable"], (then.due_at, owed.request_id, owed.target))
 
@@ -134,7 +134,7 @@ class Outbox:
         """End a progress delivery unsent where a newer one is owed already. True: it ended."""
 
         def operation(cursor: Cursor) -> bool:
-            found = cursor.execute(SQL["progress_overtaken"], (owed.request_id, owed.target, owed.n))
+            found = cursor.execute(SQL["progress_overtaken"], (owed.request_id, owed.target, owed.seq))
             if not list(found):
                 return False
             cursor.execute(SQL["drop_progress"], (now, owed.n))

@@ -26,7 +26,7 @@ SELECT d.id, d.delivery_id, d.request_id, d.target, d.origin, d.event, d.seq, d.
 FROM deliveries AS d
 WHERE d.state = 'owed' AND d.origin = ? AND d.due_at <= ?
   AND NOT EXISTS (SELECT 1 FROM deliveries AS e
-    WHERE e.state = 'owed' AND e.request_id = d.request_id AND e.id < d.id AND e.target = d.target
+    WHERE e.state = 'owed' AND e.request_id = d.request_id AND e.seq < d.seq AND e.target = d.target
       AND (d.event <> 'completed' OR e.tries = 0))
 ORDER BY d.due_at, d.id LIMIT ?;
 
@@ -51,11 +51,11 @@ UPDATE deliveries SET tries = ?, state = ?, due_at = ?, last_status = ?, last_re
 -- name: overtaken_by_outcome
 -- Once the outcome was tried, what came before it tells nothing new.
 UPDATE deliveries SET state = 'dead', last_reason = 'overtaken by the outcome', done_at = ?
-WHERE state = 'owed' AND request_id = ? AND target = ? AND id < ? AND event <> 'completed';
+WHERE state = 'owed' AND request_id = ? AND target = ? AND seq < ? AND event <> 'completed';
 
 -- name: progress_overtaken
 -- A progress that a newer one, or the outcome, already overtook.
-SELECT 1 FROM deliveries WHERE state = 'owed' AND request_id = ? AND target = ? AND id > ?
+SELECT 1 FROM deliveries WHERE state = 'owed' AND request_id = ? AND target = ? AND seq > ?
   AND event IN ('progress', 'completed') LIMIT 1;
 
 -- name: drop_progress
