@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from penstock.cli import exits, reach
-from penstock.cli.failures import BadArguments
+from penstock.cli.failures import AppFailed, BadArguments
 
 if TYPE_CHECKING:
     from penstock.client import SyncClient, SyncRequestHandle
@@ -136,6 +136,7 @@ def _upload(client: SyncClient, value: Any, args: argparse.Namespace) -> Any:
 
 def _follow(handle: SyncRequestHandle, args: argparse.Namespace) -> int:
     from penstock.cli.follow import Follower
+    from penstock.client import HTTPError
 
     follower = Follower(args.terminal, handle.request_id)
     deadline = None if args.timeout is None else time.monotonic() + args.timeout
@@ -146,6 +147,10 @@ def _follow(handle: SyncRequestHandle, args: argparse.Namespace) -> int:
                 if deadline is not None and time.monotonic() > deadline:
                     return _left(args, handle, f"not done after {args.timeout:g} s", exits.STILL_RUNNING)
             output = handle.get()
+    except HTTPError as error:
+        if error.status_code == 500 and follower.error:
+            raise AppFailed(follower.error, handle.request_id) from error
+        raise
     except KeyboardInterrupt:
         return _left(args, handle, "stopped waiting", exits.STOPPED)
     if args.json:

@@ -119,6 +119,9 @@ OURS: dict[str, Explanation] = {
     "client.output": Explanation(
         "The answer is no JSON, or does not fit `output_type`.", "Compare the type with the endpoint's OpenAPI."
     ),
+    "client.upload": Explanation(
+        "A big upload stopped halfway.", "Call `upload_file(path, resume=error.session)`: only what is missing is sent."
+    ),
     "client.realtime": Explanation(
         "A realtime session ended, or an input of it failed.", "`error` and `reason` say why."
     ),

@@ -22,6 +22,16 @@ class BadArguments(PenstockError):
         self.hint = hint
 
 
+class AppFailed(PenstockError):
+    """The app raised an exception of its own, whose caller is told no more than 500; its log says what it was."""
+
+    code = "internal_server_error"
+
+    def __init__(self, message: str, request_id: str) -> None:
+        super().__init__(message)
+        self.request_id = request_id
+
+
 class Failure(NamedTuple):
     """What is shown of an error."""
 
@@ -55,6 +65,9 @@ def failure_of(error: Exception, server: str | None = None) -> Failure:
     """What to show of an error. What nobody foresaw is a bug, and says so."""
     if isinstance(error, BadArguments):
         return Failure(error.code, str(error), [error.hint] if error.hint else [], exits.BAD_INPUT)
+    if isinstance(error, AppFailed):
+        hints = [f"its log: penstock requests logs {error.request_id[-8:]}"]
+        return Failure(error.code, str(error), hints, exits.FAILED, error.request_id)
     if isinstance(error, SetupError):
         return Failure(error.code, str(error), ["check: penstock doctor"], exits.BAD_INPUT)
     if isinstance(error, ValueError | TypeError) and not isinstance(error, PenstockError):

@@ -27,6 +27,8 @@ class Follower:
         self._started: float | None = None
         self._position: int | None = None
         self._told = False
+        self.error: str | None = None
+        """What the request said of its failure, once it has ended badly."""
         self._line = ""
         self._drawn = False
         self._news = self._began
@@ -50,6 +52,8 @@ class Follower:
         """What has changed since the last status."""
         from penstock.client.statuses import Completed, InProgress, Queued
 
+        if isinstance(status, Completed):
+            self.error = status.error
         if self._terminal.json:
             return
         with self._lock:
@@ -61,7 +65,7 @@ class Follower:
                     self._started = time.monotonic()
                     self._print(f"{self._id}  started")
                 for entry in status.new_logs:
-                    self._print(f"  │ {entry.get('message', '')}")
+                    self._print("  │ " + str(entry.get("message", "")).replace("\n", "\n  │ "))
                 if status.progress is not None and isinstance(status, InProgress):
                     self._progress(status.progress.step, status.progress.total, status.progress.message)
                 if isinstance(status, Completed):
