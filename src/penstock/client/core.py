@@ -133,16 +133,16 @@ def _work(target: Target, base: dict[str, str], url: str, body: bytes | None, op
     if options.start_timeout is not None:
         headers |= start_timeout_headers(options.start_timeout)
     if options.hint is not None:
-        headers["x-fal-runner-hint"] = options.hint
+        headers["x-fal-runner-hint"] = check_header("hint", options.hint)
     if options.priority is not None:
         headers["x-fal-queue-priority"] = check_priority(options.priority)
     context.add_headers(headers)
     if options.headers:
-        headers.update({name.lower(): value for name, value in options.headers.items()})
+        headers.update({name.lower(): check_header(name, value) for name, value in options.headers.items()})
     if target.cloud:
         return Call(options.method, url, headers, body, Repeat.UNSENT)
     if options.idempotency_key is not None:
-        headers["idempotency-key"] = options.idempotency_key
+        headers["idempotency-key"] = check_header("idempotency_key", options.idempotency_key)
     elif "idempotency-key" not in headers:
         headers["idempotency-key"] = new_key()
     if options.on_disconnect is not None:
@@ -160,6 +160,17 @@ def start_timeout_headers(seconds: float) -> dict[str, str]:
     if value <= limits.MIN_START_TIMEOUT:
         raise ValueError(f"start_timeout must be more than {limits.MIN_START_TIMEOUT:g} second, got {seconds!r}")
     return {"x-fal-request-timeout": str(value), "x-fal-request-start-timeout": str(value)}
+
+
+def check_header(name: str, value: str) -> str:
+    """The value of a header, if it is good.
+
+    Raises:
+        ValueError: it holds control characters.
+    """
+    if not value.isprintable() and any(ord(character) < 32 or ord(character) == 127 for character in value):
+        raise ValueError(f"{name} holds control characters: {value!r}")
+    return value
 
 
 def check_priority(priority: str) -> str:

@@ -12,12 +12,12 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 import msgspec
 
 from penstock.client import limits
-from penstock.client.core import Answer, Call, Repeat, raise_for_status
+from penstock.client.core import Answer, Call, Repeat, check_header, raise_for_status
 from penstock.client.errors import OutputMismatch
 from penstock.client.inputs import image_bytes, type_of_bytes, type_of_name
 from penstock.client.target import Target
@@ -150,7 +150,7 @@ def file_headers(upload: Upload) -> dict[str, str]:
     """What is said of a file on whichever way it goes."""
     headers = {"content-type": upload.content_type}
     if upload.file_name is not None:
-        headers["x-fal-file-name"] = quote(upload.file_name, safe=" !#$%&'()*+,-./:;<=>?@[]^_`{|}~")
+        headers["x-fal-file-name"] = check_header("file_name", upload.file_name)
     if upload.lifecycle is not None:
         text = msgspec.json.encode(upload.lifecycle.payload()).decode()
         headers |= {"x-fal-object-lifecycle": text, "x-fal-object-lifecycle-preference": text}
@@ -248,6 +248,34 @@ def session_url(target: Target, session: UploadSession) -> str:
         return session.access_url
     path = urlsplit(session.access_url).path
     return target.cdn + path[max(0, path.find("/files/")) :]
+
+
+def list_parts_call(url: str, auth: dict[str, str], session: UploadSession) -> Call:
+    """Ask which parts have arrived; Penstock knows."""
+    return Call("GET", f"{url}/multipart/{session.upload_id}", auth)
+
+
+class _Listed(msgspec.Struct):
+    n: int = msgspec.field(name="partNumber")
+    etag: str
+
+
+class _List(msgspec.Struct):
+    parts: list[_Listed]
+
+
+def read_parts(answer: Answer) -> dict[int, str]:
+    """The tags of the parts that have arrived, by number.
+
+    Raises:
+        HTTPError: there is no such upload any more.
+        OutputMismatch: the answer is not understood.
+    """
+    raise_for_status(answer)
+    try:
+        return {part.n: part.etag for part in msgspec.json.decode(answer.body, type=_List).parts}
+    except msgspec.DecodeError as error:
+        raise OutputMismatch(f"the server's list of parts is not understood: {error}") from error
 
 
 def part_call(

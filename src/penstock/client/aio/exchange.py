@@ -203,7 +203,9 @@ def _request(call: Call, limit: float | None) -> httpx2.Request:
     connect = limits.CONNECT_TIMEOUT if limit is None else min(limits.CONNECT_TIMEOUT, limit)
     timeouts = {"connect": connect, "read": limit, "write": limit, "pool": limit}
     body = call.body() if callable(call.body) else call.body
-    return httpx2.Request(call.method, call.url, headers=call.headers, content=body, extensions={"timeout": timeouts})
+    # Bytes, since the library takes text in ASCII only; a file's name may have more.
+    headers = [(name.encode(), value.encode()) for name, value in call.headers.items()]
+    return httpx2.Request(call.method, call.url, headers=headers, content=body, extensions={"timeout": timeouts})
 
 
 def failure_of(error: Exception) -> Failure:

@@ -80,6 +80,7 @@ class AsyncStorage:
         lifecycle: StorageSettings | None = None,
         on_progress: OnProgress | None = None,
         resume: UploadSession | str | None = None,
+        on_session: Callable[[UploadSession], Any] | None = None,
     ) -> str:
         """Upload a file; a big one in parts, several at once.
 
@@ -87,6 +88,7 @@ class AsyncStorage:
             path: the file.
             repository, fallback_repository, lifecycle, on_progress: as with `upload`.
             resume: the `session` of an `UploadInterrupted`, or its `token`: only what is missing is sent.
+            on_session: called when a big upload has begun; keep the session's `token` to take it up after a crash.
 
         Returns:
             The file's URL.
@@ -97,7 +99,7 @@ class AsyncStorage:
         repositories = uploads.repositories(repository, fallback_repository)
         session = UploadSession.from_token(resume) if isinstance(resume, str) else resume
         upload = await flow.off_loop(uploads.upload_of_file, path, lifecycle)
-        return await self._store(upload, repositories, on_progress, session)
+        return await self._store(upload, repositories, on_progress, session, on_session)
 
     async def upload_image(
         self,
@@ -124,19 +126,22 @@ class AsyncStorage:
         return await self._store(upload, uploads.repositories(None, None), None, None)
 
     async def _store(
-        self, upload: Upload, repositories: list[str], on_progress: OnProgress | None, session: UploadSession | None
+        self,
+        upload: Upload,
+        repositories: list[str],
+        on_progress: OnProgress | None,
+        session: UploadSession | None,
+        on_session: Callable[[UploadSession], Any] | None = None,
     ) -> str:
         big = session is not None or upload.source.size > limits.MULTIPART_THRESHOLD
         tell = _Tell(on_progress, upload.source.size)
         target = self._exchange.target
+        if big:
+            return await self._store_parts(upload, session, tell, on_session)
         if not target.cloud:
-            if big:
-                return await self._store_parts(upload, session, tell)
             digest = await flow.off_loop(upload.source.sha256)
             call = uploads.whole_call(target.cdn, self._exchange.base, upload, _body(upload.source, tell), digest)
             return uploads.read_access_url(await self._send(call))
-        if big:
-            return await self._store_parts(upload, session, tell)
         for name in repositories[:-1]:
             try:
                 return await self._store_cloud(name, upload, tell)
@@ -158,9 +163,16 @@ class AsyncStorage:
         core.raise_for_status(await self._send(Call("PUT", initiated.upload_url, headers, body)))
         return initiated.file_url
 
-    async def _store_parts(self, upload: Upload, session: UploadSession | None, tell: _Tell) -> str:
+    async def _store_parts(
+        self,
+        upload: Upload,
+        session: UploadSession | None,
+        tell: _Tell,
+        on_session: Callable[[UploadSession], Any] | None,
+    ) -> str:
         """A big file: begin, send what is missing, several parts at once, complete."""
         target = self._exchange.target
+        begun = session is not None
         if session is None:
             base_url, auth = target.cdn, await self._auth()
             if target.cloud and self._token is not None:
@@ -170,6 +182,12 @@ class AsyncStorage:
         if session.size != upload.source.size:
             raise ValueError(f"the upload to resume is of {session.size} bytes, this is of {upload.source.size}")
         url = uploads.session_url(target, session)
+        if not begun:
+            await flow.call(on_session, session)
+        elif not target.cloud:
+            session.parts = uploads.read_parts(
+                await self._send(uploads.list_parts_call(url, await self._auth(), session))
+            )
         missing = session.missing()
         await tell.sent(session.size - sum(session.span(number)[1] for number in missing))
         try:

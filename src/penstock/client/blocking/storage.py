@@ -81,6 +81,7 @@ class SyncStorage:
         lifecycle: StorageSettings | None = None,
         on_progress: OnProgress | None = None,
         resume: UploadSession | str | None = None,
+        on_session: Callable[[UploadSession], Any] | None = None,
     ) -> str:
         """Upload a file; a big one in parts, several at once.
 
@@ -88,6 +89,7 @@ class SyncStorage:
             path: the file.
             repository, fallback_repository, lifecycle, on_progress: as with `upload`.
             resume: the `session` of an `UploadInterrupted`, or its `token`: only what is missing is sent.
+            on_session: called when a big upload has begun; keep the session's `token` to take it up after a crash.
 
         Returns:
             The file's URL.
@@ -98,7 +100,7 @@ class SyncStorage:
         repositories = uploads.repositories(repository, fallback_repository)
         session = UploadSession.from_token(resume) if isinstance(resume, str) else resume
         upload = flow.off_loop(uploads.upload_of_file, path, lifecycle)
-        return self._store(upload, repositories, on_progress, session)
+        return self._store(upload, repositories, on_progress, session, on_session)
 
     def upload_image(
         self,
@@ -125,19 +127,22 @@ class SyncStorage:
         return self._store(upload, uploads.repositories(None, None), None, None)
 
     def _store(
-        self, upload: Upload, repositories: list[str], on_progress: OnProgress | None, session: UploadSession | None
+        self,
+        upload: Upload,
+        repositories: list[str],
+        on_progress: OnProgress | None,
+        session: UploadSession | None,
+        on_session: Callable[[UploadSession], Any] | None = None,
     ) -> str:
         big = session is not None or upload.source.size > limits.MULTIPART_THRESHOLD
         tell = _Tell(on_progress, upload.source.size)
         target = self._exchange.target
+        if big:
+            return self._store_parts(upload, session, tell, on_session)
         if not target.cloud:
-            if big:
-                return self._store_parts(upload, session, tell)
             digest = flow.off_loop(upload.source.sha256)
             call = uploads.whole_call(target.cdn, self._exchange.base, upload, _body(upload.source, tell), digest)
             return uploads.read_access_url(self._send(call))
-        if big:
-            return self._store_parts(upload, session, tell)
         for name in repositories[:-1]:
             try:
                 return self._store_cloud(name, upload, tell)
@@ -159,9 +164,16 @@ class SyncStorage:
         core.raise_for_status(self._send(Call("PUT", initiated.upload_url, headers, body)))
         return initiated.file_url
 
-    def _store_parts(self, upload: Upload, session: UploadSession | None, tell: _Tell) -> str:
+    def _store_parts(
+        self,
+        upload: Upload,
+        session: UploadSession | None,
+        tell: _Tell,
+        on_session: Callable[[UploadSession], Any] | None,
+    ) -> str:
         """A big file: begin, send what is missing, several parts at once, complete."""
         target = self._exchange.target
+        begun = session is not None
         if session is None:
             base_url, auth = target.cdn, self._auth()
             if target.cloud and self._token is not None:
@@ -171,6 +183,10 @@ class SyncStorage:
         if session.size != upload.source.size:
             raise ValueError(f"the upload to resume is of {session.size} bytes, this is of {upload.source.size}")
         url = uploads.session_url(target, session)
+        if not begun:
+            flow.call(on_session, session)
+        elif not target.cloud:
+            session.parts = uploads.read_parts(self._send(uploads.list_parts_call(url, self._auth(), session)))
         missing = session.missing()
         tell.sent(session.size - sum(session.span(number)[1] for number in missing))
         try:
