@@ -135,4 +135,6 @@ async def running(queue: Queue, clock: ManualClock, **fields: Any) -> Claim:
     request = await submitted(queue, clock, **fields)
     claims = await queue.claim(request.app, ["r1"])
     assert [c.request.id for c in claims] == [request.id]
+    # A claim returns before its commit; whatever is awaited next comes after it.
+    assert await queue.append(request.id, claims[0].attempt, [])
     return claims[0]

@@ -7,6 +7,7 @@ committed. Incremental vacuum is chosen when the file is made, because it cannot
 from __future__ import annotations
 
 import asyncio
+import os
 import queue
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -175,8 +176,10 @@ def connect(path: Path, *, check: bool) -> apsw.Connection:
     """
     fresh = not path.exists() or path.stat().st_size == 0
     try:
+        # Made by us and not by SQLite, so that also the log, which takes the file's mode, is the owner's only.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         connection = apsw.Connection(str(path))
-    except apsw.Error as error:
+    except (OSError, apsw.Error) as error:
         raise SetupError(f"cannot open the database {path}: {error}") from error
     try:
         connection.set_busy_timeout(BUSY_TIMEOUT)
@@ -188,7 +191,6 @@ def connect(path: Path, *, check: bool) -> apsw.Connection:
         if check and not fresh:
             find_damage(connection, path)
         migrate(connection)
-        path.chmod(0o600)
     except (apsw.CorruptError, apsw.NotADBError) as error:
         connection.close()
         raise damaged(path, str(error)) from error

@@ -45,6 +45,14 @@ async def test_choices_that_are_made_at_creation(tmp_path: Path) -> None:
     assert (tmp_path / "data" / "penstock.db").stat().st_mode & 0o077 == 0
 
 
+async def test_all_files_are_the_owners_only(tmp_path: Path) -> None:
+    database = await SqliteDatabase.open(tmp_path)
+    await database.write(lambda c: c.execute("CREATE TABLE words (word TEXT)"))
+    modes = {file.name: file.stat().st_mode & 0o077 for file in tmp_path.iterdir()}
+    await database.close()
+    assert modes == dict.fromkeys(["penstock.lock", "penstock.db", "penstock.db-wal", "penstock.db-shm"], 0)
+
+
 async def test_commits_are_synced(tmp_path: Path) -> None:
     database = await SqliteDatabase.open(tmp_path)
     assert await database.write(lambda c: c.execute("PRAGMA synchronous").fetchone()) == (2,)

@@ -79,6 +79,7 @@ CREATE TABLE finished (
 -- Retention walks from the oldest; `bytes` is in the index so that the sum at start reads nothing else.
 CREATE INDEX finished_age ON finished (finished_at, bytes);
 CREATE INDEX finished_app ON finished (app, seq);
+CREATE INDEX finished_caller ON finished (caller, seq) WHERE caller <> '';
 CREATE INDEX finished_drop ON finished (seq) WHERE keep_io = 0;
 
 -- Events, many to a row. `queued`, the current attempt's `started`, and `completed` are columns of the request

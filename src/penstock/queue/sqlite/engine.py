@@ -6,6 +6,9 @@ which are the truth. All operations go through one writer in the order in which 
 What a verb changes in memory, it changes either when the loop hands it over (submits), or in `early`, before the
 commit and in the order of the transactions (whatever a claim of the same group may depend on), or in `settled`, after
 the commit; a commit that fails is taken back there.
+
+A claim is handed out before its commit. If a crash prevents that commit, the request is queued as if it had never been
+claimed: it runs once more, and what the first runner hands in under the attempt that never was is stale.
 """
 
 from __future__ import annotations

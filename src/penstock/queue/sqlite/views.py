@@ -132,7 +132,7 @@ def where(filter: Filter) -> tuple[str, tuple[Any, ...]]:
     asked: tuple[tuple[str, Any], ...] = (
         ("app = ?", filter.app),
         ("path = ?", filter.path),
-        ("caller = ?", filter.caller),
+        ("caller = ?" + (" AND caller <> ''" if filter.caller else ""), filter.caller),
         ("submitted_at >= ?", filter.since),
         ("submitted_at < ?", filter.until),
     )
