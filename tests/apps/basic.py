@@ -103,6 +103,10 @@ class Echo(penstock.App, name="acme/echo", max_multiplexing=64):
     async def bytes(self) -> Any:
         return {"value": b"\x00\xff"}
 
+    @penstock.endpoint("/large")
+    async def large(self, megabytes: int = 1) -> str:
+        return "x" * (megabytes * 1024 * 1024)
+
     @penstock.endpoint("/exit")
     async def exit(self, code: int = 7) -> Output:
         os._exit(code)

@@ -16,6 +16,7 @@ from penstock.wire.frames import Entries, RunnerLog
 
 FLUSH_INTERVAL = 0.02
 FLUSH_BYTES = 64 * 1024
+THREAD_PAUSE = 0.002
 MAX_UNSENT = 4 * 1024 * 1024
 STUCK = 60.0
 LONG = 160
@@ -41,6 +42,7 @@ class Journal:
         self._dirty: dict[int, Notebook] = {}
         self._timed = False
         self._soon = False
+        self._flushed = 0.0
 
     def note(self, book: Notebook, *, now: bool) -> None:
         """`book` has entries: send them within FLUSH_INTERVAL, or in this turn of the loop."""
@@ -51,8 +53,11 @@ class Journal:
                 self._soon = True
                 if on_loop:
                     self._loop.call_soon(self.flush)
-                else:
+                elif self.clock.monotonic() - self._flushed > THREAD_PAUSE:
                     self._loop.call_soon_threadsafe(self.flush)
+                else:
+                    # The loop and a busy thread take turns; each turn should be worth its price.
+                    self._loop.call_soon_threadsafe(self._loop.call_later, THREAD_PAUSE, self.flush)
         elif not self._timed:
             self._timed = True
             if on_loop:
@@ -63,6 +68,7 @@ class Journal:
     def flush(self) -> None:
         """Send everything that was written. From any thread."""
         self._timed = self._soon = False
+        self._flushed = self.clock.monotonic()
         while self._dirty:
             try:
                 _, book = self._dirty.popitem()

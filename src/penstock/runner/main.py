@@ -26,6 +26,7 @@ from penstock.runner.execute import Executor
 from penstock.runner.files import FILE_FRAMES, Transfers
 from penstock.runner.journal import Journal, Limits, Notebook
 from penstock.runner.link import Link
+from penstock.runner.outcomes import in_one_line
 from penstock.runner.pulse import Pulse
 from penstock.wire import frames
 from penstock.wire.frames import AppInfo, Frame, FromGateway, Hello, Ready, SetupFailed, Welcome
@@ -153,9 +154,8 @@ class Runner:
             self._refuse(error.reason, error.where, error.trace)
             return
         except BaseException as error:
-            reason = f"setup() failed: {type(error).__name__}: {error}"
             self._info = None
-            self._refuse(reason, where_of(error), trace_of(error))
+            self._refuse(f"setup() failed: {in_one_line(error)}", where_of(error), trace_of(error))
             return
         os.environ["FAL_RUNNER_STATE"] = "RUNNING"
         if ignored := ignored_attributes(cls):

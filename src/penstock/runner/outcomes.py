@@ -11,6 +11,7 @@ from penstock.app.exceptions import AppException, FieldException, RequestCancell
 from penstock.app.signature import OutputError
 from penstock.errors import InvalidInput
 from penstock.wire.events import Outcome
+from penstock.wire.frames import MAX_PACKET
 from penstock.wire.states import OutcomeKind
 
 JSON = {"content-type": "application/json"}
@@ -19,12 +20,28 @@ REPEATED_STATUSES = frozenset({408, 409, 429, 502, 503})
 """Statuses on which fal's clients repeat a POST (PROTOCOL 9.4): a begun request never ends in one."""
 
 
+MAX_BODY = MAX_PACKET // 2
+"""Bytes of an output, or of one chunk: what a packet can carry; more belongs into a file."""
+
+
 class NoSuchPath(Exception):
     """The app has no endpoint at the request's path."""
 
 
 def ok(body: bytes, seconds: float, headers: dict[str, str]) -> Outcome:
+    """The outcome of a function that returned.
+
+    Raises:
+        OutputError: the body is too large.
+    """
+    check_size(body)
     return Outcome(OutcomeKind.OK, 200, body, headers, inference_time=seconds)
+
+
+def check_size(body: bytes) -> None:
+    """Raise OutputError for an output, or a chunk, that no packet can carry."""
+    if len(body) > MAX_BODY:
+        raise OutputError(f"the endpoint's output has {len(body)} bytes; at most {MAX_BODY} are taken: return a File")
 
 
 def failed(error: BaseException, seconds: float) -> Outcome:

@@ -13,6 +13,7 @@ import msgspec
 
 from penstock.app.signature import Output
 from penstock.runner.journal import Notebook
+from penstock.runner.outcomes import check_size
 from penstock.wire.events import Chunk
 from penstock.wire.frames import Entries
 
@@ -39,6 +40,7 @@ class Chunks:
         """The next chunk: JSON, made ASCII so that no client can cut a character in two (PROTOCOL 5.2)."""
         if not data.isascii():
             data = json.dumps(msgspec.json.decode(data), separators=(",", ":")).encode()
+        check_size(data)
         self.last = data
         with self._lock:
             self.count += 1

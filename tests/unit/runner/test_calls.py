@@ -89,6 +89,13 @@ async def test_an_output_that_cannot_be_sent_is_explained(echo: Gateway, path: s
     assert outcome.payload_error is not None and word in outcome.payload_error
 
 
+async def test_an_output_beyond_a_packet_is_explained(echo: Gateway) -> None:
+    assert len((await echo.call("/large", {"megabytes": 20})).body) == 20 * 1024 * 1024 + 2
+    outcome = await echo.call("/large", {"megabytes": 40})
+    assert outcome.status == 500
+    assert outcome.payload_error is not None and "return a File" in outcome.payload_error
+
+
 async def test_words_and_progress_belong_to_the_request(echo: Gateway) -> None:
     first, second = (
         echo.execute("/logs", {"lines": 2, "width": 1}),
