@@ -28,9 +28,11 @@ T = TypeVar("T")
 READERS = 3
 BUSY_TIMEOUT = 10_000
 """Milliseconds to wait for another process that writes (a command, for a few milliseconds)."""
-WHOLE_CHECK_BYTES = 256 * 1024 * 1024
+WHOLE_CHECK_BYTES = 128 * 1024 * 1024
 """A larger file is checked only where the queue's live rows are, so that opening stays quick."""
-LIVE_TABLES = ("requests", "inputs", "idempotency", "deliveries", "apps", "api_keys")
+LIVE_TABLES = ("requests", "idempotency", "apps", "api_keys")
+"""What is checked of a large file: what decides about requests. Payloads may be any size; damage there is an error of
+the read that meets it."""
 
 
 class SqliteDatabase:

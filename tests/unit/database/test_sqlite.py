@@ -132,6 +132,24 @@ async def test_damage_is_found_and_refused(tmp_path: Path, where: str) -> None:
     assert path.read_bytes() == data
 
 
+async def test_a_large_file_is_checked_where_it_matters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("penstock.database.sqlite.WHOLE_CHECK_BYTES", 0)
+    database = await SqliteDatabase.open(tmp_path)
+    await database.write(lambda c: [c.execute("INSERT INTO idempotency VALUES ('', ?, x'', '', 1)", (f"{n:0400}",))
+                                    for n in range(500)])  # fmt: skip
+    root = await database.read(
+        lambda c: c.execute("SELECT max(pageno) FROM dbstat WHERE name='idempotency'").fetchone()
+    )
+    await database.close()
+    await (await SqliteDatabase.open(tmp_path)).close()
+    path = tmp_path / "penstock.db"
+    data = bytearray(path.read_bytes())
+    data[(root[0] - 1) * 4096 : root[0] * 4096] = b"\x5a" * 4096
+    path.write_bytes(data)
+    with pytest.raises(DatabaseDamaged):
+        await SqliteDatabase.open(tmp_path)
+
+
 async def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(SetupError, match="data folder"):
