@@ -40,6 +40,7 @@ class Endpoint:
             session_timeout=declared.session_timeout,
             max_batch_size=declared.max_batch_size,
             on_disconnect=declared.on_disconnect,
+            retry_streams=declared.retry_streams,
         )
 
 

@@ -32,6 +32,8 @@ from pydantic_core import PydanticSerializationError
 Mode = Literal["call", "stream", "realtime"]
 
 _ASYNC_ITERATORS = (AsyncIterator, AsyncIterable, AsyncGenerator)
+STREAMING_RESPONSES = frozenset({"StreamingResponse", "EventSourceResponse"})
+
 _ITERATORS = (*_ASYNC_ITERATORS, Iterator, Iterable, Generator)
 
 
@@ -184,6 +186,10 @@ class Signature:
         returned = hints_return = hints.pop("return", inspect.Parameter.empty)
         self.generates = inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
         self.is_async = inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
+        if getattr(returned, "__name__", "") in STREAMING_RESPONSES:
+            # fal's way to stream: a response of Starlette's, whose body is iterated.
+            self.generates, returned = True, inspect.Parameter.empty
+            hints_return = AsyncIterator[Any]
         item = _item_of(returned)
         if item is not None and (self.generates or typing.get_origin(returned) in _ITERATORS):
             self.generates, returned = True, item

@@ -28,7 +28,7 @@ from penstock.runner.files import Transfers
 from penstock.runner.journal import Journal, Limits, Notebook
 from penstock.runner.link import Link
 from penstock.runner.session import Session
-from penstock.runner.stream import Chunks, pull, pull_in_thread
+from penstock.runner.stream import Chunks, events, pull, pull_in_thread
 from penstock.wire.events import Outcome
 from penstock.wire.frames import (
     Cancel,
@@ -205,7 +205,11 @@ class Executor:
         chunks, output = self._chunks(attempt), endpoint.signature.output
         if endpoint.signature.generates_async:
             generator = endpoint.call(self._app, **arguments)
-            return await pull(await generator if inspect.isawaitable(generator) else generator, output, chunks)
+            if inspect.isawaitable(generator):
+                generator = await generator
+            if (streamed := getattr(generator, "body_iterator", None)) is not None:
+                generator = events(streamed)
+            return await pull(generator, output, chunks)
         return await self._threaded(
             attempt, lambda: pull_in_thread(iter(endpoint.call(self._app, **arguments)), output, chunks)
         )

@@ -58,6 +58,8 @@ class EndpointInfo(msgspec.Struct, frozen=True):
     session_timeout: float | None = None
     max_batch_size: int = 1
     on_disconnect: Literal["keep", "cancel"] = "keep"
+    retry_streams: bool | None = None
+    """None: as the app says."""
 
 
 class AppInfo(msgspec.Struct, frozen=True):

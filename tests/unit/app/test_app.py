@@ -141,7 +141,7 @@ def test_buffering_has_its_bounds() -> None:
 
 def test_kinds_and_schemas_come_from_the_types() -> None:
     class Kinds(penstock.App):
-        @penstock.endpoint("/call", on_disconnect="cancel")
+        @penstock.endpoint("/call", on_disconnect="cancel", retry_streams=True)
         def call(self, input: Input) -> Output:
             """Writes."""
             return Output(text=input.prompt)
@@ -182,7 +182,7 @@ def test_kinds_and_schemas_come_from_the_types() -> None:
         "/realtime": "realtime",
     }
     call = infos["/call"]
-    assert (call.description, call.on_disconnect) == ("Writes.", "cancel")
+    assert (call.description, call.on_disconnect, call.retry_streams) == ("Writes.", "cancel", True)
     assert call.input_schema is not None and call.input_schema["title"] == "Input"
     plain = infos["/plain"].input_schema
     assert plain is not None and plain["required"] == ["prompt"]
