@@ -22,8 +22,13 @@ from penstock.files.blobs import BLOCK, Blob, DamagedFile, Lying, Sums, check_bl
 
 PART = 8 * 1024 * 1024
 """Bytes of one part on the way to the store; a smaller object goes in one request."""
-RETRIES = {"max_retries": 3, "retry_timeout": timedelta(seconds=30)}
-CLIENT = {"timeout": "60s", "connect_timeout": "5s"}
+RETRIES = 3
+"""Times that the store is asked again after a 5xx, a reset or no answer."""
+TIMEOUT = 60.0
+"""Seconds for one request to the store, a part of 8 MiB or less."""
+CONNECT_TIMEOUT = 5.0
+_GONE = (NotFoundError, FileNotFoundError)
+_FAILED = (BaseError, OSError)
 SIGNED = {"s3", "s3a"}
 """Stores to which callers send bytes themselves: a PUT to a signed URL needs no header of the store's own."""
 
@@ -37,8 +42,12 @@ class ObjectBlobs:
         self._signs = urlsplit(url).scheme in SIGNED
 
     @classmethod
-    async def open(cls, url: str) -> ObjectBlobs:
+    async def open(cls, url: str, *, timeout: float = TIMEOUT, retries: int = RETRIES) -> ObjectBlobs:
         """Connect to a bucket. A query adds the store's options: `s3://bucket/prefix?endpoint=http://…&region=…`.
+
+        Args:
+            timeout: seconds for one request to the store.
+            retries: times that a failed request is repeated.
 
         Raises:
             SetupError: the URL names no store, or the bucket cannot be listed.
@@ -46,49 +55,36 @@ class ObjectBlobs:
         parts = urlsplit(url)
         bare = parts._replace(query="").geturl()
         options: dict[str, Any] = dict(parse_qsl(parts.query))
-        client: dict[str, Any] = dict(CLIENT)
+        client: dict[str, Any] = {"timeout": f"{timeout:g}s", "connect_timeout": f"{CONNECT_TIMEOUT:g}s"}
+        retry = {"max_retries": retries, "retry_timeout": timedelta(seconds=timeout)}
         endpoint = str(options.get("endpoint") or os.environ.get("AWS_ENDPOINT_URL") or "")
         if endpoint.startswith("http://"):
             client["allow_http"] = True
         try:
             # The options of three providers in one variable: typed as what they have in common.
-            store = cast(Any, from_url)(bare, config=options or None, client_options=client, retry_config=RETRIES)
+            store = cast(Any, from_url)(bare, config=options or None, client_options=client, retry_config=retry)
             blobs = cls(store, url=bare)
             await blobs.size("penstock-probe")
-        except (BaseError, ValueError, Unavailable) as error:
-            raise SetupError(f"cannot use the files at {bare}: {error}") from error
+        except (*_FAILED, ValueError, Unavailable) as error:
+            raise SetupError(f"cannot use the files at {bare}: {_in_one_line(error)}") from error
         return blobs
 
     async def write(self, chunks: AsyncIterator[bytes], *, md5: bool = False) -> Blob:
         key = f"blob-{secrets.token_hex(24)}"
         sums = Sums(md5=md5)
-        failed: list[BaseException] = []
-
-        async def counted() -> AsyncGenerator[bytes, None]:
-            batch: list[bytes] = []
-            held = 0
-            try:
-                async for chunk in chunks:
-                    batch.append(chunk)
-                    held += len(chunk)
-                    if held >= BLOCK:
-                        data = b"".join(batch)
-                        await in_thread(sums.add, data)
-                        batch, held = [], 0
-                        yield data
-            except BaseException as error:
-                failed.append(error)
-                raise
-            if batch:
-                data = b"".join(batch)
-                await in_thread(sums.add, data)
-                yield data
-
+        source = _Source(chunks, sums)
+        batches = source.batches()
         try:
-            await obstore.put_async(self._store, key, counted(), chunk_size=PART, max_concurrency=2)
+            first: list[bytes] = []
+            while len(first) < PART // BLOCK and (batch := await anext(batches, None)) is not None:
+                first.append(batch)
+            if len(first) < PART // BLOCK:
+                await obstore.put_async(self._store, key, b"".join(first), use_multipart=False)
+            else:
+                await obstore.put_async(self._store, key, _chained(first, batches), chunk_size=PART, max_concurrency=2)
         except Exception as error:
-            if failed:
-                raise failed[0] from None
+            if source.failure is not None:
+                raise source.failure from None
             raise self._refused(error) from error
         return sums.blob(key)
 
@@ -110,32 +106,32 @@ class ObjectBlobs:
                     at += len(data)
             if at != last:
                 raise DamagedFile(f"stored bytes are damaged: {blob.key} ends at {at + len(held)}, not {blob.size}")
-        except NotFoundError as error:
+        except _GONE as error:
             raise DamagedFile(f"stored bytes are gone: {blob.key}") from error
-        except BaseError as error:
+        except _FAILED as error:
             raise self._refused(error) from error
 
     async def delete(self, key: str) -> None:
         try:
             await obstore.delete_async(self._store, key)
-        except (NotFoundError, FileNotFoundError):
+        except _GONE:
             return
-        except BaseError as error:
+        except _FAILED as error:
             raise self._refused(error) from error
 
     async def size(self, key: str) -> int | None:
         try:
             return int((await obstore.head_async(self._store, key))["size"])
-        except (NotFoundError, FileNotFoundError):
+        except _GONE:
             return None
-        except BaseError as error:
+        except _FAILED as error:
             raise self._refused(error) from error
 
     async def lying(self) -> AsyncIterator[list[Lying]]:
         try:
             async for batch in obstore.list(self._store, chunk_size=500):
                 yield [Lying(one["path"], one["last_modified"].timestamp()) for one in batch]
-        except BaseError as error:
+        except _FAILED as error:
             raise self._refused(error) from error
 
     async def presign_put(self, key: str, seconds: float) -> str | None:
@@ -147,4 +143,47 @@ class ObjectBlobs:
         return None
 
     def _refused(self, error: Exception) -> Unavailable:
-        return Unavailable(f"the object store {self._url} does not take or give the bytes: {str(error)[:300]}")
+        return Unavailable(f"the object store {self._url} does not take or give the bytes: {_in_one_line(error)}")
+
+
+class _Source:
+    """What a caller sends, in blocks, summed up on the way; its own failure is told from the store's."""
+
+    def __init__(self, chunks: AsyncIterator[bytes], sums: Sums) -> None:
+        self._chunks = chunks
+        self._sums = sums
+        self.failure: BaseException | None = None
+
+    async def batches(self) -> AsyncGenerator[bytes, None]:
+        batch: list[bytes] = []
+        held = 0
+        try:
+            async for chunk in self._chunks:
+                batch.append(chunk)
+                held += len(chunk)
+                if held >= BLOCK:
+                    yield await self._summed(batch)
+                    batch, held = [], 0
+        except Exception as error:
+            self.failure = error
+            raise
+        if batch:
+            yield await self._summed(batch)
+
+    async def _summed(self, batch: list[bytes]) -> bytes:
+        data = b"".join(batch)
+        await in_thread(self._sums.add, data)
+        return data
+
+
+async def _chained(first: list[bytes], rest: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
+    for batch in first:
+        yield batch
+    first.clear()
+    async for batch in rest:
+        yield batch
+
+
+def _in_one_line(error: Exception) -> str:
+    """What the store said; the library adds its own insides below."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
