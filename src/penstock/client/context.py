@@ -6,7 +6,7 @@ working on then travel along with its own calls.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 PASSED_ON = ("x-fal-cdn-token", "x-app-fal-can-disable-filter")
@@ -22,11 +22,17 @@ def set_get_current_app(func: Callable[[], Any]) -> None:
 
 def add_headers(headers: dict[str, str]) -> None:
     """Add what the request at hand passes on, if there is one."""
-    if _get_current_app is None:
-        return
-    request = getattr(_get_current_app(), "current_request", None)
-    if request is None:
-        return
-    for name in PASSED_ON:
-        if value := request.headers.get(name):
-            headers[name] = value
+    if (request := _current_request()) is not None:
+        for name in PASSED_ON:
+            if value := request.headers.get(name):
+                headers[name] = value
+
+
+def take_headers(headers: Mapping[str, str]) -> None:
+    """Keep what an answer says anew: the token of the storage, for the next call of the request at hand."""
+    if (request := _current_request()) is not None and (token := headers.get("x-fal-cdn-token")):
+        request.headers["x-fal-cdn-token"] = token
+
+
+def _current_request() -> Any:
+    return None if _get_current_app is None else getattr(_get_current_app(), "current_request", None)

@@ -150,7 +150,7 @@ class FakeServer:
     async def statuses(self, request_id: str) -> AsyncIterator[bytes]:
         queued = {"status": "IN_QUEUE", "request_id": request_id, "queue_position": 2}
         yield b": keep-alive\n\nid: 1\ndata: " + json.dumps(queued).encode() + b"\n\n"
-        running = {"status": "IN_PROGRESS", "request_id": request_id, "logs": [{"message": "one"}]}
+        running: dict[str, Any] = {"status": "IN_PROGRESS", "request_id": request_id, "logs": [{"message": "one"}]}
         running["progress"] = {"step": 1, "total": 4, "message": "denoise"}
         yield b"id: 2\ndata: " + json.dumps(running).encode() + b"\n\n"
         running["logs"] = [{"message": "two"}]

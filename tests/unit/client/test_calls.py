@@ -244,7 +244,7 @@ def test_errors_by_kind(server: Any, client: SyncClient, status: int, kind: Any)
     with pytest.raises(kind) as caught:
         client.run("acme/bad", {})
     error = caught.value
-    assert isinstance(error, fal_client.FalClientHTTPError) and type(error) is kind
+    assert type(error) is kind and issubclass(kind, fal_client.FalClientHTTPError)
     assert (error.status_code, error.message, error.error_type, error.request_id) == (status, "no", "t", "r9")
     assert error.response.json() == {"detail": "no", "error_type": "t"}
     assert len(server.seen) == 1

@@ -90,6 +90,32 @@ def test_fal_gets_no_key_and_no_repeat() -> None:
     assert set(call.headers) == {"accept", "user-agent", "authorization", "content-type"}
 
 
+def test_no_post_to_fal_is_repeated_once_it_was_sent() -> None:
+    """Not even those that make nothing: whatever the call says, the exchange knows the host."""
+    import httpx2
+
+    from penstock.client.blocking.exchange import Exchange
+
+    sent: list[str] = []
+
+    def lost(request: httpx2.Request) -> httpx2.Response:
+        sent.append(request.method)
+        if request.url.path == "/busy":
+            return httpx2.Response(503)
+        raise httpx2.ReadError("gone", request=request)
+
+    exchange = Exchange("fal", "id:secret", 5.0, max_attempts=2)
+    with httpx2.Client(transport=httpx2.MockTransport(lost)) as client:
+        exchange._pool.get = lambda: client  # type: ignore[method-assign]
+        with pytest.raises(fal_client.ConnectionError):
+            exchange.send(core.Call("POST", "https://fal.run/x", {}, b""), timeout=1)
+        assert exchange.send(core.Call("POST", "https://fal.run/busy", {}, b""), timeout=1).status == 503
+        assert sent == ["POST", "POST"]
+        with pytest.raises(fal_client.ConnectionError):
+            exchange.send(core.Call("GET", "https://fal.run/x", {}), timeout=1)
+        assert sent[2:] == ["GET", "GET"]
+
+
 @pytest.mark.parametrize("options", [{"start_timeout": 1}, {"start_timeout": "soon"}, {"priority": "high"}])
 def test_bad_options(options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"start_timeout|priority|float"):
@@ -254,6 +280,8 @@ def test_an_app_passes_its_token_on(forget_app: None) -> None:
     request = SimpleNamespace(headers={"x-fal-cdn-token": "t", "other": "o"})
     fal_client.set_get_current_app(lambda: SimpleNamespace(current_request=request))
     assert submit().headers["x-fal-cdn-token"] == "t" and "other" not in submit().headers
+    context.take_headers({"x-fal-cdn-token": "new"})
+    assert submit().headers["x-fal-cdn-token"] == "new"
     fal_client.set_get_current_app(lambda: SimpleNamespace(current_request=None))
     headers: dict[str, str] = {}
     context.add_headers(headers)

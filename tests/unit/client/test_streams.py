@@ -101,9 +101,10 @@ def test_errors_before_the_stream(server: Any, client: SyncClient) -> None:
 
 def test_a_time_limit_cancels(server: Any, client: SyncClient) -> None:
     async def endless() -> AsyncIterator[bytes]:
-        while True:
-            yield b": still here\n\n"
-            await asyncio.sleep(0.02)
+        yield b": hello\n\n"
+        await asyncio.sleep(1)
+        yield b": still here\n\n"
+        await asyncio.sleep(60)
 
     async def chunks(request: Request, body: bytes) -> Response:
         return stream(endless())
@@ -119,6 +120,34 @@ def test_a_time_limit_cancels(server: Any, client: SyncClient) -> None:
     with pytest.raises(fal_client.TimeoutError):
         list(client.stream("acme/gen", {}, timeout=0.1))
     assert cancelled == ["/queue/acme/gen/requests/r1/cancel"]
+
+
+@pytest.mark.parametrize("way", ["stream", "subscribe"])
+async def test_a_time_limit_cuts_a_stream_that_says_nothing(server: Any, aclient: AsyncClient, way: str) -> None:
+    """Comments come more often than reads run out of time, but here not within any time that matters."""
+    over = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    async def silent() -> AsyncIterator[bytes]:
+        yield b": hello\n\n"
+        try:
+            await asyncio.sleep(60)
+        finally:
+            loop.call_soon_threadsafe(over.set)
+
+    async def chunks(request: Request, body: bytes) -> Response:
+        return stream(silent())
+
+    server.auto = False
+    server.handlers["POST /acme/gen/stream"] = chunks
+    server.handlers["GET /queue/acme/echo/requests/00000000-0/status/stream"] = chunks
+    with pytest.raises(fal_client.TimeoutError):
+        if way == "stream":
+            [chunk async for chunk in aclient.stream("acme/gen", {}, timeout=0.2)]
+        else:
+            await aclient.subscribe("acme/echo", {}, client_timeout=0.2, on_queue_update=lambda status: None)
+    async with asyncio.timeout(10):
+        await over.wait()
 
 
 async def test_subscribe_sees_partial_output(server: Any, aclient: AsyncClient) -> None:

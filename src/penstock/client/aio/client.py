@@ -1,4 +1,7 @@
-"""The client: every call of fal's Python client, and the grouped form of its Swift and JavaScript clients."""
+"""The client: every call of fal's Python client, and the grouped form of its Swift and JavaScript clients.
+
+Long, because every parameter of every call is spelled out and explained where it stands: there is little else here.
+"""
 
 from __future__ import annotations
 

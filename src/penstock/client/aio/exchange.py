@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import random
+import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from penstock.client import core, limits
+from penstock.client import context, core, limits
 from penstock.client.aio import flow
 from penstock.client.core import Answer, Call, Failure, Repeat, Retries
 from penstock.client.deadline import Deadline
@@ -85,6 +87,8 @@ class Exchange:
         import httpx2
 
         client = self._pool.get()
+        if call.method == "POST" and self.target.cloud:
+            call = call._replace(repeat=Repeat.UNSENT)  # fal knows no idempotency key
         retries: Retries | None = None
         while True:
             limit = timeout if deadline is None else deadline.bound(timeout)
@@ -106,6 +110,7 @@ class Exchange:
                 self._met = True
                 if not self.penstock:
                     self.penstock = core.is_penstock(response.headers)
+                context.take_headers(response.headers)
                 if response.status_code not in core.LATER:
                     return Answer(response.status_code, response.headers, response.content, response)
                 retries = retries or self._retries(call.repeat)
@@ -125,12 +130,15 @@ class Exchange:
         return self._retries(Repeat.FREELY)
 
     @asynccontextmanager
-    async def open(self, call: Call, *, idle: float | None) -> AsyncIterator[OpenAnswer]:
+    async def open(
+        self, call: Call, *, idle: float | None, deadline: Deadline | None = None
+    ) -> AsyncIterator[OpenAnswer]:
         """Ask once, and read the answer's body as it comes.
 
         Args:
             call: what to ask.
             idle: seconds without a byte after which the connection counts as broken.
+            deadline: when the connection is cut in any case.
 
         Raises:
             Broken: no answer, or the connection broke.
@@ -138,16 +146,21 @@ class Exchange:
         import httpx2
 
         client = self._pool.get()
+        limit = idle if deadline is None else deadline.bound(idle)
         try:
-            response = await client.send(_request(call, idle), stream=True)
+            response = await client.send(_request(call, limit), stream=True)
         except httpx2.RequestError as error:
             raise Broken(failure_of(error), unreachable(call, error)) from error
         self._met = True
         if not self.penstock:
             self.penstock = core.is_penstock(response.headers)
+        left = None if deadline is None else deadline.remaining()
+        alarm = None if left is None else flow.Alarm(left, partial(_cut, response))
         try:
             yield OpenAnswer(call, response)
         finally:
+            if alarm is not None:
+                alarm.stop()
             await response.aclose()
 
 
@@ -195,6 +208,15 @@ class OpenAnswer:
                 yield piece
         except httpx2.RequestError as error:
             raise Broken(Failure.LOST, unreachable(self._call, error)) from error
+
+
+def _cut(response: httpx2.Response) -> None:
+    """End a connection from outside: comments may keep a read from ever running out of time."""
+    stream = response.extensions.get("network_stream")
+    end = None if stream is None else stream.get_extra_info("socket")
+    if end is not None:
+        with suppress(OSError):
+            end.shutdown(socket.SHUT_RDWR)
 
 
 def _request(call: Call, limit: float | None) -> httpx2.Request:

@@ -169,6 +169,16 @@ class Background:
             await self._task
 
 
+class Alarm:
+    """Call something after so many seconds, unless stopped before."""
+
+    def __init__(self, seconds: float, function: Callable[[], None]) -> None:
+        self._timer = asyncio.get_running_loop().call_later(seconds, function)
+
+    def stop(self) -> None:
+        self._timer.cancel()
+
+
 async def dial(url: str, headers: dict[str, str]) -> Socket:
     """Open a WebSocket.
 

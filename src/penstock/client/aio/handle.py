@@ -191,7 +191,7 @@ class AsyncRequestHandle:
             lines = EventReader()
             wait: float | None
             try:
-                async with exchange.open(call, idle=deadline.bound(limits.STREAM_IDLE)) as stream:
+                async with exchange.open(call, idle=limits.STREAM_IDLE, deadline=deadline) as stream:
                     if stream.status >= 300:
                         answer = await stream.whole()
                         wait = retries.after_answer(answer.status, answer.headers)

@@ -63,7 +63,7 @@ class AsyncStream:
         while True:
             wait: float | None
             try:
-                async with exchange.open(call, idle=deadline.bound(idle)) as answer:
+                async with exchange.open(call, idle=idle, deadline=deadline) as answer:
                     if (wait := await self._refused(answer, retries)) is None:
                         reader = EventReader()
                         async for piece in answer.pieces():

@@ -1,5 +1,8 @@
 # Generated from penstock/client/aio/client.py by scripts/generate_sync_client.py: change that.
-"""The client: every call of fal's Python client, and the grouped form of its Swift and JavaScript clients."""
+"""The client: every call of fal's Python client, and the grouped form of its Swift and JavaScript clients.
+
+Long, because every parameter of every call is spelled out and explained where it stands: there is little else here.
+"""
 
 from __future__ import annotations
 

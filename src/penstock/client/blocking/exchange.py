@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 import random
+import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from penstock.client import core, limits
+from penstock.client import context, core, limits
 from penstock.client.blocking import flow
 from penstock.client.core import Answer, Call, Failure, Repeat, Retries
 from penstock.client.deadline import Deadline
@@ -86,6 +88,8 @@ class Exchange:
         import httpx2
 
         client = self._pool.get()
+        if call.method == "POST" and self.target.cloud:
+            call = call._replace(repeat=Repeat.UNSENT)  # fal knows no idempotency key
         retries: Retries | None = None
         while True:
             limit = timeout if deadline is None else deadline.bound(timeout)
@@ -107,6 +111,7 @@ class Exchange:
                 self._met = True
                 if not self.penstock:
                     self.penstock = core.is_penstock(response.headers)
+                context.take_headers(response.headers)
                 if response.status_code not in core.LATER:
                     return Answer(response.status_code, response.headers, response.content, response)
                 retries = retries or self._retries(call.repeat)
@@ -126,12 +131,13 @@ class Exchange:
         return self._retries(Repeat.FREELY)
 
     @contextmanager
-    def open(self, call: Call, *, idle: float | None) -> Iterator[OpenAnswer]:
+    def open(self, call: Call, *, idle: float | None, deadline: Deadline | None = None) -> Iterator[OpenAnswer]:
         """Ask once, and read the answer's body as it comes.
 
         Args:
             call: what to ask.
             idle: seconds without a byte after which the connection counts as broken.
+            deadline: when the connection is cut in any case.
 
         Raises:
             Broken: no answer, or the connection broke.
@@ -139,16 +145,21 @@ class Exchange:
         import httpx2
 
         client = self._pool.get()
+        limit = idle if deadline is None else deadline.bound(idle)
         try:
-            response = client.send(_request(call, idle), stream=True)
+            response = client.send(_request(call, limit), stream=True)
         except httpx2.RequestError as error:
             raise Broken(failure_of(error), unreachable(call, error)) from error
         self._met = True
         if not self.penstock:
             self.penstock = core.is_penstock(response.headers)
+        left = None if deadline is None else deadline.remaining()
+        alarm = None if left is None else flow.Alarm(left, partial(_cut, response))
         try:
             yield OpenAnswer(call, response)
         finally:
+            if alarm is not None:
+                alarm.stop()
             response.close()
 
 
@@ -195,6 +206,15 @@ class OpenAnswer:
             yield from self._response.iter_bytes()
         except httpx2.RequestError as error:
             raise Broken(Failure.LOST, unreachable(self._call, error)) from error
+
+
+def _cut(response: httpx2.Response) -> None:
+    """End a connection from outside: comments may keep a read from ever running out of time."""
+    stream = response.extensions.get("network_stream")
+    end = None if stream is None else stream.get_extra_info("socket")
+    if end is not None:
+        with suppress(OSError):
+            end.shutdown(socket.SHUT_RDWR)
 
 
 def _request(call: Call, limit: float | None) -> httpx2.Request:

@@ -191,6 +191,18 @@ class Background:
                 raise self._error
 
 
+class Alarm:
+    """Call something after so many seconds, unless stopped before."""
+
+    def __init__(self, seconds: float, function: Callable[[], None]) -> None:
+        self._timer = threading.Timer(seconds, function)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def stop(self) -> None:
+        self._timer.cancel()
+
+
 def dial(url: str, headers: dict[str, str]) -> Socket:
     """Open a WebSocket.
 

@@ -189,7 +189,7 @@ class SyncRequestHandle:
             lines = EventReader()
             wait: float | None
             try:
-                with exchange.open(call, idle=deadline.bound(limits.STREAM_IDLE)) as stream:
+                with exchange.open(call, idle=limits.STREAM_IDLE, deadline=deadline) as stream:
                     if stream.status >= 300:
                         answer = stream.whole()
                         wait = retries.after_answer(answer.status, answer.headers)

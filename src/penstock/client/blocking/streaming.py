@@ -64,7 +64,7 @@ class SyncStream:
         while True:
             wait: float | None
             try:
-                with exchange.open(call, idle=deadline.bound(idle)) as answer:
+                with exchange.open(call, idle=idle, deadline=deadline) as answer:
                     if (wait := self._refused(answer, retries)) is None:
                         reader = EventReader()
                         for piece in answer.pieces():
