@@ -61,7 +61,7 @@ def test_subscribe_with_logs_and_progress(client: SyncClient) -> None:
     )
     assert output == {"seconds": 0.3} and len(ids) == 1
     assert isinstance(seen[-1], Completed)
-    assert [entry["message"] for entry in seen[-1].logs] == ["step 0", "step 1", "step 2"]
+    assert [entry["message"] for entry in seen[-1].logs or []] == ["step 0", "step 1", "step 2"]
     assert [entry["message"] for status in seen for entry in getattr(status, "new_logs", [])] == [
         "step 0",
         "step 1",
