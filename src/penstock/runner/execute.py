@@ -276,6 +276,8 @@ class Executor:
         """Interrupt an attempt; if it has not let go after the grace period, say that this process is poisoned."""
         if not attempt.stopped:
             attempt.stop(reason)
+            if (session := self._sessions.get(attempt.frame.request_id)) is not None:
+                session.hang_up()  # a thread that waits for the next message hears nothing else
             self._loop.call_later(self._welcome.cancel_grace, self._give_up, attempt)
 
     def _give_up(self, attempt: Attempt) -> None:

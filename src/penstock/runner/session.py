@@ -111,6 +111,8 @@ class Session:
                 await self._one_call()
             else:
                 await self._message_by_message()
+            if self._attempt.cancelled:
+                raise asyncio.CancelledError
         except asyncio.CancelledError:
             self._close(1001, self._attempt.stopped or "stopped")
             raise

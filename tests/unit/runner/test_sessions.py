@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from penstock.wire.frames import SLICE, Cancel, SessionClose, SessionMessage
+from penstock.wire.frames import SLICE, Cancel, Poisoned, SessionClose, SessionMessage
 
 from .conftest import APPS, Gateway, running
 
@@ -190,6 +190,14 @@ async def test_the_hints_choose_the_mode(gateway: Gateway, tmp_path: Path) -> No
             assert seen == [1.0, 3.0, 6.0]
             caller.hang_up()
             assert (await gateway.finished(caller.id)).outcome.status == 200
+        for path in ("/both", "/both/sync"):
+            caller = Caller(gateway, path)
+            caller.text({"n": 1})
+            await caller.next()
+            gateway.send(Cancel(caller.id, 1, "client_cancelled"))
+            assert (await caller.closed()).code == 1001
+            assert (await gateway.finished(caller.id)).outcome.status == 499
+        assert not gateway.all(Poisoned)
         caller = Caller(gateway, "/out")
         caller.text({"n": 3})
         assert [(await caller.next())[1]["n"] for _ in range(3)] == [0.0, 1.0, 2.0]
