@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from penstock.clock import ManualClock
+from penstock.database.sqlite import SqliteDatabase
 from penstock.errors import BadRequest, SetupError, Unavailable
 from penstock.files.blobs import BLOCK, Blob, Blobs, DamagedFile
 from penstock.files.folder import FolderBlobs
+from penstock.files.interface import Lifecycle
 from penstock.files.objects import ObjectBlobs
+from penstock.files.service import FilesService
+from penstock.settings import Settings
 
 pytestmark = pytest.mark.anyio
 
@@ -165,6 +170,48 @@ async def test_a_store_that_is_not_there_is_said_at_the_start(s3: str) -> None:
     for url in (f"s3://penstock?endpoint=http://127.0.0.1:1&{CREDENTIALS}", "ftp://penstock/x", "s3://"):
         with pytest.raises(SetupError):
             await ObjectBlobs.open(url, retries=0)
+
+
+async def test_the_files_room_over_s3(s3: str, tmp_path: Path) -> None:
+    """A caller gets a signed URL of the store itself; the file is there from the moment its bytes are."""
+    import httpx2
+
+    async def nothing(ids: Sequence[str]) -> set[str]:
+        return set()
+
+    clock = ManualClock()
+    settings = Settings(data=str(tmp_path), files=f"s3://penstock/{tmp_path.name}?endpoint={s3}&{CREDENTIALS}")
+    database = await SqliteDatabase.open(tmp_path)
+    files = await FilesService.open(settings, database, clock, referenced=nothing)
+    asked, unasked, never = [
+        await files.grant(file_name="a", content_type="text/html", lifecycle=Lifecycle(), owner="", multipart=False)
+        for _ in range(3)
+    ]
+    async with httpx2.AsyncClient() as client:
+        for grant, body in ((asked, b"one"), (unasked, b"two")):
+            assert grant.direct_url is not None
+            assert grant.direct_url.startswith(s3)
+            assert await files.info(grant.file_path) is None
+            assert (await client.put(grant.direct_url, content=body)).is_success
+    info = await files.info(asked.file_path)
+    assert info is not None
+    assert (info.size, info.content_type) == (3, "text/html")
+    assert [block async for block in files.read(info, 1)] == [b"ne"]
+    clock.advance(settings.upload_ttl + 1)
+    await files.sweep_once()
+    for grant, body in ((asked, b"one"), (unasked, b"two")):
+        info = await files.info(grant.file_path)
+        assert info is not None
+        assert [block async for block in files.read(info)] == [body]
+    assert await files.info(never.file_path) is None
+    same = [await files.put(pieces(b"x"), file_name="b", content_type="") for _ in range(2)]
+    assert await files.sweep_once() == 0
+    clock.advance(settings.file_retention)
+    assert await files.sweep_once() == 4
+    assert await lying(files._blobs) == set()
+    assert await files.info(same[0].path) is None
+    await files.close()
+    await database.close()
 
 
 class Flaky:
