@@ -1,0 +1,33 @@
+"""What holds for every test: async code never blocks the loop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from blockbuster import BlockBuster, blockbuster_ctx
+
+START_AND_STOP = (
+    ("penstock/server.py", {"_open_rooms", "_stop", "_secret", "_note"}),
+    ("penstock/tls.py", {"with_certificate", "refresh"}),
+    ("penstock/fleet/fleet.py", {"open", "stop"}),
+    ("penstock/fleet/discover.py", {"discover"}),
+    ("penstock/fleet/placement.py", {"start", "survivors", "adopt", "forget", "end"}),
+)
+"""Where a server may touch a few small files on its loop: while it starts and stops, and as it starts a runner."""
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """Async tests run on asyncio, as the service does."""
+    return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def nothing_blocks_the_loop() -> Iterator[BlockBuster]:
+    """Fail whatever sleeps, reads files, or waits for a socket or a lock within a coroutine of ours."""
+    with blockbuster_ctx("penstock") as guard:
+        for function in guard.functions.values():
+            for place, names in START_AND_STOP:
+                function.can_block_in(place, names)
+        yield guard
