@@ -49,4 +49,4 @@ class Breaker:
         if self.failures < self._threshold:
             return ""
         self.open_until = now + self._pause
-        return f"{self.failures} failures in a row: the host is left alone for {self._pause:.0f} s"
+        return f"{self.failures} failures in a row: the host is left alone for {self._pause:g} s"

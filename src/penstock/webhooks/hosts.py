@@ -8,6 +8,8 @@ from penstock.settings import Settings
 from penstock.webhooks.breaker import Breaker
 from penstock.webhooks.outbox import LISTENER, Owed
 
+UNRECORDED = 8
+"""Tries of a host that may be answered and not recorded yet, for each one that may be under way."""
 REMEMBERED = 10_000
 """Hosts whose record is kept while they are owed nothing."""
 
@@ -15,9 +17,10 @@ REMEMBERED = 10_000
 class Host:
     """One origin. `waiting` are due deliveries that were read ahead; `more`: the outbox may hold others that are due;
     `next_due`: wall time at which the first of the rest is due, None if nothing is known to be; `blocked`: one of them
-    waits for another one of its request."""
+    waits for another one of its request; `reading`: the outbox is being asked. `under_way` are those that were taken up
+    and not recorded yet, `posting` of them wait for their answers."""
 
-    __slots__ = ("blocked", "breaker", "more", "next_due", "origin", "under_way", "waiting")
+    __slots__ = ("blocked", "breaker", "more", "next_due", "origin", "posting", "reading", "under_way", "waiting")
 
     def __init__(self, origin: str, settings: Settings) -> None:
         self.origin = origin
@@ -26,6 +29,8 @@ class Host:
         self.under_way: dict[int, Owed] = {}
         self.more = False
         self.blocked = False
+        self.reading = False
+        self.posting = 0
         self.next_due: float | None = None
 
     def hear(self, due_at: float) -> None:
@@ -46,10 +51,12 @@ class Host:
         """
         self.more = False
         self.next_due = None
+        self.reading = True
         return frozenset(self.under_way)
 
     def take_in(self, due: list[Owed], next_due: float | None, *, limit: int, without: frozenset[int]) -> None:
         """What the outbox answered when asked for `limit` deliveries."""
+        self.reading = False
         self.waiting.extend(owed for owed in due if owed.n not in without)
         self.more = self.more or len(due) >= limit
         if next_due is not None:
@@ -58,7 +65,8 @@ class Host:
     @property
     def idle(self) -> bool:
         """Nothing is owed or under way."""
-        return not (self.waiting or self.under_way or self.more or self.blocked) and self.next_due is None
+        busy = self.waiting or self.under_way or self.more or self.blocked or self.reading
+        return not busy and self.next_due is None
 
 
 class Hosts:
@@ -70,9 +78,9 @@ class Hosts:
         self._resting: dict[str, Host] = {}
         """Hosts that are owed nothing, with what is known of them; the longest at rest is forgotten first."""
         self._busy: set[tuple[str, str]] = set()
-        self._under_way = 0
-        self._slow_under_way = 0
-        self._slow_numbers: set[int] = set()
+        self._posting = 0
+        self._slow: set[int] = set()
+        """Deliveries that count as slow until they are answered, because their hosts were when they began."""
 
     def get(self, origin: str) -> Host | None:
         """The host of an origin, made if it is not known; None for listeners, who fetch for themselves."""
@@ -84,11 +92,6 @@ class Hosts:
             self._hosts[origin] = host
         return host
 
-    @property
-    def under_way(self) -> int:
-        """Tries under way, to all hosts."""
-        return self._under_way
-
     def open(self, origin: str, now: float) -> tuple[int, float] | None:
         """Failures in a row and seconds left, where a host is left alone; None where it is not."""
         host = self._hosts.get(origin)
@@ -98,14 +101,16 @@ class Hosts:
     def ready(self, wall: float, monotonic: float) -> list[Host]:
         """Hosts that may begin one more try now, those with the fewest under way first."""
         ready = [host for host in self._hosts.values() if host.has_work(wall) and self._room(host, monotonic)]
-        ready.sort(key=lambda host: len(host.under_way))
+        ready.sort(key=lambda host: host.posting)
         return ready
 
     def _room(self, host: Host, monotonic: float) -> bool:
         most = self._settings.webhook_concurrency
-        if self._under_way >= most or (host.breaker.slow and self._slow_under_way >= max(1, most // 2)):
+        if self._posting >= most or (host.breaker.slow and len(self._slow) >= max(1, most // 2)):
             return False
-        return host.breaker.room(len(host.under_way), monotonic) > 0
+        if len(host.under_way) >= self._settings.webhook_per_host * UNRECORDED:
+            return False
+        return host.breaker.room(host.posting, monotonic) > 0
 
     def begin(self, host: Host, monotonic: float) -> Owed | None:
         """Take one waiting delivery into work; None where the host has no room or nothing that may go now."""
@@ -118,25 +123,30 @@ class Hosts:
                 continue
             self._busy.add(key)
             host.under_way[owed.n] = owed
-            self._under_way += 1
+            host.posting += 1
+            self._posting += 1
             if host.breaker.slow:
-                self._slow_under_way += 1
-                self._slow_numbers.add(owed.n)
+                self._slow.add(owed.n)
             return owed
         return None
 
+    def answered(self, host: Host, owed: Owed) -> None:
+        """A try has its answer, or will have none: the host may be given another one while this one is recorded."""
+        host.posting -= 1
+        self._posting -= 1
+        self._slow.discard(owed.n)
+
     def end(self, host: Host, owed: Owed) -> None:
-        """A try ended and was recorded."""
+        """A try was recorded."""
         self._busy.discard((owed.request_id, owed.target))
         host.under_way.pop(owed.n, None)
-        self._under_way -= 1
-        if owed.n in self._slow_numbers:
-            self._slow_numbers.discard(owed.n)
-            self._slow_under_way -= 1
         if owed.event != "completed" or host.blocked:
             host.more, host.blocked = True, False
-        if host.idle:
-            self._hosts.pop(host.origin, None)
+        self.rest(host)
+
+    def rest(self, host: Host) -> None:
+        """Put a host aside that is owed nothing just now."""
+        if host.idle and self._hosts.pop(host.origin, None) is not None:
             self._resting[host.origin] = host
             if len(self._resting) > REMEMBERED:
                 del self._resting[next(iter(self._resting))]

@@ -35,6 +35,7 @@ class Owed(msgspec.Struct, frozen=True):
     tries: int
     replayed_at: float | None
     replayed_tries: int
+    caller: str
 
     @property
     def since(self) -> float:

@@ -57,6 +57,7 @@ class Sender:
         self._dice = dice
         self._hosts = Hosts(settings)
         self._changed = asyncio.Event()
+        self._committed = False
         self._stopping = False
         self._newest = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -64,6 +65,7 @@ class Sender:
 
     def wake(self) -> None:
         """Something was committed that may be a delivery. Cheap; called on the event loop."""
+        self._committed = True
         self._changed.set()
 
     def hear(self, origin: str, due_at: float) -> None:
@@ -92,7 +94,9 @@ class Sender:
             while not self._stopping:
                 self._changed.clear()
                 try:
-                    await self._hear()
+                    if self._committed:
+                        self._committed = False
+                        await self._hear()
                     await self._begin_all()
                     if self._clock.monotonic() >= upkeep_at:
                         upkeep_at = self._clock.monotonic() + UPKEEP
@@ -155,15 +159,22 @@ class Sender:
         try:
             due, next_due = await self._outbox.due(host.origin, self._clock.wall(), limit)
         except BaseException:
-            host.more = True
+            host.more, host.reading = True, False
             raise
         host.take_in(due, next_due, limit=limit, without=without)
+        self._hosts.rest(host)
 
     async def _work(self, host: Host, owed: Owed) -> None:
         """One try from beginning to end; whatever goes wrong, the delivery is owed still."""
+        tried: Tried | None = None
         try:
-            if not await self._held_back(host, owed):
-                await self._try(host, owed)
+            try:
+                if not await self._held_back(host, owed):
+                    tried = await self._post(owed)
+            finally:
+                self._hosts.answered(host, owed)
+            if tried is not None:
+                await self._settle(host, owed, tried)
         except Exception:
             log.exception("webhook %s: the try could not be recorded", owed.id)
             host.hear(self._clock.wall() + PAUSE)
@@ -185,15 +196,16 @@ class Sender:
         host.hear(earliest)
         return True
 
-    async def _try(self, host: Host, owed: Owed) -> None:
-        tried = await self._post(owed)
+    async def _settle(self, host: Host, owed: Owed, tried: Tried) -> None:
+        """Record a try, and what becomes of its delivery."""
         tries = owed.tries - owed.replayed_tries + 1
         then = schedule.after(tried, tries=tries, since=owed.since, settings=self._settings, dice=self._dice())
         note = ""
         if not tried.final:
             breaker = host.breaker
             note = breaker.succeeded(tried.duration) if tried.ok else breaker.failed(self._clock.monotonic())
-        if note:
+        self._changed.set()
+        if note and host.breaker.failures in (0, self._settings.webhook_breaker):
             log.warning("webhooks to %s: %s", host.origin, note)
         await self._outbox.record(owed, tried, then, note)
         if then.state == "owed":
@@ -211,7 +223,7 @@ class Sender:
             return Tried(at, 0.0, None, "the request is kept no more", final=True)
         settings = self._settings
         timeout = settings.webhook_first_timeout if owed.tries == 0 else settings.webhook_timeout
-        headers = await self.headers(owed, body, int(at))
+        headers = self.headers(owed, body, int(at))
         try:
             answer = await self._poster.post(
                 owed.target, body, headers, timeout=timeout, keep=settings.webhook_body_kept
@@ -227,9 +239,9 @@ class Sender:
         outcome = await self._outcomes.outcome(owed.request_id)
         return None if outcome is None else payload.completed(owed.request_id, outcome)
 
-    async def headers(self, owed: Owed, body: bytes, timestamp: int) -> dict[str, str]:
+    def headers(self, owed: Owed, body: bytes, timestamp: int) -> dict[str, str]:
         """The headers of a try, signed both ways; each try is signed anew, because receivers reject old times."""
-        user = await self._outbox.caller(owed.request_id) or self._settings.owner
+        user = owed.caller or self._settings.owner
         return {
             "content-type": "application/json",
             "user-agent": "penstock-webhooks",

@@ -128,7 +128,7 @@ class Webhooks:
         body = await self.sender.body(owed)
         if body is None:
             return None
-        return await self.sender.headers(owed, body, int(self._clock.wall())), body
+        return self.sender.headers(owed, body, int(self._clock.wall())), body
 
     async def listen(self, app: str, caller: str) -> str:
         """Begin a listener; see `penstock.webhooks.listeners`."""

@@ -22,7 +22,9 @@ SELECT id, origin, due_at FROM deliveries WHERE id > ? ORDER BY id LIMIT ?;
 -- name: due
 -- One origin's due deliveries. Those of one request go in order; the outcome waits only for what was never tried.
 SELECT d.id, d.delivery_id, d.request_id, d.target, d.origin, d.event, d.seq, d.payload, d.created_at, d.due_at,
-  d.tries, d.replayed_at, d.replayed_tries
+  d.tries, d.replayed_at, d.replayed_tries,
+  coalesce((SELECT caller FROM finished AS f WHERE f.id = d.request_id),
+    (SELECT caller FROM requests AS r WHERE r.id = d.request_id), '')
 FROM deliveries AS d
 WHERE d.state = 'owed' AND d.origin = ? AND d.due_at <= ?
   AND NOT EXISTS (SELECT 1 FROM deliveries AS e
@@ -34,9 +36,11 @@ ORDER BY d.due_at, d.id LIMIT ?;
 SELECT min(due_at) FROM deliveries WHERE state = 'owed' AND origin = ? AND due_at > ?;
 
 -- name: owed
-SELECT id, delivery_id, request_id, target, origin, event, seq, payload, created_at, due_at, tries, replayed_at,
-  replayed_tries
-FROM deliveries WHERE delivery_id = ? AND state = 'owed';
+SELECT d.id, d.delivery_id, d.request_id, d.target, d.origin, d.event, d.seq, d.payload, d.created_at, d.due_at,
+  d.tries, d.replayed_at, d.replayed_tries,
+  coalesce((SELECT caller FROM finished AS f WHERE f.id = d.request_id),
+    (SELECT caller FROM requests AS r WHERE r.id = d.request_id), '')
+FROM deliveries AS d WHERE d.delivery_id = ? AND d.state = 'owed';
 
 -- name: used
 SELECT EXISTS (SELECT 1 FROM deliveries) OR EXISTS (SELECT 1 FROM webhook_listeners)
@@ -114,7 +118,9 @@ WHERE id IN (SELECT value FROM json_each(:ids));
 -- name: missed
 -- In the order in which they were owed; what did not arrive, or all.
 SELECT d.id, d.delivery_id, d.request_id, d.target, d.origin, d.event, d.seq, d.payload, d.created_at, d.due_at,
-  d.tries, d.replayed_at, d.replayed_tries, d.state
+  d.tries, d.replayed_at, d.replayed_tries,
+  coalesce((SELECT caller FROM finished AS f WHERE f.id = d.request_id),
+    (SELECT caller FROM requests AS r WHERE r.id = d.request_id), ''), d.state
 FROM deliveries AS d
 WHERE d.id > :after AND (:all OR d.state <> 'done') AND d.origin NOT LIKE 'listen://%'
   AND (:target IS NULL OR d.target = :target)
