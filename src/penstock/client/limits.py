@@ -90,6 +90,9 @@ REALTIME_PING: Final = 20.0
 REALTIME_BUFFER: Final = 64
 """Messages that wait to be sent while a session is not open; of more the oldest are dropped."""
 
+REALTIME_THROTTLE: Final = 0.064
+"""Between two inputs of a session, unless it says: about 15 a second, as in fal's Swift client (PROTOCOL 6.5)."""
+
 REALTIME_RESULTS: Final = 1024
 """Results that wait for the iterator of a session; beyond it nothing more is read from the socket."""
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import uvicorn
+from blockbuster import blockbuster_ctx
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
@@ -159,6 +160,13 @@ class FakeServer:
             await asyncio.sleep(0.01)
         done = {"status": "COMPLETED", "request_id": request_id, "logs": [], "metrics": {"inference_time": 0.5}}
         yield b"id: 4\ndata: " + json.dumps(done).encode() + b"\n\n"
+
+
+@pytest.fixture(autouse=True)
+def nothing_blocks() -> Iterator[None]:
+    """A call that blocks the loop is an error, where our client makes it."""
+    with blockbuster_ctx("penstock.client"):
+        yield
 
 
 @pytest.fixture(scope="session")

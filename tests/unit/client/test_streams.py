@@ -44,7 +44,8 @@ def test_chunks_are_typed(server: Any, client: SyncClient) -> None:
     assert list(coming) == [Chunk(n) for n in range(1, 6)]
     assert (coming.request_id, coming.last_event_id) == ("r1", "1-5")
     assert server.seen[0].json == {"a": 1} and server.seen[0].headers["penstock-on-disconnect"] == "cancel"
-    assert client.stream("acme/gen/stream", {}).__next__() == {"n": 1}
+    with client.stream("acme/gen/stream", {}) as again:
+        assert next(again) == {"n": 1}
 
 
 @pytest.mark.parametrize("cut", [1, 3])

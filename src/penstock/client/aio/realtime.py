@@ -142,7 +142,7 @@ class AsyncRealtime:
         on_error: Callable[[ClientError], Awaitable[None] | None] | None = None,
         on_notice: Callable[[dict[str, Any]], Awaitable[None] | None] | None = None,
         connection_key: str | None = None,
-        throttle_interval: float = 0.064,
+        throttle_interval: float = limits.REALTIME_THROTTLE,
         max_buffering: int | None = None,
         path: str = "/realtime",
         use_jwt: bool = True,

@@ -17,7 +17,7 @@ from penstock.client.target import RequestUrls, request_urls
 
 
 class AsyncStream:
-    """The chunks of one request: iterate over it.
+    """The chunks of one request: iterate over it. It is a context manager, which leaves the stream at its end.
 
     `request_id` and `last_event_id` say where it is, so that another process can go on with
     `client.streaming.follow(endpoint, of=request_id, last_event_id=…)`.
@@ -49,6 +49,12 @@ class AsyncStream:
 
     async def __anext__(self) -> Any:
         return await anext(self._chunks)
+
+    async def __aenter__(self) -> AsyncStream:
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.aclose()
 
     async def aclose(self) -> None:
         """Leave. The request goes on, unless `on_disconnect="cancel"` was asked for."""

@@ -143,7 +143,7 @@ class SyncRealtime:
         on_error: Callable[[ClientError], None] | None = None,
         on_notice: Callable[[dict[str, Any]], None] | None = None,
         connection_key: str | None = None,
-        throttle_interval: float = 0.064,
+        throttle_interval: float = limits.REALTIME_THROTTLE,
         max_buffering: int | None = None,
         path: str = "/realtime",
         use_jwt: bool = True,

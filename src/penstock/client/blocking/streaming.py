@@ -18,7 +18,7 @@ from penstock.client.target import RequestUrls, request_urls
 
 
 class SyncStream:
-    """The chunks of one request: iterate over it.
+    """The chunks of one request: iterate over it. It is a context manager, which leaves the stream at its end.
 
     `request_id` and `last_event_id` say where it is, so that another process can go on with
     `client.streaming.follow(endpoint, of=request_id, last_event_id=…)`.
@@ -50,6 +50,12 @@ class SyncStream:
 
     def __next__(self) -> Any:
         return next(self._chunks)
+
+    def __enter__(self) -> SyncStream:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
 
     def close(self) -> None:
         """Leave. The request goes on, unless `on_disconnect="cancel"` was asked for."""
