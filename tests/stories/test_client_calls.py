@@ -44,8 +44,11 @@ async def aclient(echo: ServedApp) -> AsyncIterator[AsyncClient]:
         yield client
 
 
-async def test_run(client: SyncClient, aclient: AsyncClient) -> None:
+def test_run(client: SyncClient) -> None:
     assert client.run("acme/echo", {"x": 1}) == {"y": 2}
+
+
+async def test_run_async(aclient: AsyncClient) -> None:
     assert await aclient.run("acme/echo", input={"x": 2}, output_type=Output) == Output(y=3)
 
 
