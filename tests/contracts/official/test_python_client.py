@@ -8,7 +8,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -17,6 +17,7 @@ from urllib.request import urlopen
 
 import fal_client
 import fal_client.client as module
+import httpx
 import pytest
 from anyio import to_thread
 
@@ -68,10 +69,35 @@ def point(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     monkeypatch.setattr(module, "CDN_URL", f"http://{host}")
 
 
-@pytest.fixture(params=["SyncClient", "AsyncClient"])
-def fal(request: pytest.FixtureRequest, guarded: Guarded, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A client of the package, with the server's key."""
+@pytest.fixture
+async def pointed(guarded: Guarded, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
+    """The package points at the server. It never closes its connections; here they are."""
     point(monkeypatch, guarded.url)
+    opened: list[httpx.Client | httpx.AsyncClient] = []
+
+    class Client(httpx.Client):
+        def __init__(self, **keywords: Any) -> None:
+            super().__init__(**keywords)
+            opened.append(self)
+
+    class AsyncClient(httpx.AsyncClient):
+        def __init__(self, **keywords: Any) -> None:
+            super().__init__(**keywords)
+            opened.append(self)
+
+    monkeypatch.setattr(httpx, "Client", Client)
+    monkeypatch.setattr(httpx, "AsyncClient", AsyncClient)
+    yield
+    for client in opened:
+        if isinstance(client, httpx.AsyncClient):
+            await client.aclose()
+        else:
+            client.close()
+
+
+@pytest.fixture(params=["SyncClient", "AsyncClient"])
+def fal(request: pytest.FixtureRequest, guarded: Guarded, pointed: None) -> Any:
+    """A client of the package, with the server's key."""
     return getattr(fal_client, request.param)(key=guarded.key)
 
 
@@ -239,8 +265,7 @@ async def test_errors_keep_their_status(fal: Any, endpoint: str, arguments: dict
 
 @python("401 detail", "Authorization: Key", call="key=")
 @pytest.mark.parametrize("client", ["SyncClient", "AsyncClient"])
-async def test_a_wrong_key_is_401(client: str, guarded: Guarded, monkeypatch: pytest.MonkeyPatch) -> None:
-    point(monkeypatch, guarded.url)
+async def test_a_wrong_key_is_401(client: str, pointed: None) -> None:
     fal = getattr(fal_client, client)(key="any:thing")
     for begin in (fal.run, fal.submit):
         with pytest.raises(fal_client.FalClientHTTPError) as refused:
@@ -327,8 +352,7 @@ async def test_upload_in_parts(fal: Any, tmp_path: Path, monkeypatch: pytest.Mon
 
 
 @python("upload of 101 MiB", call="upload_file")
-async def test_upload_of_101_mib(guarded: Guarded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    point(monkeypatch, guarded.url)
+async def test_upload_of_101_mib(guarded: Guarded, pointed: None, tmp_path: Path) -> None:
     path = tmp_path / "large.bin"
     size = 101 * 1024 * 1024
     with open(path, "wb") as file:
@@ -368,7 +392,7 @@ print(json.dumps({
 
 
 @python("FAL_RUN_HOST", "FAL_QUEUE_RUN_HOST", "SSL_CERT_FILE", call="environment only, over https")
-async def test_by_environment_over_https(tmp_path: Path) -> None:
+def test_by_environment_over_https(tmp_path: Path) -> None:
     authority = tmp_path / "tls"
     with GatewayProcess(
         str(APPS / "desk.py"), data=tmp_path / "data", tls_dev=True, tls_folder=str(authority)
@@ -380,10 +404,8 @@ async def test_by_environment_over_https(tmp_path: Path) -> None:
             "FAL_QUEUE_RUN_HOST": f"{host}/queue",
             "SSL_CERT_FILE": str(authority / "ca.pem"),
         }
-        ran = await to_thread.run_sync(
-            lambda: subprocess.run(
-                [sys.executable, "-c", _BY_ENVIRONMENT], env=environment, capture_output=True, text=True, timeout=60
-            )
+        ran = subprocess.run(
+            [sys.executable, "-c", _BY_ENVIRONMENT], env=environment, capture_output=True, text=True, timeout=60
         )
     assert ran.returncode == 0, ran.stderr
     said = json.loads(ran.stdout)
