@@ -89,9 +89,9 @@ def read_lifecycle(header: str | None, *, loc: str = "X-Fal-Object-Lifecycle") -
     Raises:
         InvalidInput: it is not the JSON object that it must be, or the time is not positive.
     """
+    refuse_control(header or "", loc)
     if header is None or not header.strip():
         return Lifecycle()
-    refuse_control(header, loc)
     try:
         preference = msgspec.json.decode(header.encode(), type=_Preference)
     except msgspec.MsgspecError as error:

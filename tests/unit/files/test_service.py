@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 from penstock.clock import ManualClock
 from penstock.database.sqlite import SqliteDatabase
-from penstock.errors import BadRequest, NotFound, TooLarge, Unauthorized
+from penstock.errors import BadRequest, NotFound, StorageFull, TooLarge, Unauthorized
 from penstock.files.blobs import DamagedFile
 from penstock.files.interface import Expected, Lifecycle, Part
 from penstock.files.service import FilesService
@@ -250,3 +251,31 @@ async def test_the_quota_is_kept_and_freed(house: House) -> None:
     assert len(house.lying()) == 2
     await files.remove(one)
     await files.put(pieces(b"123"), file_name="b", content_type="", size=3)
+
+
+@pytest.mark.parametrize("where", ["write", "fsync", "rename"])
+async def test_a_full_disk_is_said_and_leaves_nothing(
+    house: House, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    files = await house.open()
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        if where == "rename":
+            patch.setattr(Path, "rename", full)
+        else:
+            patch.setattr(f"penstock.files.folder.os.{where}", full)
+        with pytest.raises(StorageFull, match="nothing was stored"):
+            await files.put(pieces(bytes(3_000_000)), file_name="a", content_type="")
+    assert house.lying() == []
+    assert (await files.put(pieces(bytes(3_000_000)), file_name="a", content_type="")).size == 3_000_000
+
+
+async def test_what_a_crash_left_half_written_is_dropped_at_the_start(house: House) -> None:
+    files = await house.open()
+    await files.put(pieces(b"whole"), file_name="a", content_type="")
+    (house.folder / "files" / "incoming" / "half").write_bytes(b"hal")
+    await house.open()
+    assert [path.read_bytes() for path in house.lying()] == [b"whole"]
