@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 import uvicorn
-from blockbuster import blockbuster_ctx
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
@@ -162,13 +161,6 @@ class FakeServer:
         yield b"id: 4\ndata: " + json.dumps(done).encode() + b"\n\n"
 
 
-@pytest.fixture(autouse=True)
-def nothing_blocks() -> Iterator[None]:
-    """A call that blocks the loop is an error, where our client makes it."""
-    with blockbuster_ctx("penstock.client"):
-        yield
-
-
 @pytest.fixture(scope="session")
 def running() -> Iterator[FakeServer]:
     fake = FakeServer()
@@ -181,11 +173,6 @@ def running() -> Iterator[FakeServer]:
 def server(running: FakeServer) -> FakeServer:
     running.reset()
     return running
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
 
 
 @pytest.fixture

@@ -106,7 +106,7 @@ def test_no_post_to_fal_is_repeated_once_it_was_sent() -> None:
 
     exchange = Exchange("fal", "id:secret", 5.0, max_attempts=2)
     with httpx2.Client(transport=httpx2.MockTransport(lost)) as client:
-        exchange._pool.get = lambda: client  # type: ignore[method-assign]
+        exchange._pool.ready = lambda: client  # type: ignore[method-assign]
         with pytest.raises(fal_client.ConnectionError):
             exchange.send(core.Call("POST", "https://fal.run/x", {}, b""), timeout=1)
         assert exchange.send(core.Call("POST", "https://fal.run/busy", {}, b""), timeout=1).status == 503

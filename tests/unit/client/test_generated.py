@@ -37,7 +37,7 @@ def test_both_sides_of_what_is_written_by_hand_have_the_same_names() -> None:
     from penstock.client.blocking import flow as blocking
 
     def names(module: ModuleType) -> set[str]:
-        own = {n for n, v in vars(module).items() if getattr(v, "__module__", "") == module.__name__}
+        own = {n for n, v in vars(module).items() if n[0] != "_" and getattr(v, "__module__", "") == module.__name__}
         return {name.replace("aclose", "close") for name in own}
 
     assert names(waiting) == names(blocking)

@@ -84,9 +84,9 @@ class Exchange:
             ConnectionError: no answer, and no further try.
             TimeoutError: no answer in time.
         """
-        import httpx2
+        client = self._pool.ready() or await self._pool.make()
+        import httpx2  # after the pool has loaded it, where that blocks nobody
 
-        client = self._pool.get()
         if call.method == "POST" and self.target.cloud:
             call = call._replace(repeat=Repeat.UNSENT)  # fal knows no idempotency key
         retries: Retries | None = None
@@ -143,9 +143,9 @@ class Exchange:
         Raises:
             Broken: no answer, or the connection broke.
         """
-        import httpx2
+        client = self._pool.ready() or await self._pool.make()
+        import httpx2  # after the pool has loaded it, where that blocks nobody
 
-        client = self._pool.get()
         limit = idle if deadline is None else deadline.bound(idle)
         try:
             response = await client.send(_request(call, limit), stream=True)

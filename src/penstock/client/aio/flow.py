@@ -16,7 +16,7 @@ from penstock.client.core import USER_AGENT
 
 if TYPE_CHECKING:
     import httpx2
-    from websockets.asyncio.client import ClientConnection
+    from websockets.asyncio.client import ClientConnection, connect
 
     Socket = ClientConnection
 
@@ -33,25 +33,36 @@ class Pool:
         self._client: httpx2.AsyncClient | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    def get(self) -> httpx2.AsyncClient:
-        loop = asyncio.get_running_loop()
-        if self._client is None or self._loop is not loop:
-            # Connections belong to the loop that opened them; those of a loop that is gone cannot even be closed.
-            import httpx2
+    def ready(self) -> httpx2.AsyncClient | None:
+        """The client, if there is one for this loop.
 
-            bounds = httpx2.Limits(
-                max_connections=limits.MAX_CONNECTIONS,
-                max_keepalive_connections=limits.MAX_CONNECTIONS,
-                keepalive_expiry=limits.KEEP_ALIVE,
-            )
-            self._client = httpx2.AsyncClient(limits=bounds, follow_redirects=False)
-            self._loop = loop
-        return self._client
+        Connections belong to the loop that opened them; those of a loop that is gone cannot even be closed.
+        """
+        return self._client if self._loop is asyncio.get_running_loop() else None
+
+    async def make(self) -> httpx2.AsyncClient:
+        """The client, a new one if need be. Loading the library and the certificates blocks, hence the thread."""
+        made = await asyncio.to_thread(_new_client)
+        if (other := self.ready()) is not None:
+            return other
+        self._client, self._loop = made, asyncio.get_running_loop()
+        return made
 
     async def aclose(self) -> None:
         client, self._client = self._client, None
         if client is not None and self._loop is asyncio.get_running_loop():
             await client.aclose()
+
+
+def _new_client() -> httpx2.AsyncClient:
+    import httpx2
+
+    bounds = httpx2.Limits(
+        max_connections=limits.MAX_CONNECTIONS,
+        max_keepalive_connections=limits.MAX_CONNECTIONS,
+        keepalive_expiry=limits.KEEP_ALIVE,
+    )
+    return httpx2.AsyncClient(limits=bounds, follow_redirects=False)
 
 
 async def sleep(seconds: float) -> None:
@@ -179,14 +190,19 @@ class Alarm:
         self._timer.cancel()
 
 
+def _connect() -> type[connect]:
+    from websockets.asyncio.client import connect
+
+    return connect
+
+
 async def dial(url: str, headers: dict[str, str]) -> Socket:
     """Open a WebSocket.
 
     Raises:
         Exception: of the WebSocket library or of the system.
     """
-    from websockets.asyncio.client import connect
-
+    connect = await asyncio.to_thread(_connect)
     return await connect(
         url,
         additional_headers=headers,

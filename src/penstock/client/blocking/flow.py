@@ -36,21 +36,16 @@ class Pool:
         self._process = 0
         self._lock = threading.Lock()
 
-    def get(self) -> httpx2.Client:
-        client = self._client
-        if client is not None and self._process == os.getpid():
-            return client
-        with self._lock:
-            if self._client is None or self._process != os.getpid():
-                import httpx2
+    def ready(self) -> httpx2.Client | None:
+        """The client, if there is one for this process."""
+        return self._client if self._process == os.getpid() else None
 
-                bounds = httpx2.Limits(
-                    max_connections=limits.MAX_CONNECTIONS,
-                    max_keepalive_connections=limits.MAX_CONNECTIONS,
-                    keepalive_expiry=limits.KEEP_ALIVE,
-                )
-                self._client = httpx2.Client(limits=bounds, follow_redirects=False)
-                self._process = os.getpid()
+    def make(self) -> httpx2.Client:
+        """The client, a new one if need be."""
+        with self._lock:
+            if (other := self.ready()) is not None:
+                return other
+            self._client, self._process = _new_client(), os.getpid()
             return self._client
 
     def close(self) -> None:
@@ -58,6 +53,17 @@ class Pool:
             client, self._client = self._client, None
         if client is not None and self._process == os.getpid():
             client.close()
+
+
+def _new_client() -> httpx2.Client:
+    import httpx2
+
+    bounds = httpx2.Limits(
+        max_connections=limits.MAX_CONNECTIONS,
+        max_keepalive_connections=limits.MAX_CONNECTIONS,
+        keepalive_expiry=limits.KEEP_ALIVE,
+    )
+    return httpx2.Client(limits=bounds, follow_redirects=False)
 
 
 def sleep(seconds: float) -> None:
