@@ -28,11 +28,6 @@ class Chunk(BaseModel):
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 def client(echo: ServedApp) -> Iterator[SyncClient]:
     with SyncClient(base_url=echo.url) as client:
         yield client

@@ -16,11 +16,6 @@ pytestmark = pytest.mark.anyio
 APP = str(Path(__file__).parents[1] / "apps" / "basic.py")
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 @pytest.fixture(scope="module")
 def locked() -> Iterator[tuple[ServedApp, str]]:
     """A server with one key, and the key."""
