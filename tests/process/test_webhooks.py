@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -67,3 +69,27 @@ def test_kills_while_delivering_lose_nothing(gateway: Start) -> None:
             found = http.get("/api/v1/webhooks/deliveries", params={"limit": 1000}).json()["items"]
         assert {item["id"] for item in found} == ids
         assert {item["state"] for item in found} == {"done"}
+
+
+def test_a_listener_is_held_what_it_misses_while_the_gateway_restarts(gateway: Start) -> None:
+    process = gateway("basic.py")
+    process.start()
+    listening = subprocess.Popen(
+        [sys.executable, "-m", "penstock.cli", "webhooks", "listen", "--count", "2", "--server", process.url],
+        text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        assert listening.stdout is not None and listening.stderr is not None
+        assert "connected" in listening.stderr.readline()
+        with httpx2.Client(base_url=process.url, timeout=60) as http:
+            first = http.post("/acme/echo", json={"x": 1}).headers["x-fal-request-id"]
+            assert first[-8:] in listening.stdout.readline()
+        process.kill()
+        process.start()
+        with httpx2.Client(base_url=process.url, timeout=60) as http:
+            second = http.post("/acme/echo", json={"x": 1}).headers["x-fal-request-id"]
+        out, err = listening.communicate(timeout=60)
+    finally:
+        listening.kill()
+        listening.wait()
+    assert listening.returncode == 0 and second[-8:] in out, err

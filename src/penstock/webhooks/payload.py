@@ -23,8 +23,12 @@ def completed(request_id: str, outcome: Outcome) -> bytes:
     if not ok:
         members["error"] = outcome.error or f"Invalid status code: {outcome.status}"
     payload_error = outcome.payload_error
+    if payload_error is None and ok and not outcome.body:
+        # `X-Fal-Store-IO: 0`, and the delivery was replayed after the output was dropped.
+        payload_error = "the output is empty, or kept no more"
     if payload_error is None:
         try:
+            outcome.body.decode()  # Raw looks at the structure only, and receivers refuse what is not UTF-8
             members["payload"] = msgspec.json.decode(outcome.body, type=msgspec.Raw) if outcome.body else None
         except (msgspec.DecodeError, UnicodeDecodeError):
             kind = outcome.headers.get("content-type", "of no type")
