@@ -7,8 +7,9 @@ uvicorn fastapi_app:app --port 3000
 
 import os
 
-import penstock
 from fastapi import FastAPI, Request, Response
+
+import penstock
 from penstock.errors import WebhookError
 
 app = FastAPI()

@@ -7,8 +7,9 @@ flask --app flask_app run --port 3000
 
 import os
 
-import penstock
 from flask import Flask, Response, request
+
+import penstock
 from penstock.errors import WebhookError
 
 app = Flask(__name__)
