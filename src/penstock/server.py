@@ -276,6 +276,8 @@ async def serving(settings: Settings, targets: list[str], *, clock: Clock | None
 def _uvicorn(settings: Settings, app: Any) -> uvicorn.Server:
     import uvicorn
 
+    from penstock.gateway.connection import connection_class
+
     class Quiet(uvicorn.Server):
         """Signals are ours: a stop drains before connections close."""
 
@@ -285,7 +287,7 @@ def _uvicorn(settings: Settings, app: Any) -> uvicorn.Server:
 
     config = uvicorn.Config(
         app,
-        http="httptools",
+        http=connection_class(settings),
         ws="websockets-sansio",
         ws_per_message_deflate=False,
         ws_max_size=settings.session_max_message + 1024,

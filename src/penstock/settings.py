@@ -52,6 +52,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     # callers
     max_input_bytes: int = 16 * 1024 * 1024
     """Largest request body; more is 413."""
+    max_header_bytes: int = 64 * 1024
+    """Largest head of a request, its address and headers; more is 431."""
+    header_timeout: float = 30.0
+    """Time that a caller has to send the head of a request."""
     max_queue_length: int = 1_000_000
     """Most requests of one app that may wait; more is 429."""
     max_wait: float = 300.0
@@ -99,7 +103,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     idle_keep_alive: float = 60.0
     """How long a runner beyond `min_concurrency` stays without work, unless the app says."""
     chunk_buffer_bytes: int = 4 * 1024 * 1024
-    """Uncommitted or unread partial output per request beyond which the generator is paused."""
+    """Partial output of one request: uncommitted beyond it, the generator is paused; unread beyond it, a reader goes on
+    from the log. A session's results: unread beyond it, its function is paused."""
     max_log_line: int = 16 * 1024
     """A longer line of output is cut."""
     max_log_entries: int = 100_000
@@ -114,6 +119,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Largest realtime message."""
     session_buffer: int = 60
     """Unprocessed inputs that a session holds; beyond it the oldest are dropped."""
+    session_buffer_bytes: int = 32 * 1024 * 1024
+    """Bytes of such inputs; beyond it the oldest are dropped as well."""
+    session_ping: float = 20.0
+    """A session's caller is pinged so often, and is gone when it has not answered for as long again."""
 
     # files
     max_file_bytes: int = 50 * 1024**3
