@@ -12,6 +12,10 @@ START_AND_STOP = (
     ("penstock/tls.py", {"with_certificate", "refresh"}),
     ("penstock/fleet/fleet.py", {"open", "stop"}),
     ("penstock/fleet/discover.py", {"discover"}),
+    # What a command does, which has no loop; a test may call it from one.
+    ("penstock/database/backup.py", {"back_up", "restore", "verify"}),
+    ("penstock/database/folder.py", {"__init__"}),
+    ("penstock/database/sqlite.py", {"connect"}),
     ("penstock/fleet/placement.py", {"start", "survivors", "adopt", "forget", "end"}),
 )
 """Where a server may touch a few small files on its loop: while it starts and stops, and as it starts a runner."""
