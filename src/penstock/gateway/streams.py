@@ -103,7 +103,9 @@ async def _statuses(call: Call, view: RequestView, *, after: int, logs: bool) ->
                     lines.append(event)
             # A page may be full: what is behind it comes with the next turn.
             full = len(events) >= 1000
-            after = events[-1].n if full else max(after, view.last_event)
+            # Entries may be newer than the view, which was read first; they must not come twice.
+            newest = events[-1].n if events else 0
+            after = newest if full else max(after, view.last_event, newest)
             app = call.rooms.fleet.app(view.app)
             fault = app.fault if app else None
             shown = (
