@@ -16,7 +16,7 @@ START_AND_STOP = (
     ("penstock/database/backup.py", {"back_up", "restore", "verify"}),
     ("penstock/database/folder.py", {"__init__"}),
     ("penstock/database/sqlite.py", {"connect"}),
-    ("penstock/fleet/placement.py", {"start", "survivors", "adopt", "forget", "end"}),
+    ("penstock/fleet/placement.py", {"start", "survivors", "adopt", "_forget"}),
 )
 """Where a server may touch a few small files on its loop: while it starts and stops, and as it starts a runner."""
 

@@ -130,8 +130,8 @@ class Missing:
 
 sys.meta_path.insert(0, Missing())
 import {module}
-rooms = ("database", "queue", "files", "fleet", "gateway", "server", "cli", "outbound", "testing")
-print(sorted(name for name in sys.modules if name.split(".")[:1] == ["penstock"] and name.split(".")[1:2] and name.split(".")[1] in rooms))
+rooms = {{"database", "queue", "files", "fleet", "gateway", "server", "cli", "outbound", "testing"}}
+print(sorted(name for name in sys.modules if name.startswith("penstock.") and name.split(".")[1] in rooms))
 """
     run = python(installed, tmp_path, "-c", code)
     assert (run.returncode, run.stdout.strip()) == (0, "[]"), run.stderr

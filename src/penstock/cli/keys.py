@@ -38,25 +38,25 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from penstock.database.folder import DATABASE
     from penstock.settings import load
 
     settings, _ = load({"data": args.data})
-    return asyncio.run(_run(args, Path(settings.data)))
+    data = Path(settings.data)
+    return asyncio.run(_run(args, data, there=(data / DATABASE).is_file()))
 
 
-async def _run(args: argparse.Namespace, data: Path) -> int:
+async def _run(args: argparse.Namespace, data: Path, *, there: bool) -> int:
     actions: dict[str, Callable[[KeyStore, argparse.Namespace], Awaitable[int]]] = {
         "create": _create,
         "list": _list,
         "revoke": _revoke,
     }
     from penstock.clock import SystemClock
-    from penstock.database.folder import DATABASE
     from penstock.database.keys import KeyStore
     from penstock.database.sqlite import SqliteDatabase
 
     # A running server holds the folder; beside it a command may attach. The first key may come before the first start.
-    there = (data / DATABASE).is_file()
     database = await (SqliteDatabase.attach(data) if there else SqliteDatabase.open(data))
     try:
         return await actions[args.action](await KeyStore.open(database, SystemClock()), args)
