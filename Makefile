@@ -18,6 +18,7 @@ PORT ?= 8000
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Penstock needs Python 3.11 or newer; say which with: make PYTHON=python3.11 …" >&2; exit 1; }
 	@test -x $(PY) || { echo "making a virtual environment in .venv" >&2; $(PYTHON) -m venv .venv; }
+	@$(PIP) install -c constraints.txt pip
 	@touch $@
 
 .venv/.server: .venv/.python pyproject.toml constraints.txt
