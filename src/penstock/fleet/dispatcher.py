@@ -267,7 +267,7 @@ class Dispatcher:
 
     def _commit(self, request_id: str, attempt: int, outcome: Outcome, runner: Runner | None = None) -> None:
         """Write the outcome, again and again while the disk is full, then let the runner forget it."""
-        commit = asyncio.ensure_future(self._queue.complete(request_id, attempt, outcome))
+        commit = self._queue.complete(request_id, attempt, outcome)
         self._pending.add(commit)
 
         def committed(done: asyncio.Future[Completion]) -> None:
@@ -297,7 +297,7 @@ class Dispatcher:
                     sinks[:] = [sink for sink in sinks if sink(frame.attempt, entry)]
         if last_chunk and running is not None:
             running.seen_chunk = True
-        append = asyncio.ensure_future(self._queue.append(frame.request_id, frame.attempt, frame.entries))
+        append = self._queue.append(frame.request_id, frame.attempt, frame.entries)
         self._pending.add(append)
 
         def appended(done: asyncio.Future[bool]) -> None:

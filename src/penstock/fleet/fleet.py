@@ -101,6 +101,10 @@ class LocalFleet:
             fault=app.fault if app.source is not None else f"{name} is not served by this server just now",
         )
 
+    def info(self, name: str) -> frames.AppInfo | None:
+        app = self.supervisor.apps.get(name)
+        return None if app is None else app.info
+
     def app_names(self) -> list[str]:
         return sorted(self.supervisor.apps)
 
@@ -178,6 +182,12 @@ class LocalFleet:
                 own_hosts=self._own_hosts,
                 allow_private_urls=settings.allow_private_urls,
                 max_file_bytes=settings.max_file_bytes,
+                max_log_line=settings.max_log_line,
+                max_log_entries=settings.max_log_entries,
+                chunk_buffer_bytes=settings.chunk_buffer_bytes,
+                session_idle=settings.session_idle,
+                session_buffer=settings.session_buffer,
+                session_buffer_bytes=settings.session_buffer_bytes,
             )
         )
 

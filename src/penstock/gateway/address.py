@@ -6,11 +6,12 @@ fal's own names where DNS leads them here, and for what the proxy protocol carri
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from starlette.datastructures import Headers
 from starlette.types import Scope
 
 from penstock.errors import BadRequest, RequestError
@@ -50,7 +51,7 @@ class Address(NamedTuple):
     host: str
 
 
-def locate(scope: Scope, headers: Headers, settings: Settings, *, open_server: bool) -> Address:
+def locate(scope: Scope, headers: Mapping[str, str], settings: Settings, *, open_server: bool) -> Address:
     """Read the address of a call.
 
     Raises:
@@ -61,11 +62,25 @@ def locate(scope: Scope, headers: Headers, settings: Settings, *, open_server: b
     authority = headers.get("host") or ""
     client = scope.get("client")
     if client and ("x-forwarded-proto" in headers or "x-forwarded-host" in headers) and _trusted(client[0], settings):
-        scheme = _first(headers.get("x-forwarded-proto")) or scheme
+        if open_server and authority:
+            # A page whose name was led to loopback may set these headers, but not the Host.
+            _way(scheme, authority, settings, open_server)
+        forwarded = _first(headers.get("x-forwarded-proto")).lower()
+        scheme = forwarded if forwarded in {"http", "https"} else scheme
         authority = _first(headers.get("x-forwarded-host")) or authority
     if not authority:  # HTTP/1.0 has none
         server = scope.get("server") or (settings.host, settings.port)
         authority = f"{server[0]}:{server[1]}"
+    role, origins, host = _way(scheme, authority, settings, open_server)
+    path: str = scope["path"]
+    if role is None:
+        role, path = _by_prefix(path)
+    return Address(role, path, origins, host)
+
+
+@lru_cache(maxsize=256)
+def _way(scheme: str, authority: str, settings: Settings, open_server: bool) -> tuple[Role | None, Origins, str]:
+    """The way a caller came; callers come by few ways and often."""
     try:
         host = (urlsplit(f"//{authority}").hostname or "").rstrip(".").lower()
     except ValueError:
@@ -73,10 +88,7 @@ def locate(scope: Scope, headers: Headers, settings: Settings, *, open_server: b
     if not host or any(c in authority for c in "/@\\ "):
         raise BadRequest(f"the Host header {authority!r} names no host")
     role, origins = _by_host(host, scheme, authority, settings, open_server)
-    path: str = scope["path"]
-    if role is None:
-        role, path = _by_prefix(path)
-    return Address(role, path, origins, host)
+    return role, origins, host
 
 
 def _by_host(

@@ -73,7 +73,8 @@ async def list_requests(call: Call) -> Response:
             cursor=call.query.get("cursor"),
         )
     )
-    return answers.json({"items": [_shown(v) for v in page.items], "next_cursor": page.next_cursor})
+    items = [_shown(view) for view in page.items if call.caller.may_call(view.app)]
+    return answers.json({"items": items, "next_cursor": page.next_cursor})
 
 
 async def show_request(call: Call) -> Response:
@@ -153,7 +154,8 @@ async def retry_request(call: Call) -> Response:
 
 async def list_runners(call: Call) -> Response:
     """The runner processes."""
-    return answers.json({"items": call.rooms.fleet.runners(), "next_cursor": None})
+    items = [runner for runner in call.rooms.fleet.runners() if call.caller.may_call(runner.app)]
+    return answers.json({"items": items, "next_cursor": None})
 
 
 async def list_apps(call: Call) -> Response:
@@ -161,7 +163,7 @@ async def list_apps(call: Call) -> Response:
     items = []
     for name in call.rooms.fleet.app_names():
         state = call.rooms.fleet.app(name)
-        if state is not None:
+        if state is not None and call.caller.may_call(name):
             depth = call.rooms.queue.depth(name)
             items.append({"name": name, **msgspec.to_builtins(state), **msgspec.to_builtins(depth)})
     return answers.json({"items": items, "next_cursor": None})

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections import Counter
-from urllib.parse import unquote
+from collections.abc import Awaitable
+from urllib.parse import unquote, urlsplit
 
-from starlette.datastructures import Headers
 from starlette.types import Message, Receive, Scope, Send
 
-from penstock.errors import Forbidden, InternalError, RequestError
+from penstock.errors import BadRequest, Forbidden, InternalError, RequestError, Unauthorized
 from penstock.gateway import answers
 from penstock.gateway.access import Access, require
 from penstock.gateway.address import Address, is_loopback, locate, prefixed, proxied
-from penstock.gateway.call import Call, Response, Role, Rooms
+from penstock.gateway.call import Call, Response, Role, Rooms, read_headers
 from penstock.gateway.realtime import realtime
 from penstock.gateway.routes import OPEN, ROUTES, Router, endpoint
 from penstock.wire.ids import new_request_id
@@ -54,7 +55,7 @@ class Gateway:
     # ---- HTTP
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = Headers(raw=scope["headers"])
+        headers = read_headers(scope)
         sending = _Sending(send, self._answered)
         origin = headers.get("origin")
         if origin is not None:
@@ -78,15 +79,20 @@ class Gateway:
             response = answers.error(InternalError("Internal Server Error"), request_id)
         await response(scope, receive, sending)
 
-    def _call(self, scope: Scope, receive: Receive, send: Send, headers: Headers) -> Call:
+    def _call(self, scope: Scope, receive: Receive, send: Send, headers: dict[str, str]) -> Call:
         address = locate(scope, headers, self._rooms.settings, open_server=self._access.open)
-        if address.path.rstrip("/") == PROXY_PATH and "x-fal-target-url" in headers:
+        if address.path.rstrip("/") == PROXY_PATH:
             address = self._through_proxy(scope, headers, address)
-        return Call(scope, receive, send, self._rooms, role=address.role, path=address.path, origins=address.origins)
+        return Call(
+            scope, receive, send, self._rooms, headers, role=address.role, path=address.path, origins=address.origins
+        )
 
-    def _through_proxy(self, scope: Scope, headers: Headers, address: Address) -> Address:
+    def _through_proxy(self, scope: Scope, headers: dict[str, str], address: Address) -> Address:
         """The address that the proxy protocol carries. URLs in the answer lead straight to us (PROTOCOL 1.9)."""
-        role, path, query = proxied(headers["x-fal-target-url"], address.host, self._rooms.settings)
+        target = headers.get("x-fal-target-url")
+        if target is None:
+            raise BadRequest("the proxy takes calls with a header x-fal-target-url, as fal's clients send them")
+        role, path, query = proxied(target, address.host, self._rooms.settings)
         scope["query_string"] = query.encode("latin-1", "replace")
         return Address(role, unquote(path), address.origins, address.host)
 
@@ -107,22 +113,32 @@ class Gateway:
         return await endpoint(call)
 
     def _identify(self, call: Call, scope: str) -> None:
-        if scope == "" and not call.headers.get("authorization"):
-            return  # a public route: a file, or an upload URL that carries its own secret
-        call.caller = self._access.identify(call.headers.get("authorization"), call.query.get("fal_jwt_token"))
+        authorization = call.headers.get("authorization")
+        if scope == "":  # a public route: a file, or an upload URL that carries its own secret
+            if authorization:
+                with contextlib.suppress(Unauthorized):
+                    call.caller = self._access.identify(authorization, None)
+            return
+        if self._access.open and call.headers.get("sec-fetch-site") == "cross-site" and "origin" not in call.headers:
+            # What a page embeds (an image, a form that is a GET) has no Origin, but the browser says where it is from.
+            raise Forbidden("pages of other sites may not call a server that asks for no key")
+        call.caller = self._access.identify(authorization, call.query.get("fal_jwt_token"))
         require(call.caller, scope)
 
-    def _cors(self, origin: str, headers: Headers) -> str:
+    def _cors(self, origin: str, headers: dict[str, str]) -> str:
         """The origin to allow, or nothing: any by `--cors *`, those it names, or pages of this machine."""
         if "*" in self._origins or origin.rstrip("/") in self._origins:
             return origin
-        host = origin.partition("://")[2].rsplit(":", 1)[0].strip("[]") if "://" in origin else ""
+        try:
+            host = urlsplit(origin).hostname
+        except ValueError:
+            host = None
         return origin if host and is_loopback(host) else ""
 
     # ---- WebSocket
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = Headers(raw=scope["headers"])
+        headers = read_headers(scope)
         call: Call | None = None
         try:
             call = self._call(scope, receive, send, headers)
@@ -137,7 +153,7 @@ class Gateway:
             log.error("WebSocket %s: %s", scope["path"], problem, exc_info=problem)
             await send({"type": "websocket.close", "code": 1011, "reason": "Internal Server Error"})
 
-    def _identify_socket(self, call: Call, headers: Headers) -> None:
+    def _identify_socket(self, call: Call, headers: dict[str, str]) -> None:
         """A token in the query, as fal's clients send it, or in a header or subprotocol as ours prefers."""
         token = call.query.get("fal_jwt_token") or call.query.get("token")
         authorization = headers.get("authorization")
@@ -165,7 +181,7 @@ class _Sending:
         self.started = False
         self.cors = ""
 
-    async def __call__(self, message: Message) -> None:
+    def __call__(self, message: Message) -> Awaitable[None]:
         if not self.started and message["type"] == "http.response.start":
             self.started = True
             self._answered[message["status"]] += 1
@@ -177,7 +193,7 @@ class _Sending:
                     (b"access-control-allow-credentials", b"true"),
                     (b"vary", b"origin"),
                 ]
-        await self._send(message)
+        return self._send(message)
 
 
 async def _preflight(sending: _Sending, scope: Scope, receive: Receive) -> None:

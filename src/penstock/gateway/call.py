@@ -11,7 +11,6 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs
 
-from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from penstock.clock import Clock
@@ -49,6 +48,12 @@ class Caller(NamedTuple):
     key_id: str
     scopes: frozenset[str]
     apps: frozenset[str] | None = None
+    by_token: bool = False
+    """Came with a short-lived token, which never begets another."""
+
+    def may_call(self, app: str) -> bool:
+        """Whether the key or token is for this app (`owner/alias`)."""
+        return self.apps is None or app in self.apps or app.rpartition("/")[2] in self.apps
 
 
 class Rooms(NamedTuple):
@@ -61,6 +66,11 @@ class Rooms(NamedTuple):
     files: Files
     extra: dict[str, Any]
     """Further rooms by name, for the route groups that need them (`uploads`, `webhooks`, `keys`, …)."""
+
+
+def read_headers(scope: Scope) -> dict[str, str]:
+    """The headers by lower-case name; of several with one name the last counts."""
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
 
 
 class Call:
@@ -83,7 +93,16 @@ class Call:
     )
 
     def __init__(
-        self, scope: Scope, receive: Receive, send: Send, rooms: Rooms, *, role: Role, path: str, origins: Origins
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        rooms: Rooms,
+        headers: dict[str, str],
+        *,
+        role: Role,
+        path: str,
+        origins: Origins,
     ) -> None:
         self.scope = scope
         self.receive = receive
@@ -93,7 +112,7 @@ class Call:
         self.path = path
         self.origins = origins
         self.method: str = scope.get("method", "GET")
-        self.headers = Headers(raw=scope["headers"])
+        self.headers = headers
         self.caller = Caller("", frozenset())
         self.params: dict[str, str] = {}
         self.request_id = ""

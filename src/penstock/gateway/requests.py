@@ -84,8 +84,7 @@ async def visible(call: Call) -> RequestView:
     view = await call.rooms.queue.get(request_id)
     caller = call.caller
     mine = view is not None and (
-        "admin" in caller.scopes
-        or (view.caller == caller.key_id and (caller.apps is None or {view.app, view.app.split("/")[-1]} & caller.apps))
+        "admin" in caller.scopes or (view.caller == caller.key_id and caller.may_call(view.app))
     )
     if view is None or not mine:
         raise NotFound(f"Request {request_id} not found", extra={"status": "NOT_FOUND"})

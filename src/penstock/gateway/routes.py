@@ -71,6 +71,7 @@ class Router:
 
     def __init__(self, routes: list[Route]) -> None:
         self._exact: dict[tuple[Role, str], list[Route]] = {}
+        self._first = {route.pattern.split("/", 2)[1] for route in routes if route.role is Role.RUN}
         self._patterns: dict[Role, list[tuple[re.Pattern[str], Route]]] = {role: [] for role in Role}
         for route in routes:
             if "{" in route.pattern:
@@ -86,6 +87,8 @@ class Router:
         Raises:
             MethodNotAllowed: the path is known, but not with this method.
         """
+        if role is Role.RUN and path.split("/", 2)[1] not in self._first:
+            return None  # an endpoint, which is what most calls are for
         path = path.rstrip("/") or "/"
         allowed: set[str] = set()
         for route in self._exact.get((role, path), ()):

@@ -11,18 +11,18 @@ import msgspec
 
 from penstock.errors import Forbidden, InvalidInput, NotFound, TooLarge
 from penstock.files.interface import file_ids
-from penstock.fleet.interface import AppState
 from penstock.gateway.call import Call
 from penstock.queue.interface import NewRequest
-from penstock.wire.frames import Mode
+from penstock.wire.frames import AppInfo, Mode
 from penstock.wire.ids import EndpointId, new_request_id, parse_endpoint
 
 _NOT_FORWARDED = frozenset(
     {
-        b"host", b"content-length", b"content-type", b"accept", b"accept-encoding", b"accept-language", b"user-agent",
-        b"connection", b"authorization", b"proxy-authorization", b"cookie", b"transfer-encoding", b"upgrade", b"te",
-        b"trailer", b"keep-alive", b"expect", b"idempotency-key", b"prefer", b"origin", b"referer", b"x-fal-target-url",
-        b"x-fal-queue-priority", b"cache-control", b"pragma",
+        "host", "content-length", "content-type", "accept", "accept-encoding", "accept-language", "user-agent",
+        "connection", "authorization", "proxy-authorization", "cookie", "transfer-encoding", "upgrade", "te",
+        "trailer", "keep-alive", "expect", "idempotency-key", "prefer", "origin", "referer", "x-fal-target-url",
+        "x-fal-queue-priority", "cache-control", "pragma", "last-event-id", "sec-websocket-key",
+        "sec-websocket-version", "sec-websocket-extensions", "sec-websocket-protocol",
     }
 )  # fmt: skip
 """Headers that are the gateway's business, not the app's."""
@@ -36,7 +36,7 @@ class Target(NamedTuple):
     """What an endpoint id names: the app, the path of its endpoint, and how that one is to be executed."""
 
     endpoint: EndpointId
-    app: AppState
+    info: AppInfo
     path: str
     mode: Mode
     on_disconnect: str = "keep"
@@ -57,21 +57,20 @@ def find_target(call: Call, text: str, *, want: Mode) -> Target:
     except ValueError as error:
         raise NotFound(str(error)) from None
     fleet = call.rooms.fleet
-    app = fleet.app(endpoint.app)
-    if app is None:
+    info = fleet.info(endpoint.app)
+    if info is None:
         near = difflib.get_close_matches(endpoint.app, fleet.app_names(), n=3, cutoff=0.4)
         hint = f"; near: {', '.join(near)}" if near else ""
         raise NotFound(f"Application {endpoint.app!r} not found{hint}", extra={"near": near})
-    allowed = call.caller.apps
-    if allowed is not None and endpoint.app not in allowed and endpoint.alias not in allowed:
+    if not call.caller.may_call(endpoint.app):
         raise Forbidden(f"this key or token is not for {endpoint.app}")
     path = endpoint.path.rstrip("/") or "/"
-    if not app.info.endpoints:  # never set up yet: the runner will judge the path
+    if not info.endpoints:  # never set up yet: the runner will judge the path
         guess: Mode = want
         if want == "call" and path.endswith("/stream"):
             guess = "stream"
-        return Target(endpoint, app, path, guess)
-    kinds = {known.path: known for known in app.info.endpoints}
+        return Target(endpoint, info, path, guess)
+    kinds = {known.path: known for known in info.endpoints}
     if (known := kinds.get(path)) is not None:
         if known.kind == "realtime" and want != "session":
             raise NotFound(f"{endpoint} is a realtime endpoint: open a WebSocket to it")
@@ -80,15 +79,15 @@ def find_target(call: Call, text: str, *, want: Mode) -> Target:
         else:
             stream = known.kind == "stream"
             mode: Mode = "session" if known.kind == "realtime" else "stream" if stream else "call"
-            return Target(endpoint, app, path, mode, known.on_disconnect)
+            return Target(endpoint, info, path, mode, known.on_disconnect)
     head, _, tail = path.rpartition("/")
     before = kinds.get(head or "/")
     if want != "session" and tail == "stream" and before is not None and before.kind == "stream":
-        return Target(endpoint, app, before.path, "stream", before.on_disconnect)
+        return Target(endpoint, info, before.path, "stream", before.on_disconnect)
     if want == "session" and tail in {"realtime", "ws"}:
         for candidate in (path, head or "/", f"{head}/realtime", f"{head}/ws"):
             if (live := kinds.get(candidate)) is not None and live.kind == "realtime":
-                return Target(endpoint, app, live.path, "session", live.on_disconnect)
+                return Target(endpoint, info, live.path, "session", live.on_disconnect)
     near = difflib.get_close_matches(path, list(kinds), n=3, cutoff=0.3) or sorted(kinds)[:5]
     raise NotFound(f"Path {path} not found; {endpoint.app} has {', '.join(near)}", extra={"near": near})
 
@@ -115,11 +114,7 @@ async def read_input(call: Call) -> bytes:
 
 def forwarded_headers(call: Call) -> dict[str, str]:
     """The caller's headers that the app sees, names in lower case."""
-    return {
-        name.decode("latin-1"): value.decode("latin-1")
-        for name, value in call.scope["headers"]
-        if name not in _NOT_FORWARDED
-    }
+    return {name: value for name, value in call.headers.items() if name not in _NOT_FORWARDED}
 
 
 def new_request(call: Call, target: Target, body: bytes, *, path: str | None = None) -> NewRequest:
@@ -136,7 +131,7 @@ def new_request(call: Call, target: Target, body: bytes, *, path: str | None = N
     if start_timeout is None:
         start_timeout = _seconds(call, "x-fal-request-timeout")
     if start_timeout is None:
-        start_timeout = target.app.info.request_start_timeout or settings.start_timeout
+        start_timeout = target.info.request_start_timeout or settings.start_timeout
     key = headers.get("idempotency-key")
     fingerprint = b""
     if key is not None:
@@ -162,7 +157,7 @@ def new_request(call: Call, target: Target, body: bytes, *, path: str | None = N
         agent=headers.get("user-agent", "")[:200],
         priority=1 if headers.get("x-fal-queue-priority", "").strip().lower() == "low" else 0,
         start_timeout=start_timeout,
-        run_timeout=target.app.info.request_timeout or settings.run_timeout,
+        run_timeout=target.info.request_timeout or settings.run_timeout,
         webhook=call.rooms.extra["check_webhook"](webhook) if webhook else None,
         webhook_events=tuple(sorted({e.strip() for e in events.split(",")} & {"started", "progress", "log"})),
         idempotency_key=key,

@@ -253,11 +253,11 @@ class Queue(Protocol):
         """
         ...
 
-    async def append(self, request_id: str, attempt: int, entries: Sequence[Entry]) -> bool:
+    def append(self, request_id: str, attempt: int, entries: Sequence[Entry]) -> asyncio.Future[bool]:
         """Add entries to the log. False: the attempt no longer holds the request; nothing was written."""
         ...
 
-    async def complete(self, request_id: str, attempt: int, outcome: Outcome) -> Completion:
+    def complete(self, request_id: str, attempt: int, outcome: Outcome) -> asyncio.Future[Completion]:
         """The outcome, its event, and the webhook's outbox row, in one transaction. The first outcome wins."""
         ...
 

@@ -1,4 +1,4 @@
-"""A request's log and its outcome, as data. The runner writes entries, the queue numbers and keeps them, everybody reads them."""
+"""A request's log and its outcome, as data: the runner writes entries, the queue numbers and keeps them."""
 
 from __future__ import annotations
 

@@ -16,9 +16,10 @@ import msgspec
 
 from penstock.wire.events import Entry, Outcome
 
-VERSION = 1
+VERSION = 2
 SLICE = 256 * 1024
 WINDOW = 8
+MESSAGE_COST = 64
 MAX_PACKET = 64 * 1024 * 1024
 
 Mode = Literal["call", "stream", "session"]
@@ -90,7 +91,7 @@ class Ready(Frame, tag="ready"):
 
 
 class SetupFailed(Frame, tag="failed"):
-    """Import or `setup()` failed. `reason` is one line for callers, `traceback` for the operator; `where` is file:line."""
+    """Import or `setup()` failed: `reason` in one line for callers, `where` as file:line, `traceback` for operators."""
 
     reason: str
     where: str
@@ -147,7 +148,7 @@ class FilePut(Frame, tag="put"):
 
 
 class FileGet(Frame, tag="get"):
-    """Read one of the server's own files by its URL. Answered by `FileStored` (its type and size), then `FileSlice`s."""
+    """Read one of the server's own files by its URL. Answered by `FileStored` (type and size), then `FileSlice`s."""
 
     ref: int
     url: str
@@ -159,7 +160,7 @@ class FileGet(Frame, tag="get"):
 class Welcome(Frame, tag="welcome"):
     """The answer to `Hello`. Durations in seconds. `own_hosts`: URLs on these hosts are the server's own files.
 
-    The last five are the settings of the same names, and default to theirs.
+    The last six are the settings of the same names, and default to theirs.
     """
 
     version: int
@@ -175,10 +176,11 @@ class Welcome(Frame, tag="welcome"):
     chunk_buffer_bytes: int = 4 * 1024 * 1024
     session_idle: float = 300.0
     session_buffer: int = 60
+    session_buffer_bytes: int = 32 * 1024 * 1024
 
 
 class Execute(Frame, tag="execute"):
-    """One attempt. `input` is the caller's JSON, unparsed; `timeout` the seconds it may run; `base_url` how the caller came."""
+    """One attempt. `input` is the caller's JSON, unparsed; `timeout` in seconds; `base_url` how the caller came."""
 
     request_id: str
     attempt: int
@@ -252,6 +254,17 @@ class SessionMessage(Frame, tag="smsg"):
     more: bool = False
 
 
+class SessionMore(Frame, tag="smore"):
+    """The caller has taken in so many bytes of the session's messages, each counted with `MESSAGE_COST` on top.
+
+    The runner has at most `Welcome.chunk_buffer_bytes` under way and holds the function beyond it. The gateway answers
+    when a quarter of that has been taken, so that small exchanges cost no frame.
+    """
+
+    request_id: str
+    n: int
+
+
 class SessionClose(Frame, tag="sclose"):
     """The session is over, on either side. `code` is a WebSocket close code."""
 
@@ -277,7 +290,17 @@ FromRunner = (
     | SessionClose
 )
 FromGateway = (
-    Welcome | Execute | Cancel | Committed | Drain | FileStored | FileSlice | FileMore | SessionMessage | SessionClose
+    Welcome
+    | Execute
+    | Cancel
+    | Committed
+    | Drain
+    | FileStored
+    | FileSlice
+    | FileMore
+    | SessionMessage
+    | SessionMore
+    | SessionClose
 )
 
 _encode = msgspec.msgpack.Encoder().encode

@@ -117,6 +117,8 @@ class SqliteQueue:
                 if not await self._database.read(lambda cursor: views.is_hot(cursor, request_id)):
                     # It may have ended between the two reads; else nobody knows it.
                     return await self.outcome(request_id)
+            if timeout is None:
+                return self._was_read(request_id, await future)
             done, _ = await asyncio.wait((future,), timeout=timeout)
             return self._was_read(request_id, future.result()) if done else None
         finally:
@@ -189,7 +191,7 @@ class SqliteQueue:
         self._database.post(lambda cursor: moves.claim(cursor, app, slots, now), settled, early=early)
         return await future
 
-    async def append(self, request_id: str, attempt: int, entries: Sequence[Entry]) -> bool:
+    def append(self, request_id: str, attempt: int, entries: Sequence[Entry]) -> asyncio.Future[bool]:
         self._submits.release(request_id)
         now = self._clock.wall()
         future: asyncio.Future[bool] = self._loop.create_future()
@@ -200,12 +202,12 @@ class SqliteQueue:
             resolve(future, bool(applied), error)
 
         self._database.post(lambda cursor: moves.append(cursor, request_id, attempt, entries, now), settled)
-        return await future
+        return future
 
-    async def complete(self, request_id: str, attempt: int, outcome: Outcome) -> Completion:
+    def complete(self, request_id: str, attempt: int, outcome: Outcome) -> asyncio.Future[Completion]:
         held = self._submits.complete(request_id, attempt, outcome)
         if held is not None:
-            return await held
+            return held
         self._submits.release(request_id)
         now = self._clock.wall()
         future: asyncio.Future[Completion] = self._loop.create_future()
@@ -218,7 +220,7 @@ class SqliteQueue:
             resolve(future, None if result is None else result[0], error)
 
         self._database.post(lambda cursor: moves.complete(cursor, request_id, attempt, outcome, now), settled)
-        return await future
+        return future
 
     async def retry(
         self, request_id: str, attempt: int, *, reason: str, strike: bool = False, alone: bool = False
