@@ -156,7 +156,7 @@ def _follow(handle: SyncRequestHandle, args: argparse.Namespace) -> int:
     if args.json:
         args.terminal.result_json({"request_id": handle.request_id, "output": output})
     else:
-        args.terminal.result(msgspec.json.encode(output).decode())
+        args.terminal.output(output)
     if args.output:
         from penstock.cli.saving import save_files
 

@@ -26,15 +26,19 @@ CLIENTS = {
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--client", choices=tuple(CLIENTS), help="for this client only")
     parser.add_argument("--endpoint", default="owner/alias", help="the endpoint in the examples")
-    parser.add_argument("--ca", default="/path/ca.pem", help="the CA's certificate, for https")
+    parser.add_argument("--ca", metavar="FILE", help="the authority's certificate (that of serve --tls-dev)")
     reach.add_flags(parser)
 
 
 def run(args: argparse.Namespace) -> int:
+    from penstock.settings import Settings
+    from penstock.tls import dev_folder
+
     url, _ = reach.address(args.server)
     key = args.key or os.environ.get("PENSTOCK_KEY") or "any:thing"
+    ca = args.ca or str(dev_folder(Settings()) / "ca.pem")
     wanted = [args.client] if args.client else list(CLIENTS)
-    texts = {name: text(name, url=url, key=key, endpoint=args.endpoint, ca=args.ca) for name in wanted}
+    texts = {name: text(name, url=url, key=key, endpoint=args.endpoint, ca=ca) for name in wanted}
     if args.json:
         args.terminal.result_json({"url": url, "clients": texts})
     else:

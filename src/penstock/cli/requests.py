@@ -131,7 +131,7 @@ def _show(api: reach.Api, request_id: str, args: argparse.Namespace) -> int:
             if event["kind"] == "log":
                 terminal.say(f"  │ {event['message']}")
     if shown.get("output") is not None:
-        terminal.result(msgspec.json.encode(shown["output"]).decode())
+        terminal.output(shown["output"])
     if args.output:
         from penstock.cli.saving import save_files
 

@@ -45,6 +45,16 @@ class Terminal:
         """The result as one line of JSON."""
         self.result(msgspec.json.encode(value).decode())
 
+    def output(self, value: Any) -> None:
+        """An endpoint's output: one line of JSON for programs; for people in a terminal, laid out and in colour."""
+        if self.json or not self._out.isatty():
+            self.result_json(value)
+            return
+        from rich.console import Console
+
+        console = Console(file=self._out, color_system=None if os.environ.get("NO_COLOR") else "auto")
+        console.print_json(msgspec.json.encode(value).decode(), ensure_ascii=False)
+
     def say(self, text: str = "") -> None:
         """Something that is not the result."""
         if self.level >= 0:

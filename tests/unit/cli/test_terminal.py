@@ -75,3 +75,13 @@ def test_no_color_and_accessible(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PENSTOCK_ACCESSIBLE", "1")
     terminal = Terminal(err=Tty())
     assert (terminal.colour, terminal.redraws) == (False, False)
+
+
+def test_outputs_are_one_line_for_programs_and_laid_out_for_people(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    piped, seen, asked = io.StringIO(), Tty(), Tty()
+    Terminal(out=piped).output({"text": "é"})
+    Terminal(out=seen).output({"text": "é"})
+    Terminal(out=asked, json=True).output({"text": "é"})
+    assert piped.getvalue() == asked.getvalue() == '{"text":"é"}\n'
+    assert seen.getvalue() == '{\n  "text": "é"\n}\n'
