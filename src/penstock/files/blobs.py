@@ -91,7 +91,7 @@ class Sums:
         self._sums = bytearray()
         self._crc = 0
 
-    def add(self, data: bytes | memoryview) -> None:
+    def add(self, data: bytes | bytearray | memoryview) -> None:
         """Take the next bytes. Releases the interpreter lock for large ones."""
         self._sha256.update(data)
         if self._md5 is not None:

@@ -13,17 +13,17 @@ import errno
 import os
 import re
 import secrets
-import threading
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from penstock.errors import PenstockError, SetupError, StorageFull, Unavailable
 from penstock.files.blobs import BLOCK, Blob, DamagedFile, Lying, Sums, check_block, in_thread
 
 BATCH = 1024 * 1024
-"""Bytes that are gathered before they are handed to the writing thread."""
-FLUSH = 32 * 1024 * 1024
-"""Bytes after which the system is told to begin writing to disk, so that the last fsync is short."""
+"""Bytes that are gathered before they are handed to the threads."""
+FLUSH = 64 * 1024 * 1024
+"""Bytes after which what was written is brought to disk meanwhile, so that the last fsync is short."""
 
 _KEY = re.compile(r"[0-9a-f]{64}-[0-9a-f]{16}\Z")
 
@@ -58,28 +58,33 @@ class FolderBlobs:
 
     async def write(self, chunks: AsyncIterator[bytes], *, md5: bool = False) -> Blob:
         pen = _Pen(self._incoming / secrets.token_hex(16), md5=md5)
-        writing: asyncio.Future[None] | None = None
         loop = asyncio.get_running_loop()
+        # While the threads write and sum up one buffer, the loop fills the other.
+        filling, resting = bytearray(BATCH), bytearray()
+        at = written = flushed = 0
+        working: set[asyncio.Future[None]] = set()
+        flushing: set[asyncio.Future[None]] = set()
         try:
-            batch: list[bytes] = []
-            held = 0
-            # While the thread writes one batch, the loop gathers the next.
             async for chunk in chunks:
-                batch.append(chunk)
-                held += len(chunk)
-                if held >= BATCH:
-                    if writing is not None:
-                        await writing
-                    writing = loop.run_in_executor(None, pen.add, batch)
-                    batch, held = [], 0
-            if writing is not None:
-                await writing
-                writing = None
-            return await in_thread(pen.finish, batch, self._blobs)
+                view = memoryview(chunk)
+                while view:
+                    length = min(len(view), BATCH - at)
+                    filling[at : at + length] = view[:length]
+                    view, at = view[length:], at + length
+                    if at < BATCH:
+                        continue
+                    await _done(working)
+                    working = {loop.run_in_executor(None, work, filling) for work in (pen.write, pen.add)}
+                    filling, resting, at = resting or bytearray(BATCH), filling, 0
+                    written += BATCH
+                    if written - flushed >= FLUSH and all(one.done() for one in flushing):
+                        await _done(working)
+                        flushed, flushing = written, {loop.run_in_executor(None, pen.flush)}
+            await _done(working)
+            await _done(flushing)
+            return await in_thread(pen.finish, memoryview(filling)[:at], self._blobs)
         except BaseException as error:
-            if writing is not None:
-                await asyncio.wait([writing])
-                writing.exception()
+            await _settled(working | flushing)
             await in_thread(pen.abandon)
             if isinstance(error, OSError):
                 raise refused(error) from error
@@ -88,6 +93,7 @@ class FolderBlobs:
     async def read(self, blob: Blob, start: int, end: int) -> AsyncGenerator[bytes, None]:
         if start >= end:
             return
+        loop = asyncio.get_running_loop()
         path = self._path(blob.key)
         try:
             file = await in_thread(path.open, "rb", 0)
@@ -95,14 +101,19 @@ class FolderBlobs:
             raise DamagedFile(f"stored bytes are gone: {blob.key}") from error
         except OSError as error:
             raise refused(error) from error
+        numbers = range(start // BLOCK, (end - 1) // BLOCK + 1)
+        ahead: asyncio.Future[bytes] = loop.run_in_executor(None, _read_block, file.fileno(), blob, numbers[0])
         try:
-            for n in range(start // BLOCK, (end - 1) // BLOCK + 1):
-                data = await in_thread(_read_block, file.fileno(), blob, n)
+            for n in numbers:
+                data = await ahead
+                if n < numbers[-1]:  # is read while this one is sent
+                    ahead = loop.run_in_executor(None, _read_block, file.fileno(), blob, n + 1)
                 first, last = max(start - n * BLOCK, 0), min(end - n * BLOCK, len(data))
                 yield data if first == 0 and last == len(data) else data[first:last]
         except OSError as error:
             raise refused(error) from error
         finally:
+            await _settled({ahead})
             file.close()
 
     async def delete(self, key: str) -> None:
@@ -133,59 +144,79 @@ class FolderBlobs:
 
 
 class _Pen:
-    """A file being written by the threads of the pool; its methods block. The lock keeps `abandon` off a late `add`."""
+    """A file being written by the threads of the pool; its methods block. `write` and `add` may run side by side."""
 
     def __init__(self, path: Path, *, md5: bool) -> None:
         self._path = path
         self._sums = Sums(md5=md5)
-        self._lock = threading.Lock()
         self._fd: int | None = None
-        self._flushed = 0
 
-    def add(self, batch: list[bytes]) -> None:
-        with self._lock:
-            self._add(batch)
+    def write(self, data: bytearray | memoryview) -> None:
+        """Write the next bytes."""
+        fd, view = self._open(), memoryview(data)
+        while view:
+            view = view[os.write(fd, view) :]
 
-    def finish(self, batch: list[bytes], blobs: Path) -> Blob:
+    def add(self, data: bytearray | memoryview) -> None:
+        """Sum up the next bytes."""
+        self._sums.add(data)
+
+    def flush(self) -> None:
+        """Bring what was written to disk, so that the last fsync is short."""
+        os.fdatasync(self._open())
+
+    def finish(self, data: memoryview, blobs: Path) -> Blob:
         """Write the rest, and return when all of it is on disk under its key."""
-        with self._lock:
-            os.fsync(self._add(batch))
-            self._close()
-            blob = self._sums.blob("")
-            key = f"{blob.sha256}-{secrets.token_hex(8)}"
-            folder = blobs / key[:2]
-            if not folder.is_dir():
-                folder.mkdir(exist_ok=True)
-                sync_folder(blobs)
-            self._path.rename(folder / key)
-            sync_folder(folder)
-            return Blob(key, blob.size, blob.sha256, blob.sums, blob.md5)
+        self.write(data)
+        self.add(data)
+        os.fsync(self._open())
+        self._close()
+        blob = self._sums.blob("")
+        key = f"{blob.sha256}-{secrets.token_hex(8)}"
+        folder = blobs / key[:2]
+        if not folder.is_dir():
+            folder.mkdir(exist_ok=True)
+            sync_folder(blobs)
+        self._path.rename(folder / key)
+        sync_folder(folder)
+        return Blob(key, blob.size, blob.sha256, blob.sums, blob.md5)
 
     def abandon(self) -> None:
-        with self._lock:
-            self._close()
-            self._path.unlink(missing_ok=True)
+        """Leave nothing behind."""
+        self._close()
+        self._path.unlink(missing_ok=True)
 
-    def _add(self, batch: list[bytes]) -> int:
+    def _open(self) -> int:
         if self._fd is None:
             self._fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        data = batch[0] if len(batch) == 1 else b"".join(batch)
-        batch.clear()
-        view = memoryview(data)
-        while view:
-            view = view[os.write(self._fd, view) :]
-        self._sums.add(data)
-        if self._sums.size - self._flushed >= FLUSH:
-            self._flushed = self._sums.size
-            if hasattr(os, "posix_fadvise"):
-                # Starts the write-back of what was written and lets go of pages that are already on disk.
-                os.posix_fadvise(self._fd, 0, 0, os.POSIX_FADV_DONTNEED)
         return self._fd
 
     def _close(self) -> None:
         if self._fd is not None:
             os.close(self._fd)
             self._fd = None
+
+
+async def _done(work: set[asyncio.Future[None]]) -> None:
+    """Until all of it is done.
+
+    Raises:
+        OSError: one of it failed.
+    """
+    if work:
+        await asyncio.wait(work)
+        for one in work:
+            one.result()
+
+
+async def _settled(work: Iterable[asyncio.Future[Any]]) -> None:
+    """Until none of it runs any more, however it ends, and also if the caller is cancelled again."""
+    for one in work:
+        while not one.done():
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.wait([one])
+        if not one.cancelled():
+            one.exception()
 
 
 def _read_block(fd: int, blob: Blob, n: int) -> bytes:
