@@ -74,6 +74,8 @@ class Server:
         self.port = 0
         self.hurry = asyncio.Event()
         """Set it to end the drain at once."""
+        self._closing = asyncio.Event()
+        """Set when the drain is over: streams that still follow something break off, and their callers come back."""
         self._rooms = contextlib.AsyncExitStack()
         """What `open` has opened, to be closed in the reverse order."""
 
@@ -143,11 +145,13 @@ class Server:
         settings = self.settings
         access = Access(
             self.keys,
+            self._clock,
             on_loopback=is_loopback(settings.host),
             token_secret=_secret(data / "token.secret"),
             token_max_age=settings.token_max_age,
         )
         extra: dict[str, Any] = {"access": access, "uploads": self.files, "webhooks": self.webhooks}
+        extra["closing"] = self._closing
         extra["check_webhook"] = self.webhooks.check_target
         self.fleet.dispatcher.entries_seen = self.webhooks.entries_seen
         rooms = Rooms(settings, self._clock, self.queue, self.fleet, self.files, extra)
@@ -180,6 +184,7 @@ class Server:
         for server in self.http.servers:
             server.close()
         await self.fleet.stop(self.settings.grace, self.hurry)
+        self._closing.set()
         self.http.should_exit = True
         await asyncio.wait([http], timeout=_HTTP_GRACE + 1)
         for task in (http, *tasks):
@@ -218,12 +223,14 @@ async def serve(
     targets: list[str],
     *,
     reload: bool = False,
+    clock: Clock | None = None,
     ready: Callable[[Server], None] | None = None,
     stopping: Callable[[Server, int], None] | None = None,
 ) -> int:
     """Serve until SIGINT or SIGTERM, then drain. A second signal leaves what runs to the next start.
 
     Args:
+        clock: another clock than the system's.
         ready: called once the gateway answers; runners may still be setting up.
         stopping: called at the first signal, with the number of running requests.
 
@@ -233,7 +240,7 @@ async def serve(
     Raises:
         SetupError: see `Server.open`.
     """
-    server = Server(settings, targets, reload=reload)
+    server = Server(settings, targets, reload=reload, clock=clock)
     stop = asyncio.Event()
 
     def signalled() -> None:
@@ -277,6 +284,7 @@ def _uvicorn(settings: Settings, app: Any) -> uvicorn.Server:
     import uvicorn
 
     from penstock.gateway.connection import connection_class
+    from penstock.gateway.sockets import CallerSocket
 
     class Quiet(uvicorn.Server):
         """Signals are ours: a stop drains before connections close."""
@@ -288,8 +296,10 @@ def _uvicorn(settings: Settings, app: Any) -> uvicorn.Server:
     config = uvicorn.Config(
         app,
         http=connection_class(settings),
-        ws="websockets-sansio",
+        ws=CallerSocket,
         ws_per_message_deflate=False,
+        ws_ping_interval=settings.session_ping,
+        ws_ping_timeout=settings.session_ping,
         ws_max_size=settings.session_max_message + 1024,
         lifespan="off",
         access_log=False,

@@ -39,6 +39,7 @@ FROM_GATEWAY: list[tuple[Frame, object]] = [
     (frames.Cancel("q", 1, "stale"), ["cancel", "q", 1, "stale"]),
     (frames.Committed("q", 1, True, 7), ["committed", "q", 1, True, 7]),
     (frames.Drain(5.0), ["drain", 5.0]),
+    (frames.SessionMore("q", 7), ["smore", "q", 7]),
     (frames.FileStored(1, "u", "t", 5, "e", "y"), ["stored", 1, "u", "t", 5, "e", "y"]),
 ]
 BOTH_WAYS: list[tuple[Frame, object]] = [
@@ -69,7 +70,7 @@ def test_each_side_reads_what_the_other_wrote() -> None:
 def test_the_bytes_of_a_packet() -> None:
     packet = frames.pack([frames.Committed("q", 1, True), frames.Heartbeat()])
     assert packet.hex() == "9295a9636f6d6d6974746564a17101c30093a4626561740000"
-    assert frames.VERSION == 1
+    assert frames.VERSION == 2
 
 
 def test_a_reader_of_this_version_passes_over_fields_of_the_next() -> None:

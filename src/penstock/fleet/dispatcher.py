@@ -356,7 +356,7 @@ class Dispatcher:
             blameless=blameless or self._stopping,
             killed_for=runner.killed_for,
             max_strikes=max_strikes(runner.info, self._settings),
-            retry_streams=bool(runner.info and runner.info.retry_streams),
+            info=runner.info,
         ):
             self._carry_out(decision, runner.app)
         for claim in runner.alone:
@@ -414,10 +414,21 @@ class Dispatcher:
             if still.get(request_id) == claim.attempt:
                 timeout = claim.request.run_timeout
                 deadline = None if timeout is None else self._clock.monotonic() + timeout
-                runner.running[request_id] = Running(claim, deadline)
+                running = runner.running[request_id] = Running(claim, deadline)
                 self._holder[request_id] = runner
+                if claim.request.mode == "stream":
+                    self._keep(self._look_for_chunks(running))
             else:
                 self._requeue(claim, "the gateway was restarted before the runner had it")
+
+    async def _look_for_chunks(self, running: Running) -> None:
+        """Whether an attempt of the gateway before has shown part of its output."""
+        if await self.has_chunks(running.claim):
+            running.seen_chunk = True
+
+    async def has_chunks(self, claim: Claim) -> bool:
+        """Whether partial output of this request is in its log."""
+        return bool(await self._queue.chunks(claim.request.id, after=(0, 0), limit=1))
 
     # ---- end
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from penstock.fleet.runners import Running
 from penstock.wire.events import Outcome
+from penstock.wire.frames import AppInfo
 
 
 class Fate(NamedTuple):
@@ -31,7 +32,7 @@ def of_dead_runner(
     blameless: bool,
     killed_for: str | None,
     max_strikes: int,
-    retry_streams: bool,
+    info: AppInfo | None = None,
 ) -> list[Fate]:
     """Decide for each attempt that a dead runner held.
 
@@ -41,7 +42,7 @@ def of_dead_runner(
         blameless: the death says nothing about the requests (a stop of the whole server, a lost gateway).
         killed_for: the request for which we ended the process, if we did.
         max_strikes: so many strikes end a request.
-        retry_streams: whether a stream that showed a chunk may run again.
+        info: what the app declares; it says whether a stream that showed a chunk may run again.
     """
     suspects = [r for r in running if r.cancelled_at is None]
     culprit_known = len(running) == 1 and killed_for is None
@@ -52,11 +53,11 @@ def of_dead_runner(
         refuses_retry = request.headers.get("x-fal-no-retry", "").lower() in {"1", "true", "yes"}
         if request.mode == "session":
             fates.append(_ended(attempt, f"the runner of the session is gone ({cause})", "runner_disconnected"))
-        elif blameless or (killed_for is not None and killed_for != request.id):
-            fates.append(Fate(request.id, claim.attempt, cause))
-        elif attempt.seen_chunk and not retry_streams:
-            why = f"the runner died ({cause}) after part of the output had been seen; such a stream is not repeated"
+        elif attempt.seen_chunk and not may_repeat(info, request.path):
+            why = f"the runner is gone ({cause}) after part of the output had been seen; such a stream is not repeated"
             fates.append(_ended(attempt, why, "runner_disconnected"))
+        elif blameless or (killed_for is not None and killed_for != request.id):
+            fates.append(Fate(request.id, claim.attempt, cause, alone=claim.alone))
         elif refuses_retry:
             why = f"the runner died ({cause}); the caller asked for no retry"
             fates.append(_ended(attempt, why, "runner_disconnected"))
@@ -68,6 +69,14 @@ def of_dead_runner(
         else:
             fates.append(Fate(request.id, claim.attempt, cause, strike=True, alone=True))
     return fates
+
+
+def may_repeat(info: AppInfo | None, path: str) -> bool:
+    """Whether the author lets a stream run again after its caller has seen chunks: the endpoint says, else the app."""
+    if info is None:
+        return False
+    said = next((endpoint.retry_streams for endpoint in info.endpoints if endpoint.path == path), None)
+    return info.retry_streams if said is None else said
 
 
 def _ended(attempt: Running, why: str, error_type: str) -> Fate:

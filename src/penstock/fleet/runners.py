@@ -39,12 +39,13 @@ class Running:
 
     __slots__ = ("cancelled_at", "claim", "deadline", "seen_chunk")
 
-    def __init__(self, claim: Claim, deadline: float | None) -> None:
+    def __init__(self, claim: Claim, deadline: float | None, *, seen_chunk: bool = False) -> None:
         self.claim = claim
         self.deadline = deadline
         """Monotonic time at which the gateway steps in, should the runner not keep the run limit by itself."""
         self.cancelled_at: float | None = None
-        self.seen_chunk = False
+        self.seen_chunk = seen_chunk
+        """Partial output has come, which its caller may have seen."""
 
 
 class Runner:

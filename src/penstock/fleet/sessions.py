@@ -1,8 +1,13 @@
-"""Sessions: the two-way channels between callers and runners. A session is a request that holds its slot."""
+"""Sessions: the two-way channels between callers and runners. A session is a request that holds its slot.
+
+What a runner sends waits here until the caller's socket has taken it, and the runner is told as it goes: it has at most
+`chunk_buffer_bytes` under way.
+"""
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Callable
 
 from penstock.clock import Clock
@@ -11,23 +16,24 @@ from penstock.fleet.dispatcher import Dispatcher
 from penstock.fleet.runners import Runner
 from penstock.queue.interface import Claim, NewRequest, Queue
 from penstock.settings import Settings
-from penstock.wire.frames import SLICE, Frame, SessionClose, SessionMessage
+from penstock.wire.frames import MESSAGE_COST, SLICE, Frame, SessionClose, SessionMessage, SessionMore
+from penstock.wire.states import State
 
 _POSITION_EVERY = 1.0
 """Seconds between two looks at a waiting session's place in line."""
-
-_INBOX = 256
-"""Messages from the runner that wait for the caller's socket; a reader further behind loses its session."""
 
 
 class Channel:
     """The `SessionChannel` of one session."""
 
-    def __init__(self, request_id: str, sessions: Sessions) -> None:
+    def __init__(self, request_id: str, sessions: Sessions, window: int) -> None:
         self.request_id = request_id
         self.started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._sessions = sessions
-        self._inbox: asyncio.Queue[SessionMessage | SessionClose] = asyncio.Queue()
+        self._tell_after = window // 4
+        self._taken = 0
+        self._inbox: deque[SessionMessage | SessionClose] = deque()
+        self._news = asyncio.Event()
         self._parts: list[bytes] = []
         self.runner: Runner | None = None
         self.closed = False
@@ -44,33 +50,41 @@ class Channel:
             await link.drained()
 
     def deliver(self, frame: SessionMessage | SessionClose) -> None:
-        """From the runner. Slices are joined; a caller that does not read loses the session."""
-        if isinstance(frame, SessionMessage):
-            if frame.more or self._parts:
-                self._parts.append(frame.data)
-                if frame.more:
-                    return
-                frame = SessionMessage(frame.request_id, b"".join(self._parts), frame.text)
-                self._parts.clear()
-            if self._inbox.qsize() >= _INBOX:
-                frame = SessionClose(self.request_id, 1008, "the caller does not read")
-                self._sessions.hang_up(self, frame)
+        """From the runner, which keeps to its window."""
         if isinstance(frame, SessionClose):
             self.closed = True
-        self._inbox.put_nowait(frame)
+        self._inbox.append(frame)
+        self._news.set()
 
     async def received(self) -> AsyncIterator[SessionMessage | SessionClose]:
+        """Whole messages; whoever asks for the next one has dealt with those before."""
         while True:
-            frame = await self._inbox.get()
-            yield frame
+            while not self._inbox:
+                self._news.clear()
+                await self._news.wait()
+            frame = self._inbox.popleft()
             if isinstance(frame, SessionClose):
+                yield frame
                 return
+            cost = len(frame.data) + MESSAGE_COST
+            if frame.more or self._parts:
+                self._parts.append(frame.data)
+                if not frame.more:
+                    whole = SessionMessage(frame.request_id, b"".join(self._parts), frame.text)
+                    self._parts.clear()
+                    yield whole
+            else:
+                yield frame
+            self._taken += cost
+            if self._taken >= self._tell_after:
+                self._sessions.tell(self, SessionMore(self.request_id, self._taken))
+                self._taken = 0
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
         """The caller is done: the runner ends the session and its request completes."""
         if not self.closed:
             self.closed = True
-            self._sessions.hang_up(self, SessionClose(self.request_id, code, reason))
+            self._sessions.tell(self, SessionClose(self.request_id, code, reason))
         self._sessions.forget(self)
 
 
@@ -92,7 +106,7 @@ class Sessions:
         Raises:
             Unavailable: no slot became free within the limit; nothing was begun.
         """
-        channel = self._channels[request.id] = Channel(request.id, self)
+        channel = self._channels[request.id] = Channel(request.id, self, self._settings.chunk_buffer_bytes)
         try:
             ticket = self._dispatcher.submit(request)
             await ticket.receipt()
@@ -104,7 +118,12 @@ class Sessions:
                 await asyncio.wait([channel.started], timeout=min(left, _POSITION_EVERY))
                 if not channel.started.done():
                     view = await self._queue.get(request.id)
-                    if view is not None and view.position is not None:
+                    if view is None or view.state is State.DONE:
+                        why = view.error if view is not None else None
+                        raise RequestError(
+                            why or "the session was ended while it waited", error_type="client_cancelled"
+                        )
+                    if view.position is not None:
                         waiting(view.position)
             channel.started.result()
         except BaseException as error:
@@ -117,15 +136,17 @@ class Sessions:
     def stop(self) -> None:
         """The server is stopping: callers are told, and may connect to the next one."""
         for channel in list(self._channels.values()):
-            if channel.started.done():
-                self.hang_up(channel, SessionClose(channel.request_id, 1001, "the server is stopping"))
+            if not channel.started.done():
+                channel.started.set_exception(Unavailable("the server is stopping; connect again"))
+            elif not channel.closed:
+                self.tell(channel, SessionClose(channel.request_id, 1001, "the server is stopping"))
                 channel.deliver(SessionClose(channel.request_id, 1001, "the server is stopping"))
 
     def received(self, frame: SessionMessage | SessionClose) -> None:
         if channel := self._channels.get(frame.request_id):
             channel.deliver(frame)
 
-    def hang_up(self, channel: Channel, frame: Frame) -> None:
+    def tell(self, channel: Channel, frame: Frame) -> None:
         if channel.runner is not None and channel.runner.link is not None:
             channel.runner.link.send(frame)
 

@@ -12,11 +12,12 @@ from dataclasses import dataclass, field
 
 from penstock.clock import Clock
 from penstock.errors import PenstockError
+from penstock.fleet import fates
 from penstock.fleet.discover import AppSource
 from penstock.fleet.dispatcher import Dispatcher
 from penstock.fleet.placement import Placement, RunnerNote, code_of
 from penstock.fleet.plan import Demand, backoff, plan
-from penstock.fleet.runners import Runner, RunnerPhase
+from penstock.fleet.runners import Runner, RunnerPhase, Running
 from penstock.queue.interface import Claim, KnownApp, Queue
 from penstock.settings import Settings
 from penstock.wire.frames import AppInfo, Drain, Ready, SetupFailed
@@ -117,8 +118,14 @@ class Supervisor:
 
     async def _abandon(self, claims: dict[str, Claim], reason: str) -> None:
         for claim in claims.values():
-            await self._queue.retry(claim.request.id, claim.attempt, reason=reason, alone=claim.alone)
-            self._dispatcher.pump(claim.request.app)
+            seen = claim.request.mode == "stream" and await self._dispatcher.has_chunks(claim)
+            app = self.apps.get(claim.request.app)
+            decided = fates.of_dead_runner(
+                [Running(claim, None, seen_chunk=seen)],
+                cause=reason, blameless=True, killed_for=None, max_strikes=self._settings.max_strikes,
+                info=app.info if app else None,
+            )  # fmt: skip
+            self._dispatcher.carry_out(decided, claim.request.app)
 
     # ---- the loop
 

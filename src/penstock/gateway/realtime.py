@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+from collections import deque
+from typing import Any
 
 import msgspec
 
-from penstock.errors import InvalidInput, RequestError
+from penstock.errors import InvalidInput, NotFound, RequestError
 from penstock.fleet.interface import SessionChannel
 from penstock.gateway.call import Call
-from penstock.gateway.submitting import find_target, new_request
+from penstock.gateway.http_over_websocket import serve_bodies
+from penstock.gateway.submitting import Target, find_target, new_request
+from penstock.queue.interface import NewRequest
 from penstock.wire.frames import SessionClose, SessionMessage
+
+log = logging.getLogger("penstock.gateway")
+
+TOKEN_PROTOCOL = "penstock.token."  # noqa: S105 - how a subprotocol begins that carries a token
+"""A page cannot set headers on a WebSocket: it offers its token as a subprotocol."""
 
 
 async def realtime(call: Call) -> None:
@@ -19,116 +29,153 @@ async def realtime(call: Call) -> None:
     The handshake succeeds before there is a slot (PROTOCOL 6.1); a caller that has to wait is told so in a control
     message, which clients pass over.
     """
-    target = find_target(call, call.path, want="session")
-    request = new_request(call, target, _parameters(call))
-    message = await call.receive()
-    if message["type"] != "websocket.connect":
+    target = _target(call)
+    if target.mode != "session":
+        if await accept(call):
+            await serve_bodies(call, target)
         return
-    await call.send({"type": "websocket.accept", "headers": [(b"x-fal-request-id", request.id.encode())]})
-    told: list[int] = []
-
-    def waiting(position: int) -> None:
-        if not told or told[-1] != position:
-            told.append(position)
-            notices.put_nowait(position)
-
-    notices: asyncio.Queue[int] = asyncio.Queue()
-    opening = asyncio.ensure_future(call.rooms.fleet.open_session(request, waiting))
-    inbox = _Inbox(call)
+    request = new_request(call, target, _parameters(call))
+    if not await accept(call, request.id):
+        return
+    held = _Held(call, request)
     try:
-        channel = await _opened(call, opening, notices, inbox)
-        if channel is None:
-            return
+        channel = await _opened(call, request, held)
     except RequestError as error:
         await _say(call, "x-fal-error", error=error.error_type or error.code, reason=str(error))
         await call.send({"type": "websocket.close", "code": 1013, "reason": str(error)[:120]})
-        inbox.stop()
         return
-    await _carry(call, channel, inbox)
+    if channel is not None:
+        await _carry(call, channel, held)
 
 
-class _Inbox:
-    """What the caller sends, read ahead by at most one message while its session has no slot yet."""
-
-    def __init__(self, call: Call) -> None:
-        self._call = call
-        self._next: asyncio.Future[dict[str, object]] | None = None
-
-    def next(self) -> asyncio.Future[dict[str, object]]:
-        if self._next is None:
-            self._next = asyncio.ensure_future(self._call.receive())  # type: ignore[arg-type]
-        return self._next
-
-    def taken(self) -> None:
-        self._next = None
-
-    def stop(self) -> None:
-        if self._next is not None:
-            self._next.cancel()
+def _target(call: Call) -> Target:
+    """A realtime endpoint; where there is none, any other is served as HTTP over the socket (PROTOCOL 5.4)."""
+    host = call.headers.get("host", "")
+    if host.startswith("ws."):
+        return find_target(call, call.path, want="call")
+    try:
+        return find_target(call, call.path, want="session")
+    except NotFound as none:
+        try:
+            return find_target(call, call.path, want="call")
+        except NotFound:
+            raise none from None
 
 
-async def _opened(
-    call: Call, opening: asyncio.Future[SessionChannel], notices: asyncio.Queue[int], inbox: _Inbox
-) -> SessionChannel | None:
+async def accept(call: Call, request_id: str = "") -> bool:
+    """Finish the handshake; False if the caller has left already.
+
+    A browser wants one of the subprotocols that it offered. The one with a token is named only if there is no other.
+    """
+    if (await call.receive())["type"] != "websocket.connect":
+        return False
+    offered: list[str] = call.scope.get("subprotocols") or []
+    plain = [name for name in offered if not name.startswith(TOKEN_PROTOCOL)]
+    headers = [(b"x-fal-request-id", request_id.encode())] if request_id else []
+    chosen = next(iter(plain or offered), None)
+    await call.send({"type": "websocket.accept", "headers": headers, "subprotocol": chosen})
+    return True
+
+
+class _Held:
+    """What the caller sends while its session has no slot yet: the oldest go where it is too much."""
+
+    def __init__(self, call: Call, request: NewRequest) -> None:
+        settings = call.rooms.settings
+        self._most = msgspec.json.decode(request.input).get("max_buffering", settings.session_buffer)
+        self._most_bytes = settings.session_buffer_bytes
+        self._bytes = 0
+        self._messages: deque[dict[str, Any]] = deque()
+
+    def __bool__(self) -> bool:
+        return bool(self._messages)
+
+    def add(self, message: dict[str, Any]) -> None:
+        self._messages.append(message)
+        self._bytes += _size(message)
+        while len(self._messages) > self._most or (self._bytes > self._most_bytes and len(self._messages) > 1):
+            self.take()
+
+    def take(self) -> dict[str, Any]:
+        message = self._messages.popleft()
+        self._bytes -= _size(message)
+        return message
+
+
+def _size(message: dict[str, Any]) -> int:
+    return len(message.get("bytes") or message.get("text") or "")
+
+
+async def _opened(call: Call, request: NewRequest, held: _Held) -> SessionChannel | None:
     """Wait for the slot, telling the caller its place; None if the caller leaves first."""
-    while not opening.done():
-        notice = asyncio.ensure_future(notices.get())
-        message = inbox.next()
-        watched: set[asyncio.Future[object]] = {opening, notice}  # type: ignore[arg-type]
-        if not message.done():
-            watched.add(message)  # type: ignore[arg-type]
-        await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
-        if notice.done():
-            await _say(call, "x-fal-message", action="queued", position=notice.result())
-        notice.cancel()
-        if message.done() and message.result()["type"] == "websocket.disconnect":
+    places: asyncio.Queue[int] = asyncio.Queue()
+    opening = asyncio.ensure_future(call.rooms.fleet.open_session(request, places.put_nowait))
+    coming: asyncio.Future[Any] = asyncio.ensure_future(call.receive())
+    told: int | None = None
+    try:
+        while not opening.done():
+            place = asyncio.ensure_future(places.get())
+            try:
+                await asyncio.wait([opening, coming, place], return_when=asyncio.FIRST_COMPLETED)
+                if place.done() and place.result() != told:
+                    told = place.result()
+                    await _say(call, "x-fal-message", action="queued", position=told)
+            finally:
+                place.cancel()
+            if coming.done():
+                if coming.result()["type"] == "websocket.disconnect":
+                    return None
+                held.add(coming.result())
+                coming = asyncio.ensure_future(call.receive())
+        return opening.result()
+    finally:
+        coming.cancel()
+        if coming.done() and not coming.cancelled():
+            held.add(coming.result())
+        if not opening.done():
             opening.cancel()
             await asyncio.gather(opening, return_exceptions=True)
-            return None
-    return opening.result()
 
 
-async def _carry(call: Call, channel: SessionChannel, inbox: _Inbox) -> None:
+async def _carry(call: Call, channel: SessionChannel, held: _Held) -> None:
     limit = call.rooms.settings.session_max_message
     outward = asyncio.ensure_future(_to_caller(call, channel))
     code, reason = 1001, ""
     try:
-        while not outward.done():
-            coming = inbox.next()
-            await asyncio.wait(
-                {coming, outward},  # type: ignore[type-var]
-                return_when=asyncio.FIRST_COMPLETED,
-            )
-            if not coming.done():
-                break
-            inbox.taken()
-            message = coming.result()
+        while True:
+            message = held.take() if held else await call.receive()
             if message["type"] == "websocket.disconnect":
-                code = int(str(message.get("code") or 1005))
-                break
+                # This comes as well after a close of ours.
+                code = int(message.get("code") or 1005)
+                return
             text = message.get("text")
-            data = text.encode() if isinstance(text, str) else message.get("bytes")
-            if not isinstance(data, bytes) or len(data) > limit:
-                size = len(data) if isinstance(data, bytes) else 0
-                why = f"a message of {size} bytes; at most {limit} are taken (setting session_max_message)"
+            data = text.encode() if text is not None else message["bytes"]
+            if len(data) > limit:
+                why = f"a message of {len(data)} bytes; at most {limit} are taken (setting session_max_message)"
                 await _say(call, "x-fal-error", error="MESSAGE_TOO_LARGE", reason=why)
-                continue
-            await channel.send(SessionMessage(channel.request_id, data, isinstance(text, str)))
+            else:
+                await channel.send(SessionMessage(channel.request_id, data, text is not None))
     finally:
         await channel.close(code, reason)
-        inbox.stop()
         outward.cancel()
         await asyncio.gather(outward, return_exceptions=True)
 
 
 async def _to_caller(call: Call, channel: SessionChannel) -> None:
-    async for frame in channel.received():
-        if isinstance(frame, SessionClose):
-            await call.send({"type": "websocket.close", "code": frame.code, "reason": frame.reason[:120]})
-        elif frame.text:
-            await call.send({"type": "websocket.send", "text": frame.data.decode("utf-8", "replace")})
-        else:
-            await call.send({"type": "websocket.send", "bytes": frame.data})
+    """Results, as fast as the caller's socket takes them."""
+    try:
+        async for frame in channel.received():
+            if isinstance(frame, SessionClose):
+                await call.send({"type": "websocket.close", "code": frame.code, "reason": frame.reason[:120]})
+            elif frame.text:
+                await call.send({"type": "websocket.send", "text": frame.data.decode("utf-8", "replace")})
+            else:
+                await call.send({"type": "websocket.send", "bytes": frame.data})
+    except OSError:
+        return  # the caller has left, which the other direction hears
+    except Exception as error:
+        log.error("session %s: %s", channel.request_id, error, exc_info=error)
+        await call.send({"type": "websocket.close", "code": 1011, "reason": "Internal Server Error"})
 
 
 async def _say(call: Call, kind: str, **members: object) -> None:
@@ -141,6 +188,6 @@ def _parameters(call: Call) -> bytes:
     given = call.query.get("max_buffering")
     if given is None:
         return b"{}"
-    if not (given.isdigit() and 1 <= int(given) <= 60):
+    if not (given.isascii() and given.isdigit() and len(given) < 3 and 1 <= int(given) <= 60):
         raise InvalidInput.field(["query", "max_buffering"], f"{given!r} is not a number from 1 to 60")
     return msgspec.json.encode({"max_buffering": int(given)})

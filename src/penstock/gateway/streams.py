@@ -24,30 +24,42 @@ from penstock.wire import sse
 from penstock.wire.events import Chunk, Event, Outcome, Progress
 from penstock.wire.states import OutcomeKind, State
 
+_PAGE = 1000
+_PAGE_BYTES = 1024 * 1024
+"""What a reader takes from the log at a time: so many chunks, or about so many bytes."""
+_COMMIT_PAUSE = 0.01
+"""Seconds until the log is asked again for chunks that are about to be committed."""
+
 
 class EventStream:
-    """An SSE response: blocks as they come, a comment when none does, and an end when the reader leaves."""
+    """An SSE response: blocks as they come, a comment when none does, and an end when the reader leaves.
 
-    def __init__(self, blocks: AsyncIterator[bytes], *, request_id: str, keep_alive: float) -> None:
+    At the end of a stop, what still follows something breaks off without the last piece of its body, so that its
+    reader knows that there is more, and comes back.
+    """
+
+    def __init__(self, call: Call, blocks: AsyncIterator[bytes], request_id: str) -> None:
         self._blocks = blocks
+        self._closing: asyncio.Event = call.rooms.extra["closing"]
         self._headers = [
             (b"content-type", b"text/event-stream; charset=utf-8"),
             (b"cache-control", b"no-store"),
             (b"x-accel-buffering", b"no"),
             (b"x-fal-request-id", request_id.encode()),
         ]
-        self._keep_alive = keep_alive
+        self._keep_alive = call.rooms.settings.keep_alive_interval
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": self._headers})
         leaving = asyncio.ensure_future(_disconnected(receive))
+        closing = asyncio.ensure_future(self._closing.wait())
         coming: asyncio.Future[bytes] | None = None
         try:
             while True:
                 coming = coming or asyncio.ensure_future(anext(self._blocks))
-                watched: list[asyncio.Future[Any]] = [coming, leaving]
+                watched: list[asyncio.Future[Any]] = [coming, leaving, closing]
                 await asyncio.wait(watched, timeout=self._keep_alive, return_when=asyncio.FIRST_COMPLETED)
-                if leaving.done():
+                if leaving.done() or (closing.done() and not coming.done()):
                     return
                 if not coming.done():
                     await send({"type": "http.response.body", "body": sse.KEEP_ALIVE, "more_body": True})
@@ -61,7 +73,7 @@ class EventStream:
                 await send({"type": "http.response.body", "body": block, "more_body": True})
             await send({"type": "http.response.body", "body": b""})
         finally:
-            for task in (leaving, coming):
+            for task in (leaving, closing, coming):
                 if task is not None:
                     task.cancel()
                     await asyncio.gather(task, return_exceptions=True)
@@ -83,7 +95,7 @@ async def stream_status(call: Call, view: RequestView, *, logs: bool) -> Respons
     if last and not (last.isascii() and last.isdigit() and len(last) < 16):
         raise BadRequest(f"Last-Event-ID {last!r} is not one of this stream's ids")
     blocks = _statuses(call, view, after=int(last or 0), logs=logs)
-    return EventStream(blocks, request_id=view.id, keep_alive=call.rooms.settings.keep_alive_interval)
+    return EventStream(call, blocks, view.id)
 
 
 async def _statuses(call: Call, view: RequestView, *, after: int, logs: bool) -> AsyncIterator[bytes]:
@@ -139,7 +151,7 @@ async def stream_chunks(call: Call, target: Target) -> Response:
     call.request_id = receipt.request_id
     leaves = call.headers.get("penstock-on-disconnect", target.on_disconnect)
     blocks = chunks.blocks(after=(0, 0), cancel_on_leave=leaves == "cancel")
-    return EventStream(blocks, request_id=receipt.request_id, keep_alive=call.rooms.settings.keep_alive_interval)
+    return EventStream(call, blocks, receipt.request_id)
 
 
 async def follow_chunks(call: Call, view: RequestView) -> Response:
@@ -149,7 +161,7 @@ async def follow_chunks(call: Call, view: RequestView) -> Response:
     except ValueError as error:
         raise BadRequest(str(error)) from None
     blocks = Follower(call, view.id).blocks(after=after, cancel_on_leave=False)
-    return EventStream(blocks, request_id=view.id, keep_alive=call.rooms.settings.keep_alive_interval)
+    return EventStream(call, blocks, view.id)
 
 
 class Follower:
@@ -162,8 +174,14 @@ class Follower:
         self._bytes = 0
         self._limit = call.rooms.settings.chunk_buffer_bytes
         self._news = asyncio.Event()
+        self._page = _PAGE // 10
+        self._after = (0, 0)
+        self._gap = False
+        self._listen()
+
+    def _listen(self) -> None:
         self._listening = True
-        self._stop = call.rooms.fleet.live_chunks(request_id, self._hear)
+        self._stop = self._call.rooms.fleet.live_chunks(self._request_id, self._hear)
 
     def _hear(self, attempt: int, chunk: Chunk) -> bool:
         if self._bytes > self._limit:
@@ -182,46 +200,30 @@ class Follower:
 
     async def blocks(self, *, after: tuple[int, int], cancel_on_leave: bool) -> AsyncIterator[bytes]:
         """Many chunks a block of bytes, but never a part of one. Ends with the request; an error is the last event."""
-        queue = self._call.rooms.queue
-        ending = asyncio.ensure_future(queue.wait(self._request_id, None))
+        self._after = after
+        ending = asyncio.ensure_future(self._call.rooms.queue.wait(self._request_id, None))
         ending.add_done_callback(lambda done: self._news.set())
         ended = False
         try:
             while True:
                 over = ending.done()
                 if not self._listening:
-                    self._listening = True
-                    self._stop = self._call.rooms.fleet.live_chunks(self._request_id, self._hear)
+                    self._listen()
                 # The log first: it has what was said before we listened, or while we were behind.
-                while events := await queue.chunks(self._request_id, after=after):
-                    written = []
-                    for event in events:
-                        if isinstance(chunk := event.entry, Chunk):
-                            after = (event.attempt, chunk.n)
-                            written.append(_block(event.attempt, chunk))
-                    yield b"".join(written)
+                while written := await self._from_log():
+                    yield written
                 while self._listening:
-                    written = []
-                    gap = False
-                    while self._live:
-                        attempt, chunk = self._live[0]
-                        if (attempt, chunk.n) > after:
-                            if chunk.n != (after[1] + 1 if attempt == after[0] else 1):
-                                gap = True
-                                break
-                            after = (attempt, chunk.n)
-                            written.append(_block(attempt, chunk))
-                        self._live.popleft()
-                        self._bytes -= len(chunk.data) + 64
-                    if written:
-                        yield b"".join(written)
-                    if gap or over or ending.done():
+                    if written := self._from_live():
+                        yield written
+                    if self._gap or over or ending.done():
                         break
                     if not self._live:
                         self._news.clear()
                         await self._news.wait()
                 if over and not self._live:
                     break
+                if self._gap:
+                    await asyncio.sleep(_COMMIT_PAUSE)
             ended = True
             outcome = ending.result()
             if outcome is not None and outcome.kind is not OutcomeKind.OK:
@@ -230,8 +232,37 @@ class Follower:
             self._stop()
             if not ended:
                 ending.cancel()
-                if cancel_on_leave:
+                if cancel_on_leave and not self._call.rooms.extra["closing"].is_set():
                     await asyncio.shield(self._call.rooms.fleet.cancel(self._request_id, "client_disconnected"))
+
+    async def _from_log(self) -> bytes:
+        """The next page of what is committed; fewer chunks a page where they are large."""
+        events = await self._call.rooms.queue.chunks(self._request_id, after=self._after, limit=self._page)
+        written = []
+        for event in events:
+            if isinstance(chunk := event.entry, Chunk):
+                self._after = (event.attempt, chunk.n)
+                written.append(_block(event.attempt, chunk))
+        page = b"".join(written)
+        if page:
+            self._page = max(1, min(_PAGE, _PAGE_BYTES * len(written) // len(page)))
+        return page
+
+    def _from_live(self) -> bytes:
+        """What was heard and follows on what was written; `_gap` where the log has something between."""
+        written = []
+        self._gap = False
+        while self._live:
+            attempt, chunk = self._live[0]
+            if (attempt, chunk.n) > self._after:
+                if chunk.n != (self._after[1] + 1 if attempt == self._after[0] else 1):
+                    self._gap = True
+                    break
+                self._after = (attempt, chunk.n)
+                written.append(_block(attempt, chunk))
+            self._live.popleft()
+            self._bytes -= len(chunk.data) + 64
+        return b"".join(written)
 
 
 def _block(attempt: int, chunk: Chunk) -> bytes:

@@ -100,7 +100,15 @@ async def read_input(call: Call) -> bytes:
     """
     if call.method == "GET":
         return msgspec.json.encode({k: v for k, v in call.query.items() if not k.startswith("fal_")})
-    body = await call.body(call.rooms.settings.max_input_bytes)
+    return check_input(await call.body(call.rooms.settings.max_input_bytes))
+
+
+def check_input(body: bytes) -> bytes:
+    """A body as an input; an empty one is `{}`.
+
+    Raises:
+        InvalidInput: it is not JSON.
+    """
     if not body or body.isspace():
         return b"{}"
     try:

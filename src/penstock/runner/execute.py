@@ -39,6 +39,7 @@ from penstock.wire.frames import (
     Poisoned,
     SessionClose,
     SessionMessage,
+    SessionMore,
     Welcome,
 )
 
@@ -133,15 +134,26 @@ class Executor:
             if not self._unacknowledged and not self.running:
                 self._idle.set()
 
-    def session(self, frame: SessionMessage | SessionClose) -> None:
-        """A message of a session, or its end."""
+    def session(self, frame: SessionMessage | SessionMore | SessionClose) -> None:
+        """A message of a session, room for its results, or its end."""
         session = self._sessions.get(frame.request_id)
         if session is None:
             return
         if isinstance(frame, SessionMessage):
             session.take(frame)
+        elif isinstance(frame, SessionMore):
+            session.more(frame)
         else:
-            session.hang_up()
+            self._hang_up(frame.request_id, session)
+
+    def _hang_up(self, request_id: str, session: Session) -> None:
+        """The caller has left: an answer that still runs gets the grace period."""
+        session.hang_up()
+        self._loop.call_later(self._welcome.cancel_grace, self._abandon, request_id, session)
+
+    def _abandon(self, request_id: str, session: Session) -> None:
+        if self._sessions.get(request_id) is session and session.abandoned:
+            self.stop(session.attempt, "client_disconnected")
 
     def held(self) -> list[tuple[str, int]]:
         """What a new gateway must know of: attempts that run, and those whose outcome is not on disk."""
@@ -156,8 +168,8 @@ class Executor:
 
     def gateway_lost(self) -> None:
         """The callers of sessions were connected to that gateway: they are gone."""
-        for session in self._sessions.values():
-            session.hang_up()
+        for request_id, session in self._sessions.items():
+            self._hang_up(request_id, session)
 
     async def idle(self) -> None:
         """Until nothing runs and every outcome is on the gateway's disk."""
@@ -243,6 +255,8 @@ class Executor:
             batched=partial(batcher.submit, attempt) if batcher else None,
             idle=self._welcome.session_idle,
             buffer=min(endpoint.declaration.buffering or self._welcome.session_buffer, asked or sys.maxsize),
+            buffer_bytes=self._welcome.session_buffer_bytes,
+            window=self._welcome.chunk_buffer_bytes,
         )
 
     async def _threaded(self, attempt: Attempt, call: Callable[[], T]) -> T:

@@ -131,7 +131,9 @@ class Runner:
             executor.committed(frame)
         elif isinstance(frame, frames.Cancel) and executor is not None:
             executor.cancel(frame)
-        elif isinstance(frame, frames.SessionMessage | frames.SessionClose) and executor is not None:
+        elif (
+            isinstance(frame, frames.SessionMessage | frames.SessionMore | frames.SessionClose) and executor is not None
+        ):
             executor.session(frame)
         elif isinstance(frame, FILE_FRAMES) and self._transfers is not None:
             self._transfers.received(frame)

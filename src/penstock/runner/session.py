@@ -2,12 +2,16 @@
 
 A message that cannot be read, does not fit, or makes the function raise costs that message only: the caller is told
 which, and the session goes on. With an iterator as input the function is one call, and its exception ends the session.
+
+Neither side's haste fills this process: of inputs that wait, the oldest are dropped beyond a number and a size; while
+the caller has not taken in what was sent, the function is held.
 """
 
 from __future__ import annotations
 
 import asyncio
 import inspect
+import threading
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
@@ -20,7 +24,7 @@ from penstock.app.loading import trace_of
 from penstock.app.served import Endpoint
 from penstock.runner import outcomes
 from penstock.runner.attempt import Attempt
-from penstock.wire.frames import SLICE, Frame, SessionClose, SessionMessage
+from penstock.wire.frames import MESSAGE_COST, SLICE, Frame, SessionClose, SessionMessage, SessionMore
 
 _END = object()
 
@@ -45,6 +49,8 @@ class Session:
         batched: hands a message to the endpoint's batch, where there is one.
         idle: seconds without a message after which the session ends.
         buffer: most messages that wait; beyond it the oldest are dropped.
+        buffer_bytes: most bytes that wait, likewise; one message always may.
+        window: bytes of results that the caller has not taken in, beyond which the function is held.
     """
 
     def __init__(
@@ -58,8 +64,10 @@ class Session:
         batched: Callable[[Any], Awaitable[Any]] | None,
         idle: float,
         buffer: int,
+        buffer_bytes: int,
+        window: int,
     ) -> None:
-        self._attempt = attempt
+        self.attempt = attempt
         self._endpoint = endpoint
         self._signature = endpoint.signature
         self._app = app
@@ -68,9 +76,15 @@ class Session:
         self._batched = batched
         self._idle = endpoint.declaration.session_timeout or idle
         self._buffer = buffer
+        self._buffer_bytes = buffer_bytes
+        self._window = window
         self._id = attempt.frame.request_id
         self._loop = asyncio.get_running_loop()
         self._inbox: deque[Message] = deque()
+        self._waiting_bytes = 0
+        self._unread = 0
+        self._lock = threading.Lock()
+        self._room = asyncio.Event()
         self._parts: list[bytes] = []
         self._arrived = asyncio.Event()
         self._hung_up = False
@@ -91,16 +105,31 @@ class Session:
             self._parts.clear()
         self.received += 1
         self._inbox.append(Message(self.received, frame.data, frame.text))
-        if len(self._inbox) > self._buffer:
-            self._inbox.popleft()
+        self._waiting_bytes += len(frame.data)
+        while len(self._inbox) > self._buffer or (self._waiting_bytes > self._buffer_bytes and len(self._inbox) > 1):
+            self._waiting_bytes -= len(self._inbox.popleft().data)
             self.dropped += 1
         self._arrived.set()
 
+    def more(self, frame: SessionMore) -> None:
+        """The caller has taken in some of the results."""
+        with self._lock:
+            self._unread -= frame.n
+        self._room.set()
+
     def hang_up(self) -> None:
-        """The caller has left; what waits is still answered by nobody, so it is let go."""
+        """The caller has left. Answers would reach nobody, so single messages that wait are let go; a function that
+        iterates over the messages still gets all that came."""
         self._hung_up = True
-        self._inbox.clear()
+        if self.attempt.stopped or not self._signature.consumes:
+            self._inbox.clear()
         self._arrived.set()
+        self._room.set()
+
+    @property
+    def abandoned(self) -> bool:
+        """The caller has left, and what still runs is an answer to nobody."""
+        return self._hung_up and not self._signature.consumes
 
     # ---- the session
 
@@ -111,10 +140,10 @@ class Session:
                 await self._one_call()
             else:
                 await self._message_by_message()
-            if self._attempt.cancelled:
+            if self.attempt.cancelled:
                 raise asyncio.CancelledError
         except asyncio.CancelledError:
-            self._close(1001, self._attempt.stopped or "stopped")
+            self._close(1001, self.attempt.stopped or "stopped")
             raise
         except BaseException as error:
             self._complain("INTERNAL_ERROR", outcomes.in_one_line(error))
@@ -129,11 +158,12 @@ class Session:
                 arguments = self._signature.input.arguments(self._decode(message))
                 await self._answer(arguments)
             except asyncio.CancelledError:
-                if self._attempt.stopped or asyncio.current_task().cancelling():  # type: ignore[union-attr]
+                if self.attempt.stopped or asyncio.current_task().cancelling():  # type: ignore[union-attr]
                     raise
                 self._report(message, RuntimeError("the function was cancelled"))
             except BaseException as error:
                 self._report(message, error)
+            await self._has_room()
 
     async def _answer(self, arguments: dict[str, Any]) -> None:
         signature, call = self._signature, self._endpoint.call
@@ -166,7 +196,9 @@ class Session:
 
             def pull() -> None:
                 for value in start():
-                    self._loop.call_soon_threadsafe(self._send, value)
+                    self._send(value)
+                    if self._unread > self._window:
+                        asyncio.run_coroutine_threadsafe(self._has_room(), self._loop).result()
 
             await self._threaded(pull)
             return
@@ -177,6 +209,7 @@ class Session:
             async for value in generator:
                 self._send(value)
                 await asyncio.sleep(0)
+                await self._has_room()
         finally:
             if (close := getattr(generator, "aclose", None)) is not None:
                 await close()
@@ -203,8 +236,15 @@ class Session:
             self._report(message, error)
             return _END
 
+    async def _has_room(self) -> None:
+        """Until the caller has taken in enough of what was sent to it, or has left."""
+        while self._unread > self._window and not self._hung_up:
+            self._room.clear()
+            await self._room.wait()
+
     async def _next(self) -> Message | None:
         """The next message; None at the end of the session."""
+        await self._has_room()
         while not self._inbox:
             if self._hung_up:
                 return None
@@ -217,6 +257,7 @@ class Session:
                 self._complain("TIMEOUT", f"no message came for {self._idle:g} seconds")
                 self._hung_up = True
         message = self._inbox.popleft()
+        self._waiting_bytes -= len(message.data)
         self._text = message.text
         return message
 
@@ -242,6 +283,9 @@ class Session:
         self._put(data, text)
 
     def _put(self, data: bytes, text: bool) -> None:
+        slices = -(-len(data) // SLICE) or 1
+        with self._lock:
+            self._unread += len(data) + slices * MESSAGE_COST
         for begin in range(0, len(data) or 1, SLICE):
             more = begin + SLICE < len(data)
             self._send_frame(SessionMessage(self._id, data[begin : begin + SLICE], text, more))
@@ -260,7 +304,7 @@ class Session:
         elif isinstance(error, AppException | RequestCancelledException):
             self._complain("APP_ERROR", error.message, message)
         else:
-            self._attempt.log("ERROR", trace_of(error), "penstock")
+            self.attempt.log("ERROR", trace_of(error), "penstock")
             self._complain("INTERNAL_ERROR", outcomes.in_one_line(error), message)
 
     def _complain(self, error: str, reason: str, message: Message | None = None) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from penstock.fleet.fates import Fate, of_dead_runner
 from penstock.fleet.runners import Running
 from penstock.queue.interface import Claim, NewRequest
+from penstock.wire.frames import AppInfo, EndpointInfo
 
 
 def running(name: str, *, strikes: int = 0, mode: Any = "call", headers: dict[str, str] | None = None) -> Running:
@@ -15,7 +16,7 @@ def running(name: str, *, strikes: int = 0, mode: Any = "call", headers: dict[st
 
 
 def fates(*held: Running, **more: Any) -> dict[str, Fate]:
-    given = {"cause": "killed", "blameless": False, "killed_for": None, "max_strikes": 3, "retry_streams": False}
+    given = {"cause": "killed", "blameless": False, "killed_for": None, "max_strikes": 3}
     return {fate.request_id: fate for fate in of_dead_runner(list(held), **{**given, **more})}
 
 
@@ -55,7 +56,10 @@ def test_a_stream_that_was_seen_is_not_repeated_unless_the_author_asks() -> None
     seen.seen_chunk = True
     outcome = fates(seen)["a"].outcome
     assert outcome is not None and outcome.error_type == "runner_disconnected"
-    assert fates(seen, retry_streams=True)["a"].outcome is None
+    assert fates(seen, blameless=True)["a"].outcome is not None, "not even where nobody is to blame"
+    for app, endpoint, again in ((True, None, True), (False, True, True), (True, False, False)):
+        info = AppInfo("acme/echo", [EndpointInfo("/", "stream", retry_streams=endpoint)], retry_streams=app)
+        assert (fates(seen, info=info)["a"].outcome is None) is again, (app, endpoint)
 
 
 def test_a_session_ends_with_its_runner() -> None:

@@ -1,0 +1,113 @@
+"""HTTP over a WebSocket: each message is the body of a call, and answers come in their order (PROTOCOL 5.4)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import msgspec
+
+from penstock.errors import RequestError, TooLarge
+from penstock.fleet.interface import Ticket
+from penstock.gateway.call import Call
+from penstock.gateway.streams import Follower
+from penstock.gateway.submitting import Target, check_input, new_request
+from penstock.wire.ids import new_request_id
+
+_AHEAD = 8
+"""Calls of one connection that run at once; what the caller sends beyond waits in its socket."""
+
+
+class _Call:
+    """One message: its request, or why there is none."""
+
+    def __init__(self, call: Call, target: Target, message: dict[str, Any]) -> None:
+        self.began = call.rooms.clock.monotonic()
+        self.request_id = call.request_id = new_request_id()
+        self.problem: RequestError | None = None
+        self.ticket: Ticket | None = None
+        self.chunks: Follower | None = None
+        try:
+            text = message.get("text")
+            body: bytes = text.encode() if text is not None else message["bytes"]
+            if len(body) > (limit := call.rooms.settings.max_input_bytes):
+                raise TooLarge(f"the body has {len(body)} bytes; at most {limit} are taken (setting max_input_bytes)")
+            request = new_request(call, target, check_input(body))
+            if target.mode == "stream" and call.path.rstrip("/").endswith("/stream"):
+                self.chunks = Follower(call, request.id)
+            self.ticket = call.rooms.fleet.submit(request)
+        except RequestError as problem:
+            self.problem = problem
+
+
+async def serve_bodies(call: Call, target: Target) -> None:
+    """Answer messages until the caller leaves."""
+    # A key would make every message the first one.
+    call.headers.pop("idempotency-key", None)
+    waiting: asyncio.Queue[_Call | None] = asyncio.Queue(_AHEAD)
+    reading = asyncio.ensure_future(_read(call, target, waiting))
+    try:
+        while (one := await waiting.get()) is not None:
+            await _answer(call, one, target)
+    finally:
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
+
+
+async def _read(call: Call, target: Target, waiting: asyncio.Queue[_Call | None]) -> None:
+    while (message := await call.receive())["type"] != "websocket.disconnect":
+        await waiting.put(_Call(call, target, dict(message)))
+    await waiting.put(None)
+
+
+async def _answer(call: Call, one: _Call, target: Target) -> None:
+    try:
+        if one.problem is not None or one.ticket is None:
+            raise one.problem or RequestError("Internal Server Error")
+        await one.ticket.receipt()
+        if one.chunks is not None:
+            await _stream(call, one, one.chunks, target)
+            return
+        outcome = await one.ticket.outcome()
+        status, headers, body = outcome.status, outcome.headers, outcome.body
+    except RequestError as problem:
+        if one.chunks is not None:
+            one.chunks.stop()
+        status, headers = problem.status, {"content-type": "application/json", **problem.headers}
+        body = problem.body()
+    await _start(call, one, status, headers)
+    if headers.get("content-type", "").startswith("application/json"):
+        await call.send({"type": "websocket.send", "text": body.decode()})
+    else:
+        await call.send({"type": "websocket.send", "bytes": body})
+    await _end(call, one, status)
+
+
+async def _stream(call: Call, one: _Call, chunks: Follower, target: Target) -> None:
+    await _start(call, one, 200, {"content-type": "text/event-stream; charset=utf-8"})
+    leaves = call.headers.get("penstock-on-disconnect", target.on_disconnect)
+    blocks = chunks.blocks(after=(0, 0), cancel_on_leave=leaves == "cancel")
+    try:
+        async for block in blocks:
+            await call.send({"type": "websocket.send", "text": block.decode()})
+    finally:
+        if isinstance(blocks, AsyncGenerator):
+            await blocks.aclose()
+    await _end(call, one, 200)
+
+
+async def _start(call: Call, one: _Call, status: int, headers: dict[str, str]) -> None:
+    one.began = call.rooms.clock.monotonic() - one.began
+    headers = {"x-fal-request-id": one.request_id, **headers}
+    await _say(call, {"type": "start", "request_id": one.request_id, "status": status, "headers": headers})
+
+
+async def _end(call: Call, one: _Call, status: int) -> None:
+    seconds = round(one.began, 6)
+    end = {"type": "end", "request_id": one.request_id, "status": status, "time_to_first_byte_seconds": seconds}
+    await _say(call, end)
+
+
+async def _say(call: Call, members: dict[str, object]) -> None:
+    await call.send({"type": "websocket.send", "text": msgspec.json.encode(members).decode()})
