@@ -155,6 +155,8 @@ async def retry_request(call: Call) -> Response:
 async def list_runners(call: Call) -> Response:
     """The runner processes."""
     items = [runner for runner in call.rooms.fleet.runners() if call.caller.may_call(runner.app)]
+    if "admin" not in call.caller.scopes:  # what runs may be another key's
+        items = [msgspec.structs.replace(runner, running=[]) for runner in items]
     return answers.json({"items": items, "next_cursor": None})
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from penstock.gateway import answers
@@ -35,6 +37,8 @@ async def readyz(call: Call) -> Response:
 
 async def metrics(call: Call) -> Response:
     """Prometheus text."""
+    # Its library reads files of the system as it is loaded; only who asks for metrics pays for it, and nobody waits.
+    await asyncio.to_thread(import_module, "prometheus_client")
     from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
     registry = CollectorRegistry()
