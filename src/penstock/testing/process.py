@@ -9,6 +9,7 @@ import ssl
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError, URLError
@@ -28,11 +29,22 @@ class GatewayProcess:
     Args:
         targets: what to serve.
         data: the data folder, kept over restarts.
+        module: the module that is run; it takes the settings and the targets as arguments.
+        environ: further environment variables of the process and its runners.
         settings: fields of `penstock.settings.Settings`. The port is chosen at the first start and then kept.
     """
 
-    def __init__(self, *targets: str, data: Path, **settings: Any) -> None:
+    def __init__(
+        self,
+        *targets: str,
+        data: Path,
+        module: str = "penstock.testing.gateway",
+        environ: Mapping[str, str] = {},
+        **settings: Any,
+    ) -> None:
         self._targets = targets
+        self._module = module
+        self._environ = environ
         self._settings: dict[str, Any] = {"port": 0, "grace": 5.0, **settings, "data": str(data)}
         self.data = data
         self.url = ""
@@ -53,10 +65,15 @@ class GatewayProcess:
         """
         note = self.data / "gateway.json"
         note.unlink(missing_ok=True)
-        arguments = [sys.executable, "-m", "penstock.testing.gateway", msgspec.json.encode(self._settings).decode()]
+        arguments = [sys.executable, "-m", self._module, msgspec.json.encode(self._settings).decode()]
         with open(self.log, "ab") as log:
             self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-                [*arguments, *self._targets], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+                [*arguments, *self._targets],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                env={**os.environ, **self._environ},
             )
         end = time.monotonic() + timeout
         while time.monotonic() < end:
