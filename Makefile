@@ -36,6 +36,10 @@ PORT ?= 8000
 	@$(PIP) install -c constraints.txt --group dev
 	@touch $@
 
+.venv/.clients: .venv/.python scripts/official_clients.py tests/contracts/official/js/package-lock.json
+	@$(PY) scripts/official_clients.py
+	@touch $@
+
 demo: .venv/.ocr
 	@$(PY) examples/ocr/demo.py
 
@@ -43,7 +47,7 @@ serve: .venv/.ocr
 	@$(PY) examples/ocr/how_to_call.py $(PORT)
 	@exec .venv/bin/penstock serve examples/ocr/app.py --port $(PORT)
 
-test: .venv/.dev
+test: .venv/.dev .venv/.clients
 	@$(PY) -m pytest -n $(WORKERS) --dist loadgroup
 
 check: .venv/.dev
@@ -67,4 +71,4 @@ docs: .venv/.dev
 	@$(PY) scripts/generate_docs.py
 
 clean:
-	rm -rf .venv build dist demo-out .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf tests/contracts/official/js/node_modules .venv build dist demo-out .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -18,6 +18,8 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+import msgspec
+
 from penstock.errors import SetupError
 from penstock.gateway.address import FAL_HOSTS
 from penstock.settings import Settings
@@ -90,18 +92,22 @@ def with_certificate(settings: Settings) -> Settings:
     """The settings with `tls_cert` and `tls_key` filled in where `tls_dev` asks for it.
 
     Raises:
-        SetupError: see `dev_certificate`; or both a certificate and `tls_dev` are given.
+        SetupError: see `dev_certificate`; both a certificate and `tls_dev` are given; the files are no certificate
+            and its key.
     """
-    import msgspec
-
     if bool(settings.tls_cert) != bool(settings.tls_key):
         raise SetupError("tls_cert and tls_key go together: give both, or --tls-dev")
-    if not settings.tls_dev:
-        return settings
+    if settings.tls_dev:
+        if settings.tls_cert:
+            raise SetupError("give either --tls-dev or --tls-cert and --tls-key")
+        made = dev_certificate(settings)
+        settings = msgspec.structs.replace(settings, tls_cert=str(made.certificate), tls_key=str(made.key))
     if settings.tls_cert:
-        raise SetupError("give either --tls-dev or --tls-cert and --tls-key")
-    made = dev_certificate(settings)
-    return msgspec.structs.replace(settings, tls_cert=str(made.certificate), tls_key=str(made.key))
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(settings.tls_cert, settings.tls_key)
+        except (OSError, ssl.SSLError) as error:
+            raise SetupError(f"tls_cert {settings.tls_cert} and tls_key {settings.tls_key}: {error}") from error
+    return settings
 
 
 def what_to_set(settings: Settings) -> list[str]:
@@ -126,14 +132,14 @@ class Reloading:
     def __init__(self, context: ssl.SSLContext, settings: Settings) -> None:
         self._context = context
         self._settings = settings
-        self._loaded = self._stamp()
+        self._loaded: tuple[int, int] | None = None
 
     def _stamp(self) -> tuple[int, int]:
         files = (self._settings.tls_cert, self._settings.tls_key)
         return (os.stat(files[0]).st_mtime_ns, os.stat(files[1]).st_mtime_ns)
 
     def refresh(self) -> bool:
-        """Whether another certificate was loaded.
+        """Whether another certificate was loaded since the last time. The first time it is loaded in any case.
 
         Raises:
             SetupError: the files cannot be read, or do not fit together; what was loaded stays.
@@ -141,8 +147,8 @@ class Reloading:
         if self._settings.tls_dev:
             dev_certificate(self._settings)
         try:
-            stamp = self._stamp()
-            if stamp == self._loaded:
+            stamp, before = self._stamp(), self._loaded
+            if stamp == before:
                 return False
             # A pair that does not fit must not half replace the one in use: it is tried on a context of its own.
             ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(self._settings.tls_cert, self._settings.tls_key)
@@ -150,7 +156,7 @@ class Reloading:
         except (OSError, ssl.SSLError) as error:
             raise SetupError(f"the certificate {self._settings.tls_cert} cannot be loaded again: {error}") from error
         self._loaded = stamp
-        return True
+        return before is not None
 
 
 @contextlib.contextmanager
