@@ -289,7 +289,7 @@ class Outbound:
             async with asyncio.timeout(timeout):
                 return await self._fetch(path, url, max_bytes)
         except BaseException as error:
-            path.unlink(missing_ok=True)
+            await asyncio.shield(asyncio.to_thread(path.unlink, missing_ok=True))
             if isinstance(error, TimeoutError):
                 raise Unreachable(url, f"it was not here after {timeout:g} s") from error
             raise

@@ -236,7 +236,7 @@ def _stored(call: Call, info: FileInfo) -> Response:
 
 
 def _lifecycle(call: Call) -> Lifecycle:
-    for name in ("X-Fal-Object-Lifecycle", "X-Fal-Object-Lifecycle-Preference"):
+    for name in ("x-fal-object-lifecycle", "x-fal-object-lifecycle-preference"):
         if (header := call.headers.get(name)) is not None:
             return read_lifecycle(header, loc=name)
     return Lifecycle()
