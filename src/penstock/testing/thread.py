@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import shutil
 import tempfile
 import threading
@@ -18,7 +19,7 @@ from penstock.settings import load
 T = TypeVar("T")
 
 _START_LIMIT = 30.0
-_STOP_LIMIT = 60.0
+_STOP_LIMIT = 30.0
 
 
 class ServedApp:
@@ -119,5 +120,15 @@ def serve(
         thread.join(_STOP_LIMIT)
         if data is None:
             shutil.rmtree(folder, ignore_errors=True)
+        if thread.is_alive():
+            raise PenstockError(f"the server did not stop within {_STOP_LIMIT:g} s:\n{_stacks(box['loop'])}")
     if "error" in box:
         raise box["error"]
+
+
+def _stacks(loop: asyncio.AbstractEventLoop) -> str:
+    """Where every task of a server that hangs stands."""
+    text = io.StringIO()
+    for task in asyncio.all_tasks(loop):
+        task.print_stack(file=text)
+    return text.getvalue()
