@@ -1,0 +1,1 @@
+"""What a user would pick instead, installed by pip into environments of their own."""

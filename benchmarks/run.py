@@ -1,0 +1,124 @@
+"""`make bench`: every scenario in one run, a JSON result, a Markdown page, a picture, a check against the last one.
+
+python -m benchmarks [--quick] [--only NAME]… [--out DIR] [--rounds N] [--seconds S] [--commit]
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from types import ModuleType
+
+import msgspec
+import uvloop
+
+from benchmarks import limits, machine, picture, regression, report
+from benchmarks.figures import Result, Section
+from benchmarks.peers.environments import PEERS, Missing, versions_of
+from benchmarks.plan import Plan, say
+from benchmarks.scenarios import ALL
+from benchmarks.servers import Running, answers, raw_asgi
+
+LATEST = Path(__file__).parent / "results" / "latest.json"
+"""The last committed result."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit code 1: a scenario failed, or a figure is worse than the committed one. Missed goals are shown only."""
+    args = _parser().parse_args(arguments)
+    wanted = [scenario for scenario in ALL if not args.only or scenario.NAME in args.only]
+    out = Path(args.out).resolve()
+    out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="bench-", dir=args.scratch) as scratch:
+        rounds = args.rounds or (3 if args.quick else 5)
+        seconds = args.seconds or (1.0 if args.quick else 3.0)
+        plan = Plan(args.quick, rounds, seconds, Path(scratch))
+        say("preparing the peers' environments")
+        peers = _peers()
+        result = uvloop.run(_measure(plan, wanted, peers))
+    changes = (
+        regression.compare(result, msgspec.json.decode(LATEST.read_bytes(), type=Result)) if LATEST.exists() else []
+    )
+    _write(out, result, report.markdown(result, changes))
+    if args.commit:
+        _write(LATEST.parent, result, report.markdown(result))
+    print(report.markdown(result, changes))
+    say(f"written to {out}")
+    failed = [section.name for section in result.sections if section.failed]
+    slower = [f"{change.scenario}: {change.name} ({change.factor:.2f})" for change in changes if change.worse]
+    for line in (*(f"failed: {name}" for name in failed), *(f"slower than committed: {line}" for line in slower)):
+        say(line)
+    return 1 if failed or slower else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="under 3 minutes: fewer and shorter rounds, shorter curves"
+    )
+    parser.add_argument("--only", action="append", choices=[s.NAME for s in ALL], help="this scenario; may be repeated")
+    parser.add_argument("--out", default="bench-out", help="folder of the results (./bench-out)")
+    parser.add_argument("--rounds", type=int, help="samples of each figure (5, quick 3)")
+    parser.add_argument("--seconds", type=float, help="duration of a sample (3, quick 1)")
+    parser.add_argument("--scratch", help="folder on the disk whose fsync counts (the system's temporary folder)")
+    parser.add_argument("--commit", action="store_true", help="also write benchmarks/results, to be committed")
+    return parser
+
+
+async def _measure(plan: Plan, wanted: list[ModuleType], peers: dict[str, str]) -> Result:
+    began = time.perf_counter()
+    about = machine.describe(plan.scratch) | {"peers": peers}
+    result = Result(datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"), plan.quick, 0.0, about, [])
+    with raw_asgi(plan.scratch / "limits") as bare:
+        await answers(bare)
+        await limits.sampled(bare, plan.scratch)
+        for scenario in wanted:
+            result.sections.append(await _section(scenario, plan, bare))
+    result.seconds = time.perf_counter() - began
+    return result
+
+
+async def _section(scenario: ModuleType, plan: Plan, bare: Running) -> Section:
+    """One scenario between two samples of the limits. An error ends the scenario, not the run."""
+    section = Section(scenario.NAME, scenario.TITLE)
+    say(f"{scenario.NAME}: {scenario.TITLE}")
+    began = time.perf_counter()
+    before = await limits.sampled(bare, plan.scratch)
+    try:
+        await scenario.measure(plan, section)
+    except Exception as error:
+        section.failed = f"{type(error).__name__}: {error}"
+        say(f"  {section.failed}")
+    after = await limits.sampled(bare, plan.scratch)
+    section.limits = {name: [before[name], after[name]] for name in before}
+    section.seconds = time.perf_counter() - began
+    say(f"  {section.seconds:.0f} s")
+    return section
+
+
+def _peers() -> dict[str, str]:
+    """What each peer's environment holds."""
+    found = {}
+    for peer in PEERS:
+        try:
+            found[peer] = " ".join(f"{name} {version}" for name, version in versions_of(peer).items())
+        except Missing as missing:
+            found[peer] = f"left out: {missing}"
+    return found
+
+
+def _write(folder: Path, result: Result, page: str) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "latest.json").write_bytes(msgspec.json.format(msgspec.json.encode(result), indent=1) + b"\n")
+    (folder / "latest.md").write_text(page)
+    (folder / "latest.svg").write_text(picture.svg(result))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,9 @@
+"""What is measured. Each module has a NAME, a TITLE and `measure(plan, section)`; the order here is that of a run."""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+from benchmarks.scenarios import callers, growth, idle, realtime, run, start, stream, submit
+
+ALL: list[ModuleType] = [run, submit, start, idle, callers, stream, realtime, growth]

@@ -1,0 +1,50 @@
+"""What it costs to have a server: from the command to its first answer, and at rest."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from benchmarks.figures import OURS, Section
+from benchmarks.plan import Plan, peer
+from benchmarks.servers import answers, fastapi, penstock
+
+NAME = "idle"
+TITLE = "Serve of a no-op app to its first answer; at rest"
+SETTLE = 2.0
+"""Seconds after the first answer that nothing is measured."""
+
+
+async def measure(plan: Plan, section: Section) -> None:
+    """Each start has a new data folder. Memory and CPU are those of the gateway and one runner together."""
+    python = peer(section, "fastapi")
+    starts: dict[str, list[float]] = {OURS: [], "FastAPI, no queue": []}
+    cpu: list[float] = []
+    resident: list[float] = []
+    proportional: list[float] = []
+    for n in range(plan.rounds):
+        began = time.perf_counter()
+        with penstock(plan.scratch, name=f"idle-{n}") as server:
+            await answers(server)
+            starts[OURS].append(time.perf_counter() - began)
+            await asyncio.sleep(SETTLE)
+            before, since = server.processes.cpu(), time.perf_counter()
+            await asyncio.sleep(plan.seconds * 2)
+            cpu.append((server.processes.cpu() - before) / (time.perf_counter() - since) * 100)
+            memory = server.processes.memory()
+            resident.append(memory[0])
+            proportional.append(memory[1])
+        if python:
+            began = time.perf_counter()
+            with fastapi(plan.scratch, python) as server:
+                await answers(server)
+                starts["FastAPI, no queue"].append(time.perf_counter() - began)
+    for name, samples in starts.items():
+        if samples:
+            section.add("start to first answer", name, "s", "less", samples, limit="start")
+    section.add("CPU at rest", OURS, "% of a core", "less", cpu)
+    section.add("resident memory at rest", OURS, "MB", "less", resident, limit="one")
+    section.add("proportional memory at rest", OURS, "MB", "less", proportional)
+    section.goal("start to first answer", "s", starts[OURS], most=1)
+    section.goal("CPU at rest", "% of a core", cpu, most=1)
+    section.goal("resident memory at rest", "MB", resident, most=150)

@@ -1,0 +1,145 @@
+"""The servers under test, each started as its user would start it, in a folder of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from benchmarks.load import HOST, ask
+from benchmarks.processes import Processes, free_port
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent
+START_LIMIT = 60.0
+"""Seconds that a server has until it answers."""
+
+
+class Running(NamedTuple):
+    """A server that was started. `work` is the path that takes the workload."""
+
+    name: str
+    port: int
+    processes: Processes
+    work: str
+
+
+@contextlib.contextmanager
+def penstock(
+    scratch: Path,
+    app: str = "noop.py",
+    *,
+    env: Mapping[str, str] = {},
+    name: str = "penstock",
+    settings: tuple[str, ...] = (),
+) -> Iterator[Running]:
+    """`penstock serve benchmarks/apps/APP`. What it prints goes to a file, as under any service manager."""
+    folder = scratch / name
+    folder.mkdir(parents=True, exist_ok=True)
+    processes = Processes(folder / "log", folder)
+    port = free_port()
+    command = [str(Path(sys.executable).with_name("penstock")), "serve", str(HERE / "apps" / app)]
+    command += ["--port", str(port), "--data", str(folder / "data")]
+    for setting in settings:
+        command += ["--set", setting]
+    processes.start(command, env)
+    try:
+        yield Running("Penstock", port, processes, "/bench/noop")
+    finally:
+        processes.stop()
+
+
+def uvicorn_command(python: str, app: str, port: int, *more: str) -> list[str]:
+    """uvicorn as `uvicorn[standard]` starts, with uvloop and httptools, without its access log."""
+    quiet = ["--no-access-log", "--log-level", "warning"]
+    return [
+        python,
+        "-m",
+        "uvicorn",
+        app,
+        "--host",
+        HOST,
+        "--port",
+        str(port),
+        "--loop",
+        "uvloop",
+        "--http",
+        "httptools",
+        *quiet,
+        *more,
+    ]
+
+
+@contextlib.contextmanager
+def fastapi(scratch: Path, python: str) -> Iterator[Running]:
+    """FastAPI behind uvicorn, in its own environment: the plain choice, no queue."""
+    yield from _uvicorn("FastAPI", scratch, python, "fastapi_app:app", "/run")
+
+
+@contextlib.contextmanager
+def raw_asgi(scratch: Path) -> Iterator[Running]:
+    """A bare ASGI callable behind uvicorn, in our environment."""
+    yield from _uvicorn("raw ASGI", scratch, sys.executable, "raw:app", "/bench/noop")
+
+
+def _uvicorn(name: str, scratch: Path, python: str, app: str, work: str) -> Iterator[Running]:
+    folder = scratch / name.replace(" ", "-").lower()
+    folder.mkdir(parents=True, exist_ok=True)
+    processes = Processes(folder / "log", HERE / "apps")
+    port = free_port()
+    processes.start(uvicorn_command(python, app, port))
+    try:
+        yield Running(name, port, processes, work)
+    finally:
+        processes.stop()
+
+
+async def until(
+    ready: Callable[[], Awaitable[bool]], processes: Processes, limit: float = START_LIMIT, pause: float = 0.005
+) -> None:
+    """Wait until a server is as it should be.
+
+    Raises:
+        RuntimeError: it has ended.
+        TimeoutError: it is not after `limit` seconds.
+    """
+    end = time.monotonic() + limit
+    while True:
+        with contextlib.suppress(OSError, ValueError):
+            if await ready():
+                return
+        processes.check()
+        if time.monotonic() > end:
+            raise TimeoutError(f"not ready after {limit:g} s; its log is {processes.log}")
+        await asyncio.sleep(pause)
+
+
+async def answers(running: Running) -> None:
+    """Wait for the first right answer to the workload."""
+    await until(lambda: _added(running.port, running.work), running.processes)
+
+
+async def ready(running: Running) -> None:
+    """Wait until every app of a Penstock server has a runner."""
+
+    async def asked() -> bool:
+        return (await ask(running.port, "GET", "/readyz")).status == 200
+
+    await until(asked, running.processes)
+
+
+async def drained(running: Running) -> None:
+    """Wait until nothing that was submitted waits any more: requests of one app run in order."""
+    wait = "Prefer: wait=300"
+    answer = await ask(running.port, "POST", "/queue" + running.work, {"x": 41, "pad": ""}, wait)
+    if answer.json() != {"y": 42}:
+        raise TimeoutError(f"the queue did not drain: {answer.body[:200]!r}")
+
+
+async def _added(port: int, path: str) -> bool:
+    answer = await ask(port, "POST", path, {"x": 41, "pad": ""})
+    return answer.status == 200 and answer.json() == {"y": 42}
