@@ -131,10 +131,12 @@ class Transfers:
         finally:
             del self._open[ref]
 
-    def own(self, url: str) -> bool:
-        """Whether a URL names one of the server's own files."""
+    def own(self, url: str, base_url: str) -> bool:
+        """Whether a URL names one of the server's own files: under a name that it knows, or as this caller came."""
         parts = urlsplit(url)
-        return parts.path.startswith("/files/") and parts.netloc in self._welcome.own_hosts
+        if not parts.path.startswith("/files/"):
+            return False
+        return parts.netloc in self._welcome.own_hosts or url.startswith(f"{base_url}/files/")
 
     @property
     def welcome(self) -> Welcome:
@@ -184,7 +186,7 @@ class RequestFiles:
         to = self._transfers.folder(self._frame.request_id) / f"{len(self._fetched)}{_suffix(url)}"
         if url.startswith("data:"):
             content_type = _decode_data_uri(url, to, max_bytes)
-        elif self._transfers.own(url):
+        elif self._transfers.own(url, self._frame.base_url):
             content_type = self._transfers.get(url, to, max_bytes)
         else:
             content_type = self._from_outside(url, to, max_bytes)

@@ -414,3 +414,48 @@ def test_by_environment_over_https(tmp_path: Path) -> None:
         "run": "a fox", "subscribe": "a cat", "logs": ["step 1 of 2", "step 2 of 2"], "stream": [0, 1, 2],
         "get": "a hen", "painted": "p",
     }  # fmt: skip
+
+
+# ---- with no setting at all, where fal's names lead to us
+
+_UNDER_FALS_NAMES = """
+import socket, sys
+port, connect = int(sys.argv[1]), socket.create_connection
+socket.create_connection = lambda address, *more, **keywords: connect(
+    ("127.0.0.1", port) if address[1] == 443 else address, *more, **keywords)
+import json, fal_client
+handle = fal_client.submit("acme/desk", {"prompt": "a hen"})
+with fal_client.realtime("acme/desk") as connection:
+    connection.send({"prompt": "p"})
+    painted = connection.recv()
+url = fal_client.upload(b"1234", "text/plain")
+print(json.dumps({
+    "run": fal_client.run("acme/desk", {"prompt": "a fox"})["prompt"],
+    "subscribe": fal_client.subscribe("acme/desk", {"prompt": "a cat"}, with_logs=True)["prompt"],
+    "stream": [event["n"] for event in fal_client.stream("acme/desk", {"words": 3})],
+    "weighed": fal_client.run("acme/desk/weigh", {"file": url})["files"][0]["size"],
+    "get": handle.get()["prompt"], "painted": painted["prompt"], "url": url,
+    "status": handle.status_url.replace(handle.request_id, "ID"),
+}))
+"""
+
+
+@python("fal.run", "queue.fal.run", "rest.fal.ai", "v3.fal.media", call="no setting: a changed name look-up and a CA")
+def test_under_fals_own_names(tmp_path: Path) -> None:
+    """Nothing is set but the trusted authority; the look-up of names is all that is changed."""
+    authority = tmp_path / "tls"
+    with GatewayProcess(
+        str(APPS / "desk.py"), data=tmp_path / "data", tls_dev=True, tls_folder=str(authority)
+    ) as gateway:
+        environment = os.environ | {"FAL_KEY": "any:thing", "SSL_CERT_FILE": str(authority / "ca.pem")}
+        ran = subprocess.run(
+            [sys.executable, "-c", _UNDER_FALS_NAMES, gateway.url.rpartition(":")[2]],
+            env=environment, capture_output=True, text=True, timeout=60,
+        )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    said = json.loads(ran.stdout)
+    assert said.pop("url").startswith("https://v3.fal.media/files/")
+    assert said == {
+        "run": "a fox", "subscribe": "a cat", "stream": [0, 1, 2], "weighed": 4, "get": "a hen", "painted": "p",
+        "status": "https://queue.fal.run/acme/desk/requests/ID/status",
+    }  # fmt: skip
