@@ -13,7 +13,7 @@ import errno
 import os
 import re
 import secrets
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +21,9 @@ from penstock.errors import PenstockError, SetupError, StorageFull, Unavailable
 from penstock.files.blobs import BLOCK, Blob, DamagedFile, Lying, Sums, check_block, in_thread
 
 BATCH = 1024 * 1024
-"""Bytes that are gathered before they are handed to the threads."""
-FLUSH = 64 * 1024 * 1024
-"""Bytes after which what was written is brought to disk meanwhile, so that the last fsync is short."""
+"""Bytes that are gathered before they are handed to a thread."""
+MAX_PIECES = 512
+"""Pieces that one system call takes; more are joined."""
 
 _KEY = re.compile(r"[0-9a-f]{64}-[0-9a-f]{16}\Z")
 
@@ -59,32 +59,26 @@ class FolderBlobs:
     async def write(self, chunks: AsyncIterator[bytes], *, md5: bool = False) -> Blob:
         pen = _Pen(self._incoming / secrets.token_hex(16), md5=md5)
         loop = asyncio.get_running_loop()
-        # While the threads write and sum up one buffer, the loop fills the other.
-        filling, resting = bytearray(BATCH), bytearray()
-        at = written = flushed = 0
-        working: set[asyncio.Future[None]] = set()
-        flushing: set[asyncio.Future[None]] = set()
+        batch: list[bytes] = []
+        held = 0
+        working: asyncio.Future[None] | None = None
         try:
+            # While a thread writes one batch, the loop gathers the next. The pieces stay as they came: what is not
+            # copied stays in the processor's cache.
             async for chunk in chunks:
-                view = memoryview(chunk)
-                while view:
-                    length = min(len(view), BATCH - at)
-                    filling[at : at + length] = view[:length]
-                    view, at = view[length:], at + length
-                    if at < BATCH:
-                        continue
-                    await _done(working)
-                    working = {loop.run_in_executor(None, work, filling) for work in (pen.write, pen.add)}
-                    filling, resting, at = resting or bytearray(BATCH), filling, 0
-                    written += BATCH
-                    if written - flushed >= FLUSH and all(one.done() for one in flushing):
-                        await _done(working)
-                        flushed, flushing = written, {loop.run_in_executor(None, pen.flush)}
-            await _done(working)
-            await _done(flushing)
-            return await in_thread(pen.finish, memoryview(filling)[:at], self._blobs)
+                batch.append(chunk)
+                held += len(chunk)
+                if held >= BATCH:
+                    if working is not None:
+                        await working
+                    working = loop.run_in_executor(None, pen.add, batch)
+                    batch, held = [], 0
+            if working is not None:
+                await working
+            return await in_thread(pen.finish, batch, self._blobs)
         except BaseException as error:
-            await _settled(working | flushing)
+            if working is not None:
+                await _settled(working)
             await in_thread(pen.abandon)
             if isinstance(error, OSError):
                 raise refused(error) from error
@@ -113,7 +107,7 @@ class FolderBlobs:
         except OSError as error:
             raise refused(error) from error
         finally:
-            await _settled({ahead})
+            await _settled(ahead)
             file.close()
 
     async def delete(self, key: str) -> None:
@@ -144,31 +138,29 @@ class FolderBlobs:
 
 
 class _Pen:
-    """A file being written by the threads of the pool; its methods block. `write` and `add` may run side by side."""
+    """A file being written by the threads of the pool; its methods block and are called one after another."""
 
     def __init__(self, path: Path, *, md5: bool) -> None:
         self._path = path
         self._sums = Sums(md5=md5)
         self._fd: int | None = None
 
-    def write(self, data: bytearray | memoryview) -> None:
-        """Write the next bytes."""
-        fd, view = self._open(), memoryview(data)
-        while view:
-            view = view[os.write(fd, view) :]
+    def add(self, batch: list[bytes]) -> None:
+        """Write and sum up the next bytes."""
+        fd = self._open()
+        pieces = batch if len(batch) <= MAX_PIECES else [b"".join(batch)]
+        written = os.writev(fd, pieces) if pieces else 0
+        for piece in pieces:
+            self._sums.add(piece)
+            # The system may take less than all of it at once.
+            view = memoryview(piece)[min(written, len(piece)) :]
+            written = max(written - len(piece), 0)
+            while view:
+                view = view[os.write(fd, view) :]
 
-    def add(self, data: bytearray | memoryview) -> None:
-        """Sum up the next bytes."""
-        self._sums.add(data)
-
-    def flush(self) -> None:
-        """Bring what was written to disk, so that the last fsync is short."""
-        os.fdatasync(self._open())
-
-    def finish(self, data: memoryview, blobs: Path) -> Blob:
+    def finish(self, batch: list[bytes], blobs: Path) -> Blob:
         """Write the rest, and return when all of it is on disk under its key."""
-        self.write(data)
-        self.add(data)
+        self.add(batch)
         os.fsync(self._open())
         self._close()
         blob = self._sums.blob("")
@@ -197,26 +189,13 @@ class _Pen:
             self._fd = None
 
 
-async def _done(work: set[asyncio.Future[None]]) -> None:
-    """Until all of it is done.
-
-    Raises:
-        OSError: one of it failed.
-    """
-    if work:
-        await asyncio.wait(work)
-        for one in work:
-            one.result()
-
-
-async def _settled(work: Iterable[asyncio.Future[Any]]) -> None:
-    """Until none of it runs any more, however it ends, and also if the caller is cancelled again."""
-    for one in work:
-        while not one.done():
-            with contextlib.suppress(asyncio.CancelledError):
-                await asyncio.wait([one])
-        if not one.cancelled():
-            one.exception()
+async def _settled(work: asyncio.Future[Any]) -> None:
+    """Until it runs no more, however it ends, and also if the caller is cancelled again."""
+    while not work.done():
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.wait([work])
+    if not work.cancelled():
+        work.exception()
 
 
 def _read_block(fd: int, blob: Blob, n: int) -> bytes:

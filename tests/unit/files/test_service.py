@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
@@ -253,7 +254,7 @@ async def test_the_quota_is_kept_and_freed(house: House) -> None:
     await files.put(pieces(b"123"), file_name="b", content_type="", size=3)
 
 
-@pytest.mark.parametrize("where", ["write", "fsync", "rename"])
+@pytest.mark.parametrize("where", ["writev", "fsync", "rename"])
 async def test_a_full_disk_is_said_and_leaves_nothing(
     house: House, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
@@ -279,3 +280,17 @@ async def test_what_a_crash_left_half_written_is_dropped_at_the_start(house: Hou
     (house.folder / "files" / "incoming" / "half").write_bytes(b"hal")
     await house.open()
     assert [path.read_bytes() for path in house.lying()] == [b"whole"]
+
+
+async def test_a_system_that_takes_little_at_once_gets_all_of_it(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = await house.open()
+    data = bytes(range(256)) * 12_000
+
+    def little(fd: int, pieces: list[bytes]) -> int:
+        return os.write(fd, b"".join(pieces)[:333_333])
+
+    monkeypatch.setattr("penstock.files.folder.os.writev", little)
+    small = [data[at : at + 500] for at in range(0, len(data), 500)]
+    for parts in ([data], [data[:700_000], data[700_000:]], small):
+        info = await files.put(pieces(*parts), file_name="a", content_type="")
+        assert await whole(files, info.path) == data
