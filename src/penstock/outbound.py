@@ -3,6 +3,8 @@
 Names are resolved once per connection; every address is judged, and the judged address is the one that is connected
 to, so that neither a name that changes its address nor an odd spelling of one leads inside. Redirects are followed
 here, each judged anew. No proxies and no `.netrc` from the environment, no cookies, bounds on size and time.
+
+Longer than modules are here: whoever checks that no way leads inside reads one file from top to bottom.
 """
 
 from __future__ import annotations
