@@ -25,7 +25,7 @@ FROM_RUNNER: list[tuple[Frame, object]] = [
     (frames.RunnerLog([Log(1.5, "STDOUT", "m")]), ["log", [["l", 1.5, "STDOUT", "m", ""]]]),
     (frames.Poisoned("q", 1, "why"), ["poisoned", "q", 1, "why"]),
     (frames.FilePut(1, "q", "n", "t", 5, "{}"), ["put", 1, "q", "n", "t", 5, "{}"]),
-    (frames.FileGet(1, "u"), ["get", 1, "u"]),
+    (frames.FileGet(1, "u", "r"), ["get", 1, "u", "r"]),
 ]
 FROM_GATEWAY: list[tuple[Frame, object]] = [
     (

@@ -270,6 +270,22 @@ def test_an_upload_url_and_a_file_need_no_key_and_a_stray_one_does_no_harm(
     assert granted["file_url"] not in str(listed)
 
 
+def test_a_private_file_is_read_for_its_owner_alone(guarded: ServedApp, http: httpx2.Client) -> None:
+    """Also an app reads it only for a caller who may: else anybody with an app that reads files could."""
+    a, b = (make(guarded, name, "files", "submit") for name in "ab")
+    private = {"authorization": a, "x-fal-object-lifecycle": '{"initial_acl": {"default": "hide"}}'}
+    url = http.post("/files/upload", content=b"mine", headers=private).json()["access_url"]
+    signed = http.post(f"{url}/sign", json={}, headers={"authorization": a}).json()["url"]
+
+    def weighed(key: str, url: str) -> int:
+        return http.post("/acme/desk/weigh", json={"file": url}, headers={"authorization": key}).status_code
+
+    assert (weighed(a, url), weighed(b, url), weighed(b, signed), weighed(b, url + "?token=x")) == (200, 422, 200, 422)
+    assert http.get(url).status_code == 403 and http.get(signed).content == b"mine"
+    assert http.get(url, headers={"authorization": b}).status_code == 403
+    assert http.get(url, headers={"authorization": a}).content == b"mine"
+
+
 @pytest.mark.parametrize(
     ("path", "headers", "status"),
     [

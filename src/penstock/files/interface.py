@@ -65,6 +65,10 @@ class Files(Protocol):
         """The bytes from `start` up to, not including, `end`."""
         ...
 
+    def verify(self, purpose: str, subject: str, token: str) -> None:
+        """See `Uploads.verify`: with it the token of a signed URL is checked."""
+        ...
+
 
 class Upload(msgspec.Struct, frozen=True):
     """An upload that was granted. Its file is visible once `done_at` is set."""

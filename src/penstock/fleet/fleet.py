@@ -207,7 +207,8 @@ class LocalFleet:
                 base_url = request.base_url if request else ""
                 self._transfers[link].put(frame, base_url, request.caller if request else "")
             case frames.FileGet():
-                self._transfers[link].get(frame)
+                running = runner.running.get(frame.request_id)
+                self._transfers[link].get(frame, running.claim.request.caller if running else None)
             case frames.FileSlice():
                 self._transfers[link].slice(frame)
             case frames.FileMore():

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Coroutine
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 
-from penstock.errors import PenstockError, RequestError
-from penstock.files.interface import Files, Lifecycle
+from penstock.errors import PenstockError, RequestError, Unauthorized
+from penstock.files.interface import FileInfo, Files, Lifecycle
 from penstock.fleet.runners import Link
 from penstock.wire.frames import SLICE, WINDOW, FileGet, FileMore, FilePut, FileSlice, FileStored
 
@@ -36,9 +36,10 @@ class Transfers:
         self._incoming[frame.ref] = asyncio.Queue()
         self._spawn(self._put(frame, base_url, owner))
 
-    def get(self, frame: FileGet) -> None:
+    def get(self, frame: FileGet, reader: str | None) -> None:
+        """Begin to send a file. `reader` is the key that asks: the caller of a request that runs there."""
         self._windows[frame.ref] = asyncio.Semaphore(WINDOW)
-        self._spawn(self._get(frame))
+        self._spawn(self._get(frame, reader))
 
     def slice(self, frame: FileSlice) -> None:
         if queue := self._incoming.get(frame.ref):
@@ -81,12 +82,14 @@ class Transfers:
                 return
         raise RequestError("the runner left in the middle of a file")
 
-    async def _get(self, frame: FileGet) -> None:
+    async def _get(self, frame: FileGet, reader: str | None) -> None:
         window = self._windows[frame.ref]
         try:
             info = await self._files.info(urlsplit(frame.url).path)
             if info is None:
                 raise RequestError(f"there is no file {frame.url}", error_type="file_download_error")
+            if info.private and info.owner != reader:
+                self._check_signature(info, frame.url)
             self._link.send(FileStored(frame.ref, frame.url, info.content_type, info.size))
             async for data in self._files.read(info):
                 for begin in range(0, len(data), SLICE):
@@ -97,6 +100,14 @@ class Transfers:
             self._link.send(_refused(frame.ref, error))
         finally:
             del self._windows[frame.ref]
+
+    def _check_signature(self, info: FileInfo, url: str) -> None:
+        token = dict(parse_qsl(urlsplit(url).query)).get("token", "")
+        try:
+            self._files.verify("file", info.id, token)
+        except Unauthorized as error:
+            why = f"the file {urlsplit(url).path} is private, and its URL carries no good signature"
+            raise RequestError(why, error_type="file_download_error") from error
 
     def close(self) -> None:
         """The connection is gone: nothing half-written stays."""

@@ -111,11 +111,11 @@ class Transfers:
         finally:
             del self._open[ref]
 
-    def get(self, url: str, to: Path, max_bytes: int | None) -> str:
+    def get(self, url: str, to: Path, max_bytes: int | None, request_id: str) -> str:
         """Copy one of the server's own files to `to`; returns its content type."""
         ref, transfer = self._begin()
         try:
-            self._link.send(FileGet(ref, url))
+            self._link.send(FileGet(ref, url, request_id))
             self._wait(lambda: transfer.stored is not None, transfer)
             stored = _checked(transfer, url)
             if max_bytes is not None and stored.size > max_bytes:
@@ -187,7 +187,7 @@ class RequestFiles:
         if url.startswith("data:"):
             content_type = _decode_data_uri(url, to, max_bytes)
         elif self._transfers.own(url, self._frame.base_url):
-            content_type = self._transfers.get(url, to, max_bytes)
+            content_type = self._transfers.get(url, to, max_bytes, self._frame.request_id)
         else:
             content_type = self._from_outside(url, to, max_bytes)
         to.chmod(0o444)

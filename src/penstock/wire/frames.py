@@ -148,10 +148,14 @@ class FilePut(Frame, tag="put"):
 
 
 class FileGet(Frame, tag="get"):
-    """Read one of the server's own files by its URL. Answered by `FileStored` (type and size), then `FileSlice`s."""
+    """Read one of the server's own files by its URL. Answered by `FileStored` (type and size), then `FileSlice`s.
+
+    A private file is read for the caller of `request_id`, and by nobody else without a signed URL.
+    """
 
     ref: int
     url: str
+    request_id: str = ""
 
 
 # ---- gateway to runner
