@@ -14,7 +14,7 @@ from penstock.files.interface import file_ids
 from penstock.gateway.call import Call
 from penstock.queue.interface import NewRequest
 from penstock.wire.frames import AppInfo, Mode
-from penstock.wire.ids import EndpointId, new_request_id, parse_endpoint
+from penstock.wire.ids import EndpointId, legacy_endpoint, new_request_id, parse_endpoint
 
 _NOT_FORWARDED = frozenset(
     {
@@ -58,6 +58,8 @@ def find_target(call: Call, text: str, *, want: Mode) -> Target:
         raise NotFound(str(error)) from None
     fleet = call.rooms.fleet
     info = fleet.info(endpoint.app)
+    if info is None and (legacy := legacy_endpoint(text)) is not None:
+        endpoint, info = legacy, fleet.info(legacy.app)
     if info is None:
         near = difflib.get_close_matches(endpoint.app, fleet.app_names(), n=3, cutoff=0.4)
         hint = f"; near: {', '.join(near)}" if near else ""

@@ -81,6 +81,17 @@ def parse_endpoint(text: str) -> EndpointId:
     return EndpointId(owner, alias, "/" + "/".join(rest), namespace)
 
 
+def legacy_endpoint(text: str) -> EndpointId | None:
+    """`12345-alias/path` read as `12345/alias/path`; None where the first segment has not that form.
+
+    fal's clients turn the form into the newer one only where nothing follows it; some then add `/ws` (PROTOCOL 6.1).
+    """
+    first, _, rest = text.strip("/").partition("/")
+    if (legacy := _LEGACY.match(first)) is None:
+        return None
+    return parse_endpoint(f"{legacy[1]}/{legacy[2]}/{rest}")
+
+
 def check_app_name(name: str) -> str:
     """The app name if it is a good `owner/alias`.
 
