@@ -112,6 +112,7 @@ async def _opened(call: Call, request: NewRequest, held: _Held) -> SessionChanne
     opening = asyncio.ensure_future(call.rooms.fleet.open_session(request, places.put_nowait))
     coming: asyncio.Future[Any] = asyncio.ensure_future(call.receive())
     told: int | None = None
+    channel: SessionChannel | None = None
     try:
         while not opening.done():
             place = asyncio.ensure_future(places.get())
@@ -127,14 +128,17 @@ async def _opened(call: Call, request: NewRequest, held: _Held) -> SessionChanne
                     return None
                 held.add(coming.result())
                 coming = asyncio.ensure_future(call.receive())
-        return opening.result()
+        channel = opening.result()
+        return channel
     finally:
         coming.cancel()
         if coming.done() and not coming.cancelled():
             held.add(coming.result())
-        if not opening.done():
+        if channel is None:
             opening.cancel()
-            await asyncio.gather(opening, return_exceptions=True)
+            (late,) = await asyncio.gather(opening, return_exceptions=True)
+            if not isinstance(late, BaseException):
+                await late.close(1001)
 
 
 async def _carry(call: Call, channel: SessionChannel, held: _Held) -> None:
