@@ -76,6 +76,7 @@ class Live(penstock.App, name="acme/live", max_multiplexing=16):
         if input.note == "hang":
             ctypes.CDLL(None).sleep(3600)
         if input.note == "wait":
+            self.made = -1
             await asyncio.sleep(3600)
         if input.note == "exit":
             os._exit(7)

@@ -197,7 +197,7 @@ def test_a_message_over_the_limit(live: ServedApp) -> None:
 def test_an_answer_to_nobody_is_stopped(live: ServedApp, http: httpx2.Client) -> None:
     with session(live) as socket:
         say(socket, {"n": 1, "note": "wait"})
-        until(lambda: view(http, socket)["state"] == "IN_PROGRESS")
+        until(lambda: http.post("/acme/live/made", json={}).json()["made"] == -1)
     assert ended(http, socket)["error_type"] == "client_disconnected"
 
 
