@@ -84,7 +84,7 @@ class LocalFleet:
         for link in list(self._links):
             link.close()
         if self._runtime is not None:
-            self._runtime.cleanup()
+            await asyncio.to_thread(self._runtime.cleanup)
 
     # ---- Fleet, for the gateway
 

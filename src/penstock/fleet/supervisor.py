@@ -7,6 +7,7 @@ An app that cannot start is tried again with growing pauses, forever, and its qu
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from dataclasses import dataclass, field
 
@@ -147,10 +148,17 @@ class Supervisor:
                     self._look.set()
 
     _next_look = 0.0
+    _looked = float("inf")
+    """Monotonic time of the last look at the clocks."""
 
     def _watch_clocks(self) -> None:
         now = self._clock.monotonic()
         settings = self._settings
+        if now - self._looked > settings.lease / 2:
+            # We stood still ourselves (a suspended machine, say) and could hear nobody: every lease begins anew.
+            for runner in self._dispatcher.all_runners():
+                runner.last_heard = now
+        self._looked = now
         for runner in self._dispatcher.overdue():
             if (ward := self.wards.get(runner.id)) is not None:
                 ward.cause = f"it did not let go of request {runner.killed_for}"
@@ -326,9 +334,11 @@ class Supervisor:
 
     async def _leave_by_themselves(self) -> None:
         """Runners with nothing left to do run `teardown()` and exit."""
-        end = self._clock.monotonic() + self._settings.cancel_grace
-        while self.wards and self._clock.monotonic() < end:
-            await asyncio.sleep(0.02)
+        # Processes keep the machine's time, whatever clock was injected.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._settings.cancel_grace):
+                while self.wards:
+                    await asyncio.sleep(0.02)
 
 
 def _same(app: ManagedApp, note: RunnerNote) -> bool:

@@ -7,11 +7,12 @@ like every other of ours, since some clients decode nothing else (PROTOCOL 9.3).
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, cast
 
 import msgspec
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
+from penstock.gateway.together import Together
 from penstock.settings import Settings
 from penstock.wire.ids import new_request_id
 
@@ -39,7 +40,8 @@ class Connection(HttpToolsProtocol):
     # ---- the time that a head may take
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(transport)  # type: ignore[arg-type]  # narrower there than asyncio's own
+        together = Together(cast(asyncio.Transport, transport), self.loop)
+        super().connection_made(together)  # type: ignore[arg-type]  # a transport in all that is used of it
         self._be_patient()
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -1,0 +1,58 @@
+"""One write for the head and the body of an answer, and for whatever else leaves in the same turn of the loop.
+
+The server writes them one after the other, and each write is a system call: about a fifth of what the gateway spends
+on a small request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+_ENOUGH = 64 * 1024
+"""So many bytes are written at once, so that flow control sees them."""
+
+
+class Together:
+    """A transport that holds small writes until the end of the turn. All else is the transport's own."""
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._held: list[bytes] = []
+        self._size = 0
+
+    def write(self, data: bytes) -> None:
+        if len(data) >= _ENOUGH and not self._held:
+            self._transport.write(data)
+            return
+        if not self._held:
+            self._loop.call_soon(self._flush)
+        self._held.append(data)
+        self._size += len(data)
+        if self._size >= _ENOUGH:
+            self._flush()
+
+    def _flush(self) -> None:
+        held = self._held
+        if held:
+            self._transport.write(held[0] if len(held) == 1 else b"".join(held))
+            self._held = []
+            self._size = 0
+
+    def writelines(self, parts: Any) -> None:
+        self.write(b"".join(parts))
+
+    def write_eof(self) -> None:
+        self._flush()
+        self._transport.write_eof()
+
+    def close(self) -> None:
+        self._flush()
+        self._transport.close()
+
+    def get_write_buffer_size(self) -> int:
+        return self._transport.get_write_buffer_size() + self._size
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
