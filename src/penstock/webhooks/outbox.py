@@ -156,6 +156,14 @@ class Outbox:
         """Make a delivery due later; no try is counted."""
         await self._database.write(lambda cursor: cursor.execute(SQL["postpone"], (until, owed.n)) and None)
 
+    async def bring_forward(self, seconds: float) -> None:
+        """Everything that is owed is due so much earlier: the clock was set back."""
+        await self._database.write(lambda cursor: cursor.execute(SQL["bring_forward"], (seconds,)) and None)
+
+    async def due_again(self, now: float, *, later_than: float) -> None:
+        """What is due later than any try could be is due now."""
+        await self._database.write(lambda cursor: cursor.execute(SQL["due_again"], (now, later_than)) and None)
+
     async def expire(self, now: float, before: float) -> None:
         """Give up what is due and owed since before `before`."""
         await self._database.write(lambda cursor: cursor.execute(SQL["expire"], (now, now, before)) and None)

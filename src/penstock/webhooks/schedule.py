@@ -64,6 +64,11 @@ def after(tried: Tried, *, tries: int, since: float, settings: Settings, dice: f
     return Next("owed", due)
 
 
+def gaps(schedule: tuple[float, ...]) -> list[float]:
+    """The seconds between each two tries that are neighbours."""
+    return [_gap(schedule, tries) for tries in range(len(schedule) + 1)]
+
+
 def _gap(schedule: tuple[float, ...], tries: int) -> float:
     """Seconds between try `tries` and the next one; the schedule's last gap repeats."""
     at = min(tries, len(schedule) - 1)

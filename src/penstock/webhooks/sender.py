@@ -30,6 +30,8 @@ UPKEEP = 60.0
 """Seconds between two rounds of giving up what is too old; also the longest sleep, for clocks that were moved."""
 PAUSE = 5.0
 """Seconds before the outbox is used again that could not be read or written: a full disk, say."""
+JUMP = 1.0
+"""Seconds from which on a difference between the two clocks is a clock that was set."""
 STOP_GRACE = 5.0
 """Seconds that tries under way get at a stop. One that is cut off is owed still, and goes out again."""
 
@@ -62,6 +64,7 @@ class Sender:
         self._newest = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._progress_at: dict[str, float] = {}
+        self._ahead = clock.wall() - clock.monotonic()
 
     def wake(self) -> None:
         """Something was committed that may be a delivery. Cheap; called on the event loop."""
@@ -85,6 +88,9 @@ class Sender:
 
     async def run(self) -> None:
         """Send until stopped."""
+        longest = max(schedule.gaps(self._settings.webhook_schedule)) * (1 + self._settings.webhook_jitter)
+        # A clock that was set back while no server ran has left deliveries in a future that is far away.
+        await self._outbox.due_again(self._clock.wall(), later_than=self._clock.wall() + longest)
         self._newest, heads = await self._outbox.heads()
         for origin, due_at in heads:
             if host := self._hosts.get(origin):
@@ -94,6 +100,7 @@ class Sender:
             while not self._stopping:
                 self._changed.clear()
                 try:
+                    await self._mind_the_clock()
                     if self._committed:
                         self._committed = False
                         await self._hear()
@@ -108,6 +115,17 @@ class Sender:
                 await self._sleep()
         finally:
             await self._finish()
+
+    async def _mind_the_clock(self) -> None:
+        """Where the wall clock was set back, what is owed is due as much earlier."""
+        ahead = self._clock.wall() - self._clock.monotonic()
+        back, self._ahead = self._ahead - ahead, ahead
+        if back > JUMP:
+            log.warning("the clock was set back by %.0f s; deliveries that are owed are due as much earlier", back)
+            await self._outbox.bring_forward(back)
+            for origin, due_at in (await self._outbox.heads())[1]:
+                if host := self._hosts.get(origin):
+                    host.next_due = due_at
 
     async def _sleep(self) -> None:
         wait = self._hosts.wait(self._clock.wall(), self._clock.monotonic())

@@ -285,3 +285,23 @@ async def test_tries_are_dropped_with_their_request(tmp_path: Path, clock: Manua
         assert await house.webhooks.outbox.get(request) is None
         rows = await house.database.read(lambda c: list(c.execute("SELECT count(*) FROM delivery_tries")))
         assert rows == [(0,)]
+
+
+async def test_a_clock_that_is_set_back_delays_nothing(house: House, receiver: Receiver) -> None:
+    receiver.replies[HOOK] = [500]
+    request = await house.submit()
+    await house.finish(request)
+    await house.state(request, lambda d: d.tries == 1)
+    house.clock.jump(-7200)
+    house.advance(2.1)
+    await receiver.count(2)
+    await house.state(request, lambda d: d.state == "done")
+
+
+async def test_a_clock_that_was_set_back_meanwhile_delays_nothing(tmp_path: Path, clock: ManualClock) -> None:
+    receiver = Receiver(clock)
+    async with opened(tmp_path, clock, receiver, run=False) as house:
+        await house.finish(await house.submit())
+    clock.jump(-7200)
+    async with opened(tmp_path, clock, receiver):
+        await receiver.count(1)

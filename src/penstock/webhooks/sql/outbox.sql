@@ -68,6 +68,12 @@ UPDATE deliveries SET state = 'done', last_reason = 'overtaken by newer progress
 -- name: postpone
 UPDATE deliveries SET due_at = ? WHERE id = ? AND state = 'owed';
 
+-- name: bring_forward
+UPDATE deliveries SET due_at = due_at - ? WHERE state = 'owed';
+
+-- name: due_again
+UPDATE deliveries SET due_at = ? WHERE state = 'owed' AND due_at > ?;
+
 -- name: disable
 -- The receiver answered 410: it wants nothing more about this request.
 UPDATE deliveries SET state = 'dead', last_reason = 'the receiver answered 410 before', done_at = ?
