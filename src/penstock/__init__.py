@@ -19,16 +19,22 @@ if TYPE_CHECKING:
     from penstock.app.endpoints import endpoint as endpoint
     from penstock.app.endpoints import realtime as realtime
     from penstock.app.exceptions import AppException as AppException
+    from penstock.app.exceptions import FalServerlessException as FalServerlessException
     from penstock.app.exceptions import FieldException as FieldException
     from penstock.app.exceptions import RequestCancelledException as RequestCancelledException
     from penstock.app.exceptions import Retry as Retry
+    from penstock.app.ported import ContainerImage as ContainerImage
+    from penstock.app.ported import cached as cached
 
 _HOMES: dict[str, tuple[str, ...]] = {
     "penstock.app.app": ("App",),
     "penstock.app.context": ("RequestContext",),
     "penstock.app.current": ("current_request",),
     "penstock.app.endpoints": ("HealthCheck", "endpoint", "realtime"),
-    "penstock.app.exceptions": ("AppException", "FieldException", "RequestCancelledException", "Retry"),
+    "penstock.app.exceptions": (
+        "AppException", "FalServerlessException", "FieldException", "RequestCancelledException", "Retry",
+    ),
+    "penstock.app.ported": ("ContainerImage", "cached"),
     "penstock.app.media": ("Audio", "CompressedFile", "File", "Image", "ImageSize", "Video"),
     "penstock.client": (
         "AsyncClient", "SyncClient", "cancel", "cancel_async", "encode", "encode_file", "encode_image", "result",

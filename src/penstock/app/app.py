@@ -100,7 +100,7 @@ class App:
         """Called when the runner is told to stop, while requests may still be running."""
 
     def health(self) -> dict[str, Any]:
-        """What the runner says of its health."""
+        """What a call of `/health` answers. Nothing here depends on it: the runner's heartbeats decide."""
         return {"version": self.version}
 
     def provide_hints(self) -> list[str]:

@@ -17,7 +17,7 @@ OnDisconnect = Literal["keep", "cancel"]
 
 
 class HealthCheck(msgspec.Struct, frozen=True, kw_only=True):
-    """fal's health check of an endpoint. Accepted; the runner's own heartbeats decide here."""
+    """fal's health check of an endpoint. Accepted; nobody calls it: the runner's own heartbeats decide here."""
 
     start_period_seconds: int = 30
     timeout_seconds: int = 5

@@ -6,6 +6,9 @@ from typing import Any, ClassVar
 
 from penstock.errors import PenstockError
 
+FalServerlessException = PenstockError
+"""fal's name for the root of what an app may raise and catch."""
+
 
 class AppException(PenstockError):
     """Ends the request with `status_code` and the body `{"detail": message}`.

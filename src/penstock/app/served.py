@@ -26,6 +26,9 @@ class Endpoint:
         self.kind: Mode = "realtime" if declaration.realtime else "stream" if self.signature.generates else "call"
         if self.signature.consumes and not declaration.realtime:
             raise TypeError(f"{function.__qualname__} takes an iterator; only @penstock.realtime hands one in")
+        if self.signature.given and (declaration.realtime or declaration.max_batch_size > 1):
+            names = ", ".join(self.signature.given)
+            raise TypeError(f"{function.__qualname__}: {names} has no place here; use penstock.current_request")
 
     def info(self) -> EndpointInfo:
         """The endpoint as the gateway knows it."""
@@ -59,6 +62,14 @@ def compile_endpoints(cls: type[App]) -> dict[str, Endpoint]:
             code = function.__code__
             raise TypeError(f"{code.co_filename}:{code.co_firstlineno}: {error}") from error
     return found
+
+
+HEALTH = "/health"
+
+
+def health_endpoint(cls: type[App]) -> Endpoint:
+    """The endpoint that every app has unless it declares one at `/health` itself: what `health()` says."""
+    return Endpoint(Declaration(path=HEALTH), cls.health, "Health")
 
 
 def app_info(cls: type[App], name: str, endpoints: dict[str, Endpoint]) -> AppInfo:

@@ -37,6 +37,10 @@ STREAMING_RESPONSES = frozenset({"StreamingResponse", "EventSourceResponse"})
 _ITERATORS = (*_ASYNC_ITERATORS, Iterator, Iterable, Generator)
 
 
+STARLETTES = frozenset({"Request", "Response"})
+"""Starlette's classes (FastAPI's are the same) that a ported method may ask for beside its input."""
+
+
 class OutputError(Exception):
     """A return value that cannot be sent. `args[0]` says why in one line."""
 
@@ -174,6 +178,7 @@ class Signature:
         is_async: called on the loop; otherwise in a thread.
         generates: its value is iterated, with `async for` where `generates_async`.
         consumes: it takes an iterator of messages.
+        given: parameters that are not of the input, with the class of Starlette's that each wants.
     """
 
     def __init__(self, function: Callable[..., Any], title: str, *, batched: bool = False) -> None:
@@ -183,6 +188,9 @@ class Signature:
         for name, parameter in list(parameters.items()):
             if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
                 raise TypeError(f"{function.__qualname__}: *{name} has no place in an endpoint's input")
+        self.given: dict[str, type] = {name: hints[name] for name in parameters if _is_starlettes(hints.get(name))}
+        for name in self.given:
+            del parameters[name]
         returned = hints_return = hints.pop("return", inspect.Parameter.empty)
         self.generates = inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
         self.is_async = inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
@@ -320,6 +328,14 @@ def _hints(function: Callable[..., Any]) -> dict[str, Any]:
         return typing.get_type_hints(function, include_extras=True)
     except (NameError, TypeError, SyntaxError) as error:
         raise TypeError(f"the type hints of {function.__qualname__}: {error}") from error
+
+
+def _is_starlettes(hint: Any) -> bool:
+    return (
+        isinstance(hint, type)
+        and hint.__name__ in STARLETTES
+        and hint.__module__.partition(".")[0] in {"starlette", "fastapi"}
+    )
 
 
 def _item_of(hint: Any) -> Any:

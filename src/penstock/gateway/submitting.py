@@ -27,6 +27,9 @@ _NOT_FORWARDED = frozenset(
 )  # fmt: skip
 """Headers that are the gateway's business, not the app's."""
 
+HEALTH = "/health"
+"""Every app answers here what its `health()` says, unless it has an endpoint of its own there (PROTOCOL 11.2)."""
+
 _check_json = msgspec.json.Decoder(msgspec.Raw).decode
 _decode_json = msgspec.json.Decoder().decode
 _WAIT = re.compile(r"(?:^|[,;\s])wait=(\d+)", re.IGNORECASE)
@@ -82,6 +85,8 @@ def find_target(call: Call, text: str, *, want: Mode) -> Target:
             stream = known.kind == "stream"
             mode: Mode = "session" if known.kind == "realtime" else "stream" if stream else "call"
             return Target(endpoint, info, path, mode, known.on_disconnect)
+    if path == HEALTH and want == "call":
+        return Target(endpoint, info, path, "call")
     head, _, tail = path.rpartition("/")
     before = kinds.get(head or "/")
     if want != "session" and tail == "stream" and before is not None and before.kind == "stream":
@@ -149,9 +154,8 @@ def new_request(call: Call, target: Target, body: bytes, *, path: str | None = N
             raise TooLarge("an Idempotency-Key has 1 to 256 characters")
         fingerprint = hashlib.sha256(f"{target.endpoint.app}\n{path or target.path}\n".encode() + body).digest()
     webhook = call.query.get("fal_webhook")
-    events = headers.get("penstock-webhook-events", "")
     longest = call.query.get("fal_max_queue_length")
-    if longest is not None and not longest.isdigit():
+    if longest is not None and not (longest.isascii() and longest.isdigit() and len(longest) < 16):
         raise InvalidInput.field(["query", "fal_max_queue_length"], f"{longest!r} is not a number of requests")
     call.request_id = request_id = call.request_id or new_request_id()
     return NewRequest(
@@ -169,7 +173,7 @@ def new_request(call: Call, target: Target, body: bytes, *, path: str | None = N
         start_timeout=start_timeout,
         run_timeout=target.info.request_timeout or settings.run_timeout,
         webhook=call.rooms.extra["check_webhook"](webhook) if webhook else None,
-        webhook_events=tuple(sorted({e.strip() for e in events.split(",")} & {"started", "progress", "log"})),
+        webhook_events=call.rooms.extra["check_webhook_events"](headers.get("penstock-webhook-events")),
         idempotency_key=key,
         fingerprint=fingerprint,
         max_queue_length=min(int(longest), settings.max_queue_length) if longest else settings.max_queue_length,

@@ -33,7 +33,7 @@ class Attempt:
 
     __slots__ = (
         "_lock", "_thread", "begun", "chunks", "context", "endpoint", "frame", "key",
-        "loop_thread", "notes", "session",
+        "loop_thread", "notes", "response", "session",
         "started", "stopped", "task", "timer",
     )  # fmt: skip
 
@@ -52,6 +52,7 @@ class Attempt:
         self.timer: asyncio.TimerHandle | None = None
         self.chunks: Chunks | None = None
         self.session: Any = None
+        self.response: Any = None
         self._thread: int | None = None
         self._lock = threading.Lock()
         self.context = RequestContext(

@@ -19,12 +19,13 @@ from penstock.app.app import App
 from penstock.app.context import _current
 from penstock.app.exceptions import AppException, FieldException, RequestCancelledException, Retry
 from penstock.app.loading import trace_of
-from penstock.app.served import Endpoint, near_paths
+from penstock.app.served import HEALTH, Endpoint, health_endpoint, near_paths
 from penstock.clock import Clock
 from penstock.runner import outcomes
 from penstock.runner.attempt import Attempt
 from penstock.runner.batch import Batcher
 from penstock.runner.files import Transfers
+from penstock.runner.given import given, said
 from penstock.runner.journal import Journal, Limits, Notebook
 from penstock.runner.link import Link
 from penstock.runner.session import Session
@@ -74,6 +75,7 @@ class Executor:
         self._app = app
         self._name = name
         self._endpoints = endpoints
+        self._health = health_endpoint(type(app))
         self._welcome = welcome
         self._limits = Limits(welcome.max_log_line, welcome.max_log_entries)
         self._link = link
@@ -103,7 +105,7 @@ class Executor:
 
     def execute(self, frame: Execute) -> None:
         """Begin an attempt."""
-        endpoint = self._endpoints.get(frame.path)
+        endpoint = self._endpoints.get(frame.path) or (self._health if frame.path == HEALTH else None)
         notes = Notebook(self._journal, self._limits, frame.request_id, frame.attempt)
         files = self._transfers.access(frame)
         attempt = Attempt(frame, endpoint, notes, files, self._clock.monotonic(), self._name)
@@ -185,7 +187,8 @@ class Executor:
             if attempt.cancelled:
                 raise asyncio.CancelledError
             body = await self._output(attempt)
-            outcome = outcomes.ok(body, self._clock.monotonic() - attempt.started, self._headers())
+            headers = self._headers() | said(attempt.response)
+            outcome = outcomes.ok(body, self._clock.monotonic() - attempt.started, headers)
         except BaseException as error:  # SystemExit and the like end the request, never the process
             outcome, retry = self._failure(attempt, error)
         self._finish(attempt, outcome, retry)
@@ -200,6 +203,8 @@ class Executor:
             raise AppException(f"{endpoint.path} is a realtime endpoint: connect to it with a WebSocket", 400)
         signature = endpoint.signature
         arguments = signature.input.parse(attempt.frame.input)
+        if signature.given:
+            arguments |= given(signature.given, attempt)
         if signature.generates:
             return await self._stream(attempt, endpoint, arguments)
         if endpoint.path in self._batchers:

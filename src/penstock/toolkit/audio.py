@@ -3,3 +3,4 @@
 from __future__ import annotations
 
 from penstock.app.media import Audio as Audio
+from penstock.toolkit.fields import AudioField as AudioField

@@ -8,3 +8,5 @@ from penstock.app.image import ImagePreset as ImagePreset
 from penstock.app.image import ImageSize as ImageSize
 from penstock.app.image import ImageSizeInput as ImageSizeInput
 from penstock.app.image import get_image_size as get_image_size
+from penstock.toolkit.fields import ImageField as ImageField
+from penstock.toolkit.fields import ImageSizeField as ImageSizeField
