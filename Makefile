@@ -1,6 +1,7 @@
 # What this project can do. Needs Python 3.11 or newer, with pip, and make.
 #   make demo    a real model behind the queue, on a picture of a printed page
 #   make serve   the same server, left running
+#   make voice   a live session: who speaks, and when; with ARGS=--page on your microphone
 #   make test    every test
 #   make check   format, lint, types and the import contract
 
@@ -10,7 +11,7 @@ PY := .venv/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check --quiet
 PORT ?= 8000
 
-.PHONY: demo serve test check bench torture format docs clean
+.PHONY: demo serve voice test check bench torture format docs clean
 .DEFAULT_GOAL := demo
 
 # Each part of the environment has a stamp, so that a second run sets nothing up.
@@ -31,7 +32,13 @@ PORT ?= 8000
 	@$(PIP) install -c constraints.txt -r examples/ocr/requirements.txt
 	@touch $@
 
-.venv/.dev: .venv/.server .venv/.ocr
+.venv/.voice: .venv/.server examples/voice_activity/requirements.txt examples/voice_activity/weights.txt
+	@echo "installing the voice example's model (once, about 70 MB)" >&2
+	@$(PIP) install -c constraints.txt -r examples/voice_activity/requirements.txt
+	@$(PIP) install -c constraints.txt --no-deps -r examples/voice_activity/weights.txt
+	@touch $@
+
+.venv/.dev: .venv/.server .venv/.ocr .venv/.voice
 	@echo "installing what the tests need (once)" >&2
 	@$(PIP) install -c constraints.txt --group dev
 	@touch $@
@@ -46,6 +53,9 @@ demo: .venv/.ocr
 serve: .venv/.ocr
 	@$(PY) examples/ocr/how_to_call.py $(PORT)
 	@exec .venv/bin/penstock serve examples/ocr/app.py --port $(PORT)
+
+voice: .venv/.voice
+	@$(PY) examples/voice_activity/demo.py $(ARGS)
 
 test: .venv/.dev .venv/.clients
 	@$(PY) -m pytest -n $(WORKERS) --dist loadgroup
