@@ -144,6 +144,7 @@ class Server:
         from penstock.gateway.address import is_loopback
         from penstock.gateway.app import Gateway
         from penstock.gateway.call import Rooms
+        from penstock.webhooks.targets import check_events
 
         settings = self.settings
         access = Access(
@@ -156,6 +157,7 @@ class Server:
         extra: dict[str, Any] = {"access": access, "uploads": self.files, "webhooks": self.webhooks}
         extra["closing"] = self._closing
         extra["check_webhook"] = self.webhooks.check_target
+        extra["check_webhook_events"] = check_events
         self.fleet.dispatcher.entries_seen = self.webhooks.entries_seen
         rooms = Rooms(settings, self._clock, self.queue, self.fleet, self.files, extra)
         return _uvicorn(settings, Gateway(rooms, access))

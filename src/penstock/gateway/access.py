@@ -164,10 +164,7 @@ class _TokenRequest(msgspec.Struct):
 
 
 async def _mint(call: Call) -> str:
-    try:
-        wanted = msgspec.json.decode(await call.body(64 * 1024), type=_TokenRequest)
-    except msgspec.MsgspecError as error:
-        raise InvalidInput.field(["body"], f"{error}; send {{'allowed_apps': […], 'token_expiration': 120}}") from None
+    wanted = await call.json(_TokenRequest, hint="{'allowed_apps': […], 'token_expiration': 120}")
     if not wanted.allowed_apps:
         raise InvalidInput.field(["body", "allowed_apps"], "names no app")
     seconds = wanted.token_expiration if wanted.duration is None else wanted.duration

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 from typing import Any
 
 import msgspec
@@ -42,19 +43,23 @@ def number(call: Call, name: str, default: int, highest: int) -> int:
     given = call.query.get(name)
     if given is None:
         return default
-    if not (given.isascii() and given.isdigit() and len(given) < 12 and int(given) <= highest):
+    if not (given.isascii() and given.isdigit() and len(given) < 20 and int(given) <= highest):
         raise InvalidInput.field(["query", name], f"{given!r} is not a number from 0 to {highest}")
     return int(given)
 
 
-def _moment(call: Call, name: str) -> float | None:
+def moment(call: Call, name: str) -> float | None:
+    """A number of the query, seconds since 1970 or of waiting."""
     given = call.query.get(name)
     if given is None:
         return None
     try:
-        return msgspec.convert(given, float, strict=False)
-    except msgspec.ValidationError:
-        raise InvalidInput.field(["query", name], f"{given!r} is not a time in seconds since 1970") from None
+        value = float(given)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise InvalidInput.field(["query", name], f"{given!r} is not a time in seconds since 1970")
+    return value
 
 
 async def list_requests(call: Call) -> Response:
@@ -66,8 +71,8 @@ async def list_requests(call: Call) -> Response:
             state=_chosen(call, "state", _STATES),
             outcome=_chosen(call, "outcome", {kind.value: kind for kind in OutcomeKind}),
             caller=call.query.get("caller") if admin else call.caller.key_id,
-            since=_moment(call, "since"),
-            until=_moment(call, "until"),
+            since=moment(call, "since"),
+            until=moment(call, "until"),
             id_tail=call.query.get("id_tail"),
             limit=max(1, number(call, "limit", 50, 1000)),
             cursor=call.query.get("cursor"),

@@ -8,17 +8,20 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import parse_qs
 
+import msgspec
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from penstock.clock import Clock
-from penstock.errors import BadRequest, TooLarge
+from penstock.errors import BadRequest, InvalidInput, TooLarge
 from penstock.files.interface import Files
 from penstock.fleet.interface import Fleet
 from penstock.queue.interface import Queue
 from penstock.settings import Settings
+
+T = TypeVar("T")
 
 
 class Role(StrEnum):
@@ -156,6 +159,18 @@ class Call:
             if not message.get("more_body"):
                 return b"".join(parts)
             message = await self.receive()
+
+    async def json(self, shape: type[T], limit: int = 64 * 1024, *, hint: str = "") -> T:
+        """The body as `shape`; an empty one is an object without members.
+
+        Raises:
+            InvalidInput: it is not JSON or does not fit; `hint` is said after it.
+            TooLarge, BadRequest: as `body`.
+        """
+        try:
+            return msgspec.json.decode(await self.body(limit) or b"{}", type=shape)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            raise InvalidInput.field(["body"], f"{error}{hint and '; send '}{hint}") from None
 
     async def stream(self) -> AsyncIterator[bytes]:
         """The body in pieces as they come.

@@ -96,11 +96,7 @@ class _Sign(msgspec.Struct):
 
 async def sign(call: Call) -> Response:
     """`POST {file URL}/sign`: a URL that reads a private file for a while, without a key."""
-    body = await call.body(4096)
-    try:
-        wanted = msgspec.json.decode(body or b"{}", type=_Sign)
-    except msgspec.MsgspecError as error:
-        raise InvalidInput.field(["body"], f"{error}; send {{'expires_in': seconds}}") from None
+    wanted = await call.json(_Sign, hint="{'expires_in': seconds}")
     if not 1 <= wanted.expires_in <= SIGN_MOST:
         raise InvalidInput.field(["body", "expires_in"], f"must be from 1 to {SIGN_MOST:g} seconds")
     info = await _file(call)

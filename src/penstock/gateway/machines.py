@@ -1,15 +1,14 @@
-"""For machines: health, readiness, metrics, and the OpenAPI description."""
+"""For machines: health, readiness, metrics."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from penstock.gateway import answers
 from penstock.gateway.call import Call, Response, Rooms
-from penstock.wire.frames import AppInfo, EndpointInfo
 
 if TYPE_CHECKING:
     from prometheus_client import Metric
@@ -75,84 +74,3 @@ class _Gauges:
         for status, count in sorted(self._rooms.extra["answered"].items()):
             answered.add_metric([str(status)], count)
         yield answered
-
-
-async def openapi(call: Call) -> Response:
-    """OpenAPI 3.1 of the apps and of the queue's routes."""
-    from penstock import __version__
-
-    paths: dict[str, Any] = {}
-    schemas: dict[str, Any] = {}
-    for name in call.rooms.fleet.app_names():
-        app = call.rooms.fleet.app(name)
-        for endpoint in app.info.endpoints if app else []:
-            if app is not None and endpoint.kind != "realtime":
-                _describe(paths, schemas, name, app.info, endpoint)
-    paths |= _queue_routes()
-    document = {
-        "openapi": "3.1.0",
-        "info": {"title": "Penstock", "version": __version__},
-        "servers": [{"url": call.origins.run}],
-        "paths": paths,
-        "components": {
-            "schemas": schemas,
-            "securitySchemes": {"key": {"type": "apiKey", "in": "header", "name": "Authorization"}},
-        },
-    }
-    return answers.json(document)
-
-
-def _describe(paths: dict[str, Any], schemas: dict[str, Any], name: str, app: AppInfo, endpoint: EndpointInfo) -> None:
-    stem = (name + endpoint.path).strip("/").replace("/", ".")
-    content = {}
-    for kind, schema in (("Input", endpoint.input_schema), ("Output", endpoint.output_schema)):
-        lifted = _lift(schema, schemas, stem) if schema else {}
-        schemas[f"{stem}.{kind}"] = lifted
-        content[kind] = {"application/json": {"schema": {"$ref": f"#/components/schemas/{stem}.{kind}"}}}
-    operation = {
-        "summary": endpoint.description.strip().split("\n")[0],
-        "requestBody": {"content": content["Input"]},
-        "responses": {
-            "200": {"description": "The output", "content": content["Output"]},
-            "422": {"description": "The input does not fit"},
-        },
-    }
-    path = f"/{name}{'' if endpoint.path == '/' else endpoint.path}"
-    submitted = {"200": {"description": "The request is in the queue, on disk"}}
-    paths[path] = {"post": {**operation, "operationId": f"run {stem}"}}
-    paths["/queue" + path] = {"post": {**operation, "operationId": f"submit {stem}", "responses": submitted}}
-
-
-def _lift(schema: dict[str, Any], schemas: dict[str, Any], stem: str) -> dict[str, Any]:
-    """The schema with its `$defs` moved to the document's components."""
-
-    def moved(node: Any) -> Any:
-        if isinstance(node, dict):
-            lifted = {key: moved(value) for key, value in node.items() if key != "$defs"}
-            reference = lifted.get("$ref")
-            if isinstance(reference, str) and reference.startswith("#/$defs/"):
-                lifted["$ref"] = f"#/components/schemas/{stem}.{reference[8:]}"
-            return lifted
-        return [moved(item) for item in node] if isinstance(node, list) else node
-
-    for name, definition in schema.get("$defs", {}).items():
-        schemas[f"{stem}.{name}"] = moved(definition)
-    lifted: dict[str, Any] = moved(schema)
-    return lifted
-
-
-def _queue_routes() -> dict[str, Any]:
-    where = [
-        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
-        for name in ("owner", "alias", "request_id")
-    ]
-    base = "/queue/{owner}/{alias}/requests/{request_id}"
-    return {
-        f"{base}/status": {"get": {"summary": "Status", "parameters": where, "responses": _any()}},
-        base: {"get": {"summary": "Result", "parameters": where, "responses": _any()}},
-        f"{base}/cancel": {"put": {"summary": "Cancel", "parameters": where, "responses": _any()}},
-    }
-
-
-def _any() -> dict[str, Any]:
-    return {"default": {"description": "See docs/protocol.md"}}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 
 from penstock.errors import BadRequest, NotFound
 from penstock.fleet.interface import Ticket
@@ -14,6 +15,9 @@ from penstock.gateway.submitting import Target, find_target, new_request, read_i
 from penstock.queue.interface import RequestView
 from penstock.wire.events import Event, Outcome, Progress
 from penstock.wire.states import State
+
+_HEADER_SAFE = re.compile(r"[A-Za-z0-9_-]{1,64}")
+"""What may be an id, and is said again in a header; a path may hold anything."""
 
 
 async def run(call: Call) -> Response:
@@ -80,7 +84,9 @@ async def visible(call: Call) -> RequestView:
     Raises:
         NotFound: there is none, or it is another key's.
     """
-    request_id = call.request_id = call.params["request_id"]
+    request_id = call.params["request_id"]
+    if _HEADER_SAFE.fullmatch(request_id):
+        call.request_id = request_id
     view = await call.rooms.queue.get(request_id)
     caller = call.caller
     mine = view is not None and (

@@ -10,7 +10,7 @@ import re
 from typing import NamedTuple
 
 from penstock.errors import MethodNotAllowed, NotFound
-from penstock.gateway import access, api, files, machines, requests, storage, streams, webhooks
+from penstock.gateway import access, api, files, machines, openapi, requests, storage, streams, webhooks
 from penstock.gateway.call import Call, Handler, Response, Role
 
 RUN, QUEUE, REST, CDN = Role.RUN, Role.QUEUE, Role.REST, Role.CDN
@@ -26,14 +26,17 @@ class Route(NamedTuple):
 
 
 async def _status(call: Call) -> Response:
+    """Where a request is (PROTOCOL 4.1)."""
     return await requests.status(call)
 
 
 async def _stream_status(call: Call) -> Response:
+    """Where a request is, as it changes (PROTOCOL 4.6)."""
     return await streams.stream_status(call, await requests.visible(call), logs=requests.wants_logs(call))
 
 
 async def _follow_chunks(call: Call) -> Response:
+    """What a request yields, from the beginning or from where its reader left."""
     return await streams.follow_chunks(call, await requests.visible(call))
 
 
@@ -50,7 +53,7 @@ ROUTES: list[Route] = [
     Route(RUN, GET,        "/healthz",                                        machines.healthz,      ""),
     Route(RUN, GET,        "/readyz",                                         machines.readyz,       ""),
     Route(RUN, GET,        "/metrics",                                        machines.metrics,      "admin"),
-    Route(RUN, GET,        "/openapi.json",                                   machines.openapi,      "read"),
+    Route(RUN, GET,        "/openapi.json",                                   openapi.openapi,       "read"),
     Route(RUN, GET,        "/api/v1/requests",                                api.list_requests,     "read"),
     Route(RUN, GET,        "/api/v1/requests/{request_id}",                   api.show_request,      "read"),
     Route(RUN, GET,        "/api/v1/requests/{request_id}/events",            api.list_events,       "read"),

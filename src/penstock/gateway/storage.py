@@ -53,11 +53,7 @@ async def initiate_multipart(call: Call) -> Response:
 
 
 async def _initiate(call: Call, *, multipart: bool) -> Response:
-    body = await call.body(_SMALL_BODY)
-    try:
-        wanted = msgspec.json.decode(body or b"{}", type=_Initiate)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise InvalidInput.field(["body"], f"{error}; send {{'content_type': …, 'file_name': …}}") from None
+    wanted = await call.json(_Initiate, _SMALL_BODY, hint="{'content_type': …, 'file_name': …}")
     grant = await uploads(call).grant(
         file_name=wanted.file_name or "",
         content_type=wanted.content_type or "",
@@ -213,11 +209,7 @@ async def _list_parts(call: Call, found: Upload) -> Response:
 
 
 async def _complete(call: Call, found: Upload) -> Response:
-    body = await call.body(_PARTS_BODY)
-    try:
-        listed = msgspec.json.decode(body or b"{}", type=_Complete).parts
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise InvalidInput.field(["body"], f"{error}; send {{'parts': [{{'partNumber', 'etag'}}, …]}}") from None
+    listed = (await call.json(_Complete, _PARTS_BODY, hint="{'parts': [{'partNumber', 'etag'}, …]}")).parts
     parts = [Part(p.partNumber if p.partNumber is not None else p.part_number or 0, p.etag) for p in listed]
     expected = Expected(sha256=_sha256(call))
     return _stored(call, await uploads(call).complete(found, parts, expected))

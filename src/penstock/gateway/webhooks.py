@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Annotated, Any
 
 import msgspec
 
 from penstock.clock import iso
-from penstock.errors import BadRequest, Forbidden, InvalidInput, NotFound
+from penstock.errors import Forbidden, InvalidInput, NotFound
 from penstock.gateway import answers
+from penstock.gateway.api import moment, number
 from penstock.gateway.call import Call, Handler, Response, Role
 from penstock.webhooks.outbox import Delivery, Try
 from penstock.webhooks.schedule import Tried, reason_for
 from penstock.webhooks.service import Webhooks
 from penstock.wire import signing
-
-T = TypeVar("T")
 
 _STATES = frozenset({"owed", "done", "dead"})
 _LONGEST_WAIT = 60.0
@@ -37,25 +36,6 @@ def _owner(call: Call) -> str | None:
     if call.caller.apps is not None:
         raise Forbidden("this key or token is limited to apps; deliveries need one that is not")
     return None if "admin" in call.caller.scopes else call.caller.key_id
-
-
-def _number(call: Call, name: str, default: int, highest: int) -> int:
-    given = call.query.get(name)
-    if given is None:
-        return default
-    if not (given.isascii() and given.isdigit() and len(given) < 20 and int(given) <= highest):
-        raise InvalidInput.field(["query", name], f"{given!r} is not a number from 0 to {highest}")
-    return int(given)
-
-
-def _moment(call: Call, name: str) -> float | None:
-    given = call.query.get(name)
-    if given is None:
-        return None
-    try:
-        return msgspec.convert(given, float, strict=False)
-    except msgspec.ValidationError:
-        raise InvalidInput.field(["query", name], f"{given!r} is not a time in seconds since 1970") from None
 
 
 def _state(call: Call) -> str | None:
@@ -113,7 +93,7 @@ async def list_deliveries(call: Call) -> Response:
     """Deliveries, newest first: all, one request's (`request_id`), by `state`, between `since` and `until`."""
     owner = _owner(call)
     outbox = _room(call).outbox
-    limit = max(1, _number(call, "limit", 50, 1000))
+    limit = max(1, number(call, "limit", 50, 1000))
     if request_id := call.query.get("request_id"):
         if owner is not None and await outbox.caller(request_id) != owner:
             raise NotFound(f"Request {request_id} not found")
@@ -121,10 +101,10 @@ async def list_deliveries(call: Call) -> Response:
         return answers.json({"items": [_shown(call, d) for d in items], "next_cursor": None})
     items = await outbox.page(
         state=_state(call),
-        since=_moment(call, "since"),
-        until=_moment(call, "until"),
+        since=moment(call, "since"),
+        until=moment(call, "until"),
         caller=owner,
-        before=_number(call, "cursor", 2**62, 2**62),
+        before=number(call, "cursor", 2**62, 2**62),
         limit=limit,
     )
     cursor = str(items[-1].n) if len(items) == limit else None
@@ -154,7 +134,7 @@ class _Range(msgspec.Struct, forbid_unknown_fields=True):
 async def replay_deliveries(call: Call) -> Response:
     """Owe deliveries again: those of a request, or those of a time range, `dead` ones unless `state` says otherwise."""
     owner = _owner(call)
-    wanted = await _read(call, _Range)
+    wanted = await call.json(_Range)
     outbox = _room(call).outbox
     if wanted.request_id is not None:
         if owner is not None and await outbox.caller(wanted.request_id) != owner:
@@ -177,13 +157,13 @@ async def missed(call: Call) -> Response:
     `url` limits it to one target; `all=1` adds what did arrive.
     """
     room = _room(call)
-    after = _number(call, "cursor", 0, 2**62)
+    after = number(call, "cursor", 0, 2**62)
     found = await room.outbox.missed(
         after=after,
         target=call.query.get("url"),
         caller=_owner(call),
         everything=call.query.get("all") == "1",
-        limit=max(1, _number(call, "limit", 50, 500)),
+        limit=max(1, number(call, "limit", 50, 500)),
     )
     items = []
     for owed, state in found:
@@ -205,7 +185,7 @@ class _Listen(msgspec.Struct, forbid_unknown_fields=True):
 async def begin_listener(call: Call) -> Response:
     """Make a temporary target that is owed every outcome, or one app's, also of requests without a webhook."""
     owner = _owner(call)
-    wanted = await _read(call, _Listen)
+    wanted = await call.json(_Listen)
     room = _room(call)
     secrets = [signing.secret_text(key) for key in room.keys.secrets("")] if "admin" in call.caller.scopes else []
     return answers.json({"id": await room.listen(wanted.app, owner or ""), "jwks": room.jwks(), "secrets": secrets})
@@ -213,7 +193,7 @@ async def begin_listener(call: Call) -> Response:
 
 async def fetch_listener(call: Call) -> Response:
     """What a listener is owed now, waiting up to `wait` seconds for something."""
-    wait = min(_moment(call, "wait") or 0.0, _LONGEST_WAIT)
+    wait = min(moment(call, "wait") or 0.0, _LONGEST_WAIT)
     room = _room(call)
     items = []
     for owed in await room.listeners.fetch(call.params["id"], _owner(call), wait):
@@ -231,7 +211,7 @@ async def fetch_listener(call: Call) -> Response:
 
 class _Report(msgspec.Struct, forbid_unknown_fields=True):
     id: str
-    duration: float
+    duration: Annotated[float, msgspec.Meta(ge=0, le=86_400)]
     status: int | None = None
     reason: str = ""
     answer: str = ""
@@ -240,7 +220,7 @@ class _Report(msgspec.Struct, forbid_unknown_fields=True):
 async def report_listener(call: Call) -> Response:
     """How a listener's try went. Answers what becomes of the delivery."""
     _owner(call)
-    report = await _read(call, _Report)
+    report = await call.json(_Report, _REPORT_BYTES)
     room = _room(call)
     now = call.rooms.clock.wall()
     reason = report.reason[:500] or ("" if report.status is None else reason_for(report.status))
@@ -274,21 +254,10 @@ class _Rotate(msgspec.Struct, forbid_unknown_fields=True):
 
 async def rotate_key(call: Call) -> Response:
     """Make a new key; the old one goes on for the overlap, or not at all with `at_once`."""
-    wanted = await _read(call, _Rotate)
+    wanted = await call.json(_Rotate)
     key = await _room(call).rotate(wanted.kind, target=wanted.url, at_once=wanted.at_once)
     shown = {"id": key.id, "kind": key.kind, "origin": key.target, "signs_from": iso(key.signs_from)}
     return answers.json(shown | ({"secret": signing.secret_text(key.private)} if key.kind == "secret" else {}))
-
-
-async def _read(call: Call, shape: type[T]) -> T:
-    """The JSON body; an empty one is an object without members."""
-    body = await call.body(_REPORT_BYTES)
-    try:
-        return msgspec.json.decode(body or b"{}", type=shape)
-    except msgspec.ValidationError as error:
-        raise InvalidInput.field(["body"], str(error)) from error
-    except msgspec.DecodeError as error:
-        raise BadRequest(f"the body is not JSON: {error}") from error
 
 
 ROUTES: list[tuple[Role, tuple[str, ...], str, Handler, str]] = [

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 KEEP_ALIVE = b": keep-alive\n\n"
+_DIGITS = 18
+"""Digits of a number that a database can hold."""
 
 
 def block(data: bytes, *, event_id: str | None = None) -> bytes:
@@ -26,6 +28,6 @@ def parse_chunk_id(text: str | None) -> tuple[int, int]:
     if not text:
         return (0, 0)
     attempt, _, n = text.partition("-")
-    if not (attempt.isascii() and attempt.isdigit() and n.isascii() and n.isdigit()) or len(text) > 32:
+    if not all(part.isascii() and part.isdigit() and len(part) <= _DIGITS for part in (attempt, n)):
         raise ValueError(f"{text!r} is not an event id of this stream; ids look like 1-42")
     return (int(attempt), int(n))

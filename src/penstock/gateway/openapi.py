@@ -1,0 +1,199 @@
+"""The OpenAPI description: every route of the table, with its parameters and scope, and every endpoint of the apps."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from penstock.gateway import answers
+from penstock.gateway.call import Call, Response, Role
+from penstock.wire.frames import AppInfo, EndpointInfo
+
+if TYPE_CHECKING:
+    from penstock.gateway.routes import Route
+
+_MOMENT = {"type": "number", "description": "Seconds since 1970"}
+_NUMBER = {"type": "integer", "minimum": 0}
+_TEXT = {"type": "string"}
+_LIST = {"limit": _NUMBER, "cursor": _TEXT}
+_RANGE = {"since": _MOMENT, "until": _MOMENT}
+_LOGS = {"logs": {"type": "string", "enum": ["0", "1", "false", "true"]}}
+_TOKEN = {"token": {"type": "string", "description": "The secret that the URL came with"}}
+
+_QUERY: dict[str, dict[str, Any]] = {
+    "/queue/{owner}/{alias}/requests/{request_id}/status": _LOGS,
+    "/queue/{owner}/{alias}/requests/{request_id}/status/stream": _LOGS,
+    "/api/v1/requests": {
+        "app": _TEXT, "state": _TEXT, "outcome": _TEXT, "caller": _TEXT, "id_tail": _TEXT, **_RANGE, **_LIST,
+    },
+    "/api/v1/requests/{request_id}": {"payloads": {"type": "string", "enum": ["0", "1"]}},
+    "/api/v1/requests/{request_id}/events": {"after": _NUMBER, "limit": _NUMBER, "kinds": _TEXT},
+    "/api/v1/files": _LIST,
+    "/api/v1/webhooks/deliveries": {"request_id": _TEXT, "state": _TEXT, **_RANGE, **_LIST},
+    "/api/v1/webhooks/missed": {"url": _TEXT, "all": _TEXT, **_LIST},
+    "/api/v1/webhooks/listeners/{id}/deliveries": {"wait": _NUMBER},
+    "/api/v1/webhooks/secrets": {"url": _TEXT},
+    "/files/{file_id}": {**_TOKEN, "download": _TEXT},
+    "/files/{file_id}/{name}": {**_TOKEN, "download": _TEXT},
+    "/files/uploads/{upload_id}": _TOKEN,
+    "/files/uploads/{upload_id}/{n}": _TOKEN,
+    "/files/uploads/{upload_id}/complete": _TOKEN,
+}  # fmt: skip
+"""Query parameters by path."""
+
+_PREFER = {"Prefer": {"type": "string", "description": "wait=SECONDS (RFC 7240)"}}
+_LAST = {"Last-Event-ID": {"type": "string", "description": "Where the reader left"}}
+_STORED = {"X-Fal-Object-Lifecycle": _TEXT, "Penstock-Sha256": _TEXT, "Content-MD5": _TEXT}
+
+_HEADERS: dict[str, dict[str, Any]] = {
+    "/queue/{owner}/{alias}/requests/{request_id}": _PREFER,
+    "/queue/{owner}/{alias}/requests/{request_id}/response": _PREFER,
+    "/queue/{owner}/{alias}/requests/{request_id}/status/stream": _LAST,
+    "/queue/{owner}/{alias}/requests/{request_id}/stream": _LAST,
+    "/files/{file_id}": {"Range": _TEXT, "If-Range": _TEXT, "If-None-Match": _TEXT, "If-Modified-Since": _TEXT},
+    "/files/{file_id}/{name}": {"Range": _TEXT, "If-Range": _TEXT, "If-None-Match": _TEXT, "If-Modified-Since": _TEXT},
+    "/files/upload": {"X-Fal-File-Name": _TEXT, **_STORED},
+    "/files/upload/multipart": {"X-Fal-File-Name": _TEXT, "X-Fal-Object-Lifecycle": _TEXT},
+    "/files/uploads/{upload_id}": _STORED,
+    "/files/uploads/{upload_id}/{n}": _STORED,
+    "/storage/upload/initiate": {"X-Fal-Object-Lifecycle": _TEXT},
+    "/storage/upload/initiate-multipart": {"X-Fal-Object-Lifecycle": _TEXT},
+}
+"""Request headers by path."""
+
+_SUBMIT_QUERY = {"fal_webhook": _TEXT, "fal_max_queue_length": _NUMBER}
+_SUBMIT_HEADERS = {
+    "X-Fal-Request-Timeout": {"type": "number"},
+    "X-Fal-Request-Start-Timeout": {"type": "number"},
+    "X-Fal-Queue-Priority": {"type": "string", "enum": ["normal", "low"]},
+    "X-Fal-Store-IO": {"type": "string", "enum": ["0", "1"]},
+    "Idempotency-Key": {"type": "string", "minLength": 1, "maxLength": 256},
+    "Penstock-Webhook-Events": {"type": "string", "description": "Of started, progress, log; comma separated"},
+    "Penstock-On-Disconnect": {"type": "string", "enum": ["keep", "cancel"]},
+    **_PREFER,
+}
+_RAW_BODY = frozenset({"/files/upload", "/files/uploads/{upload_id}", "/files/uploads/{upload_id}/{n}"})
+_PATH_PREFIX = {Role.QUEUE: "/queue"}
+"""Under one host name; the paths of the other roles are told apart by themselves."""
+
+
+async def openapi(call: Call) -> Response:
+    """OpenAPI 3.1 of the routes and of the apps' endpoints."""
+    from penstock import __version__
+    from penstock.gateway.routes import ROUTES
+
+    schemas: dict[str, Any] = {"Error": _ERROR}
+    paths = described(ROUTES)
+    for name in call.rooms.fleet.app_names():
+        info = call.rooms.fleet.info(name)
+        for endpoint in info.endpoints if info and call.caller.may_call(name) else []:
+            if info is not None and endpoint.kind != "realtime":
+                _describe(paths, schemas, name, info, endpoint)
+    document = {
+        "openapi": "3.1.0",
+        "info": {"title": "Penstock", "version": __version__},
+        "servers": [{"url": call.origins.run}],
+        "paths": paths,
+        "components": {
+            "schemas": schemas,
+            "responses": {"Error": _answer("An error", {"$ref": "#/components/schemas/Error"})},
+            "securitySchemes": {"key": {"type": "apiKey", "in": "header", "name": "Authorization"}},
+        },
+    }
+    return answers.json(document)
+
+
+_ERROR = {"type": "object", "required": ["detail"], "properties": {"detail": {}, "error_type": {"type": "string"}}}
+
+
+def _answer(text: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"description": text, "content": {"application/json": {"schema": schema}}}
+
+
+def path_of(route: Route) -> str:
+    """The path of a route on a host that plays all roles."""
+    return _PATH_PREFIX.get(route.role, "") + route.pattern.replace("{app:path}", "{owner}/{alias}")
+
+
+def described(routes: list[Route]) -> dict[str, Any]:
+    """The paths of the table. HEAD goes where GET goes and is not said again."""
+    paths: dict[str, Any] = {}
+    for route in routes:
+        path = path_of(route)
+        for method in route.methods:
+            if method != "HEAD":
+                paths.setdefault(path, {})[method.lower()] = _operation(route, method, path)
+    return paths
+
+
+def _operation(route: Route, method: str, path: str) -> dict[str, Any]:
+    says = (route.handler.__doc__ or "").strip().split("\n")[0]
+    operation: dict[str, Any] = {
+        "operationId": f"{method.lower()} {path}",
+        "summary": says,
+        "parameters": [
+            *_parameters("path", dict.fromkeys(re.findall(r"\{(\w+)\}", path), _TEXT), required=True),
+            *_parameters("query", _QUERY.get(path, {})),
+            *_parameters("header", _HEADERS.get(path, {})),
+        ],
+        "responses": {"default": {"$ref": "#/components/responses/Error"}, "2XX": {"description": says}},
+        "security": [{"key": []}] if route.scope else [],
+    }
+    if route.scope:
+        operation["x-scope"] = route.scope
+    if method in {"POST", "PUT"}:
+        raw = path in _RAW_BODY
+        content: dict[str, Any] = {"application/octet-stream": {}} if raw else {"application/json": {"schema": {}}}
+        operation["requestBody"] = {"content": content}
+    return operation
+
+
+def _parameters(where: str, schemas: dict[str, Any], *, required: bool = False) -> list[dict[str, Any]]:
+    return [{"name": name, "in": where, "required": required, "schema": schema} for name, schema in schemas.items()]
+
+
+def _describe(paths: dict[str, Any], schemas: dict[str, Any], name: str, app: AppInfo, endpoint: EndpointInfo) -> None:
+    stem = (name + endpoint.path).strip("/").replace("/", ".")
+    content = {}
+    for kind, schema in (("Input", endpoint.input_schema), ("Output", endpoint.output_schema)):
+        lifted = _lift(schema, schemas, stem) if schema else {}
+        schemas[f"{stem}.{kind}"] = lifted
+        content[kind] = {"application/json": {"schema": {"$ref": f"#/components/schemas/{stem}.{kind}"}}}
+    parameters = [*_parameters("query", _SUBMIT_QUERY), *_parameters("header", _SUBMIT_HEADERS)]
+    operation = {
+        "summary": endpoint.description.strip().split("\n")[0],
+        "parameters": parameters,
+        "requestBody": {"content": content["Input"]},
+        "responses": {
+            "default": {"$ref": "#/components/responses/Error"},
+            "200": {"description": "The output", "content": content["Output"]},
+            "422": {"description": "The input does not fit"},
+        },
+        "security": [{"key": []}],
+        "x-scope": "submit",
+    }
+    path = f"/{name}{'' if endpoint.path == '/' else endpoint.path}"
+    submitted = {
+        "default": {"$ref": "#/components/responses/Error"},
+        "200": {"description": "The request is in the queue, on disk"},
+    }
+    paths[path] = {"post": {**operation, "operationId": f"run {stem}"}}
+    paths["/queue" + path] = {"post": {**operation, "operationId": f"submit {stem}", "responses": submitted}}
+
+
+def _lift(schema: dict[str, Any], schemas: dict[str, Any], stem: str) -> dict[str, Any]:
+    """The schema with its `$defs` moved to the document's components."""
+
+    def moved(node: Any) -> Any:
+        if isinstance(node, dict):
+            lifted = {key: moved(value) for key, value in node.items() if key != "$defs"}
+            reference = lifted.get("$ref")
+            if isinstance(reference, str) and reference.startswith("#/$defs/"):
+                lifted["$ref"] = f"#/components/schemas/{stem}.{reference[8:]}"
+            return lifted
+        return [moved(item) for item in node] if isinstance(node, list) else node
+
+    for name, definition in schema.get("$defs", {}).items():
+        schemas[f"{stem}.{name}"] = moved(definition)
+    lifted: dict[str, Any] = moved(schema)
+    return lifted
