@@ -1,0 +1,224 @@
+"""Apps that were written for fal's own SDK run here with their imports changed, and with nothing else."""
+
+from __future__ import annotations
+
+import ast
+import json
+from collections.abc import Iterator
+from functools import partial
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import msgspec
+import pytest
+from PIL import Image
+from websockets.sync.client import connect
+
+from penstock.testing import ServedApp, serve
+
+APPS = Path(__file__).parents[1] / "apps"
+PORTED = sorted(APPS.glob("ported_*.py"))
+
+sdk = partial(pytest.mark.compat, client="sdk")
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[ServedApp]:
+    with serve(*map(str, PORTED), owner="acme") as server:
+        yield server
+
+
+@pytest.fixture
+def http(served: ServedApp) -> Iterator[httpx2.Client]:
+    with httpx2.Client(base_url=served.url, timeout=30) as client:
+        yield client
+
+
+def text(served: ServedApp, path: str, *messages: Any, answers: int = 1) -> list[Any]:
+    """What a realtime endpoint answers to JSON messages."""
+    with connect(f"{served.url.replace('http', 'ws')}{path}", compression=None) as socket:
+        for message in messages:
+            socket.send(json.dumps(message))
+        return [json.loads(socket.recv(timeout=10)) for _ in range(answers)]
+
+
+# ---- pictures
+
+
+@sdk("fal.App", "fal.endpoint", "toolkit.Image", "toolkit.FalBaseModel", "x-fal-billable-units", "X-Fal-Runner-Hints",
+     "fastapi.Response as a parameter", call="App, endpoint")  # fmt: skip
+def test_text_to_image(http: httpx2.Client) -> None:
+    size = {"width": 1280, "height": 1024}
+    answer = http.post("/acme/sana", json={"prompt": "a fox", "seed": 7, "num_images": 2, "image_size": size})
+    assert answer.status_code == 200, answer.text
+    output = answer.json()
+    assert (output["seed"], output["prompt"], output["has_nsfw_concepts"]) == (7, "a fox", [False, False])
+    assert answer.headers["x-fal-billable-units"] == "4" and answer.headers["x-fal-runner-hints"] == "sana-1.6b"
+    picture = output["images"][1]
+    assert (picture["width"], picture["height"], picture["content_type"]) == (1280, 1024, "image/jpeg")
+    drawn = Image.open(BytesIO(http.get(picture["url"]).content))
+    assert drawn.size == (1280, 1024) and drawn.format == "JPEG"
+
+
+@sdk("toolkit.ImageSize presets", call="get_image_size")
+@pytest.mark.parametrize(
+    ("preset", "size"),
+    [("square_hd", (1024, 1024)), ("square", (512, 512)), ("portrait_4_3", (768, 1024)), ("portrait_16_9", (576, 1024)),
+     ("landscape_4_3", (1024, 768)), ("landscape_16_9", (1024, 576))],
+)  # fmt: skip
+def test_image_sizes_by_name(http: httpx2.Client, preset: str, size: tuple[int, int]) -> None:
+    (picture,) = http.post("/acme/sana", json={"prompt": "a fox", "image_size": preset}).json()["images"]
+    assert (picture["width"], picture["height"]) == size
+
+
+@sdk("fastapi.Request as a parameter", "any custom header", call="endpoint")
+def test_request_and_response_as_parameters(http: httpx2.Client) -> None:
+    answer = http.post("/acme/sana/sprint", json={"prompt": "a hen"}, headers={"X-My-Header": "mine"})
+    assert (answer.headers["x-seen"], answer.headers["x-body"]) == ("mine", "a hen")
+
+
+@sdk("fal.exceptions.FieldException", "fal.exceptions.AppException", "422 detail: loc, msg, type", call="exceptions")
+def test_exceptions(http: httpx2.Client) -> None:
+    field = http.post("/acme/sana/checked", json={"prompt": "forbidden"})
+    assert field.status_code == 422
+    assert field.json()["detail"] == [
+        {"loc": ["body", "prompt"], "msg": "Prompt is not allowed", "type": "content_policy_violation"}
+    ]
+    app = http.post("/acme/sana/checked", json={"prompt": "teapot"})
+    assert (app.status_code, app.json()) == (418, {"detail": "This is a teapot"})
+    other = http.post("/acme/sana/checked", json={"prompt": "anything"})
+    assert (other.status_code, other.json()) == (500, {"detail": "Internal Server Error"})
+
+
+@sdk("422 detail: loc, msg, type", "toolkit.types", call="FalBaseModel")
+def test_inputs_are_checked(http: httpx2.Client) -> None:
+    refused = http.post("/acme/sana", json={"num_images": 9, "image_url": "ftp://x"})
+    places = {tuple(entry["loc"][:2]) for entry in refused.json()["detail"]}
+    assert refused.status_code == 422 and places == {("body", "prompt"), ("body", "num_images"), ("body", "image_url")}
+
+
+@sdk("GET /openapi.json", "toolkit.Hidden", "toolkit.ImageField", call="FIELD_ORDERS, Hidden, ImageField")
+def test_the_schema_says_what_forms_need(served: ServedApp) -> None:
+    info = served.on_loop(lambda: served.server.fleet.info("acme/sana"))
+    assert info is not None
+    schema: Any = next(endpoint for endpoint in info.endpoints if endpoint.path == "/").input_schema
+    members = schema["properties"]
+    assert list(members)[:3] == ["prompt", "image_url", "image_size"]
+    assert members["debug"]["ui"] == {"hidden": True} and members["image_url"]["ui"] == {"field": "image"}
+    assert "ui" not in members["prompt"]
+
+
+@sdk("GET /{owner}/{alias}/health", "fal.App.health", call="App.health")
+def test_health(http: httpx2.Client) -> None:
+    assert http.get("/acme/sana/health").json() == {"status": "well", "weights": "sana.safetensors"}
+    assert http.get("/acme/chatter/health").json() == {"version": ""}
+    assert http.get("/acme/nothing/health").status_code == 404
+
+
+@sdk("class keywords and attributes", call="App attributes")
+def test_class_keywords_and_attributes(served: ServedApp) -> None:
+    info = served.on_loop(lambda: served.server.fleet.info("acme/sana"))
+    assert info is not None
+    assert (info.keep_alive, info.min_concurrency, info.max_concurrency) == (600, 1, 2)
+    assert (info.request_timeout, info.startup_timeout, info.max_multiplexing) == (120, 300, 1)
+
+
+# ---- streams
+
+
+@sdk("POST /{owner}/{alias}/stream", "StreamingResponse", "text/event-stream", call="endpoint that streams")
+@pytest.mark.parametrize(
+    ("path", "events"),
+    [
+        ("/acme/chatter/stream", [{"step": n, "output": "abc"[: n + 1]} for n in range(3)]),
+        ("/acme/chatter/thought/stream", [{"thought": n} for n in range(3)]),
+    ],
+)
+def test_streaming_responses(http: httpx2.Client, path: str, events: list[Any]) -> None:
+    with http.stream("POST", path, json={"prompt": "abc"}) as answer:
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        seen = [json.loads(line[6:]) for line in answer.iter_lines() if line.startswith("data: ")]
+    assert seen == events
+    assert http.post("/acme/chatter", json={"prompt": "you"}).json() == {"output": "hello you"}
+
+
+# ---- realtime
+
+
+@sdk("fal.realtime", "WebSocket /{owner}/{alias}/realtime", "msgpack frames", call="realtime: one in, one out")
+def test_realtime(served: ServedApp) -> None:
+    with connect(f"{served.url.replace('http', 'ws')}/acme/live/realtime", compression=None) as socket:
+        socket.send(msgspec.msgpack.encode({"prompt": "fox", "image": b"\x00\xff"}))
+        answer = socket.recv(timeout=10)
+        assert isinstance(answer, bytes)
+        assert msgspec.msgpack.decode(answer) == {"prompt": "FOX", "image": b"\x00\xff"}
+
+
+@sdk("fal.realtime", "realtime: every mode", call="realtime: iterators, batches")
+def test_realtime_of_every_mode(served: ServedApp) -> None:
+    assert text(served, "/acme/live/count/realtime", {"prompt": "p"}, answers=3) == [
+        {"n": n, "prompt": "p"} for n in range(3)
+    ]
+    words = [{"prompt": word} for word in ("the", "old", "fox")]
+    joined = text(served, "/acme/live/join/realtime", *words, answers=3)
+    assert [answer["prompt"] for answer in joined] == ["the", "the old", "the old fox"]
+    assert [answer["prompt"] for answer in text(served, "/acme/live/batch/realtime", *words, answers=3)] == [
+        "eht", "dlo", "xof",
+    ]  # fmt: skip
+
+
+# ---- requests
+
+
+@sdk("fal.App.current_request", "x-fal-request-id", "X-Fal-Object-Lifecycle-Preference", call="App.current_request")
+def test_current_request(http: httpx2.Client) -> None:
+    headers = {"x-my-header": "mine", "x-fal-object-lifecycle-preference": '{"expiration_duration_seconds": 3600}'}
+    answer = http.post("/acme/careful/whoami", headers=headers)
+    assert answer.json() == {
+        "request_id": answer.headers["x-fal-request-id"],
+        "endpoint": "acme/careful/whoami",
+        "lifecycle": {"expiration_duration_seconds": 3600},
+        "header": "mine",
+    }
+
+
+@sdk("fal.exceptions.RequestCancelledException", "PUT /queue/{owner}/{alias}/requests/{request_id}/cancel",
+     call="RequestCancelledException, cancel_on_disconnect")  # fmt: skip
+@pytest.mark.parametrize("path", ["", "/polite"])
+def test_cancel(http: httpx2.Client, path: str) -> None:
+    submitted = http.post(f"/queue/acme/careful{path}", json={"seconds": 60}).json()
+    status = {"logs": None}
+    while not status["logs"]:
+        status = http.get(submitted["status_url"], params={"logs": "1"}).json()
+    assert http.put(submitted["cancel_url"]).status_code == 202
+    ended = http.get(submitted["response_url"], headers={"prefer": "wait=20"})
+    assert (ended.status_code, ended.json()["error_type"]) == (499, "client_cancelled")
+
+
+@sdk("toolkit.File", "file inputs as URLs", call="toolkit.File")
+def test_files(http: httpx2.Client) -> None:
+    uploaded = http.post("/files/upload", content=b"drawer", headers={"content-type": "text/plain"}).json()
+    for given in (uploaded["access_url"], {"url": uploaded["access_url"]}, "data:text/plain;base64,ZHJhd2Vy"):
+        file = http.post("/acme/careful/file", json={"file": given}).json()
+        assert (file["file_name"], file["content_type"], file["file_size"]) == ("back.txt", "text/plain", 6)
+        assert http.get(file["url"]).content == b"reward"
+
+
+# ---- the promise itself
+
+
+@sdk("only the imports change", call="import penstock as fal")
+@pytest.mark.parametrize("path", PORTED, ids=lambda path: path.stem)
+def test_the_name_of_the_package_stands_in_imports_only(path: Path) -> None:
+    tree = ast.parse(path.read_text())
+    used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    assert "penstock" not in used
+    modules = {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    ours = {name for name in modules if name.startswith("penstock")}
+    # Each of these is `fal.…` there.
+    assert ours <= {
+        "penstock.exceptions", "penstock.toolkit", "penstock.toolkit.image", "penstock.toolkit.pydantic",
+        "penstock.toolkit.types", "penstock.toolkit.utils", "penstock.toolkit.utils.endpoint",
+    }  # fmt: skip
