@@ -214,3 +214,13 @@ async def test_further_webhook_events_where_asked(engine: Engine, clock: ManualC
     await queue.append(id_, 1, [Log(1.0, "INFO", "a"), Progress(1.0, 1)])
     await queue.complete(id_, 1, ok())
     assert [row[3:5] for row in await engine.owed()] == [("started", 2), ("progress", 4), ("log", 3), ("completed", 5)]
+
+
+async def test_a_chunk_that_is_sent_again_is_in_the_log_once(queue: Queue, clock: ManualClock) -> None:
+    id_ = (await running(queue, clock)).request.id
+    await queue.append(id_, 1, [Chunk(1.0, 1, b"1"), Chunk(1.0, 2, b"2")])
+    await queue.append(id_, 1, [Log(1.0, "INFO", "between")])
+    assert await queue.append(id_, 1, [Chunk(1.0, 2, b"2"), Chunk(1.0, 3, b"3")])
+    assert await queue.append(id_, 1, [Chunk(1.0, 3, b"3")])
+    found = [e.entry for e in await queue.events(id_)]
+    assert [entry.n for entry in found if isinstance(entry, Chunk)] == [1, 2, 3]

@@ -42,6 +42,8 @@ class Known:
         self.strikes = 0
         self.acknowledged = True
         self.kinds = ["queued"]
+        self.chunks = 0
+        """Of this attempt."""
         self.ended: tuple[OutcomeKind, bytes | None] | None = None
 
 
@@ -133,7 +135,7 @@ class QueueMachine(RuleBasedStateMachine):
         if key:
             self.keys[f"{caller}/{key}"] = request.id
         if claimed:
-            known.state, known.attempt = State.RUNNING, 1
+            known.state, known.attempt, known.chunks = State.RUNNING, 1, 0
             known.kinds.append("started")
 
     @precondition(lambda self: self.known)
@@ -168,7 +170,7 @@ class QueueMachine(RuleBasedStateMachine):
             assert known.number == min(flow), "out of order within its key and priority"
             waiting.remove(known)
             assert (claim.attempt, claim.runner, claim.strikes) == (known.attempt + 1, f"r{n}", known.strikes)
-            known.state, known.attempt = State.RUNNING, claim.attempt
+            known.state, known.attempt, known.chunks = State.RUNNING, claim.attempt, 0
             known.kinds.append("started")
 
     @precondition(lambda self: self.those(State.RUNNING))
@@ -176,11 +178,15 @@ class QueueMachine(RuleBasedStateMachine):
     def append(self, data: st.DataObject, late: int, size: int) -> None:
         id_ = self.one(data, State.RUNNING)
         known = self.known[id_]
-        entries = [Log(1.0, "INFO", "x") if n % 2 else Chunk(1.0, n + 1, b"1") for n in range(size)]
+        # Every chunk is sent twice: a runner that has not heard of the commit sends it again.
+        again = [Chunk(1.0, n, b"1") for n in range(1, known.chunks + 1)]
+        entries = [Log(1.0, "INFO", "x") if n % 2 else Chunk(1.0, known.chunks + n // 2 + 1, b"1") for n in range(size)]
         attempt = known.attempt - late
+        entries = again + entries
         assert self.run(self.engine.queue.append(id_, attempt, entries)) == (late == 0)
         if late == 0:
             known.kinds += ["log" if n % 2 else "chunk" for n in range(size)]
+            known.chunks += (size + 1) // 2
             known.acknowledged = True
 
     @precondition(lambda self: self.known)

@@ -128,6 +128,11 @@ class SqliteDatabase:
         except Unavailable as error:
             settled(None, error)
 
+    @property
+    def failing(self) -> bool:
+        """Whether the last commit failed: a full disk, say."""
+        return self._writer.failing
+
     async def read(self, operation: Callable[[Cursor], T]) -> T:
         if self._closed:
             raise Unavailable("the server is stopping")

@@ -71,6 +71,9 @@ class Writer:
         self._closing = False
         self._lazy_timer: asyncio.TimerHandle | None = None
         self._wal_pages = 0
+        self.failing = False
+        """The last commit failed. Until one succeeds nobody is told early: what is handed out then would be taken back,
+        handed out again, and so run over and over while a disk is full."""
         self._checkpoints = Checkpoints(path)
         connection.set_wal_hook(self._committed_pages)
         self._thread = threading.Thread(target=self._run, name="penstock-writer", daemon=True)
@@ -166,12 +169,15 @@ class Writer:
         told = False
         try:
             done = self._apply(group)
-            told = True
             early = [write for write in done if write.early is not None]
-            if early:
+            if early and not self.failing:
+                told = True
                 self._tell(self._tell_early, early)
             if done:
                 self._cursor.execute("COMMIT")
+                self.failing = False
+            if early and not told:
+                self._tell(self._tell_early, early)
         except Exception as error:
             self._rollback()
             cause = translated(error, self._connection, self._path)
@@ -180,6 +186,7 @@ class Writer:
                 if not told:
                     # Whoever was not told early has nothing to take back.
                     write.result = None
+            self.failing = True
         self._tell(self._settle, group)
 
     def _apply(self, group: list[Write]) -> list[Write]:

@@ -13,11 +13,13 @@ import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 from typing import Any
 
 from penstock.clock import Clock
-from penstock.errors import PenstockError, StorageFull
+from penstock.errors import PenstockError, StorageFull, Unavailable
 from penstock.fleet import fates
+from penstock.fleet.chunks import ChunkLog
 from penstock.fleet.runners import Runner, RunnerPhase, Running, offer, pick
 from penstock.queue.interface import Cancelled, Claim, Completion, NewRequest, Queue, Receipt, Submission
 from penstock.settings import Settings
@@ -72,7 +74,8 @@ class Dispatcher:
         self._pumps: dict[str, asyncio.Task[None]] = {}
         self._pending: set[asyncio.Future[Any]] = set()
         self._sinks: defaultdict[str, list[ChunkSink]] = defaultdict(list)
-        self._committed_chunks: dict[str, tuple[int, int]] = {}
+        self._chunk_logs: dict[tuple[str, int], ChunkLog] = {}
+        """By request and attempt, while the attempt runs."""
         self.session_started: Callable[[Runner, Claim], bool] = lambda runner, claim: False
         """Set by the sessions: True if somebody waits for this session."""
         self.session_ended: Callable[[str, str], None] = lambda request_id, reason: None
@@ -230,7 +233,6 @@ class Dispatcher:
     def _release(self, runner: Runner, request_id: str) -> None:
         runner.running.pop(request_id, None)
         self._holder.pop(request_id, None)
-        self._committed_chunks.pop(request_id, None)
         if not runner.running:
             runner.exclusive = False
             runner.idle_since = self._clock.monotonic()
@@ -251,7 +253,12 @@ class Dispatcher:
             if frame.retry and self._retry_declared(runner, running, frame):
                 return
             self._release(runner, frame.request_id)
-        self._commit(frame.request_id, frame.attempt, frame.outcome, runner)
+        commit = partial(self._commit, frame.request_id, frame.attempt, frame.outcome, runner)
+        chunks = self._chunk_logs.pop((frame.request_id, frame.attempt), None)
+        if chunks is None:
+            commit()
+        else:
+            chunks.after(commit)
 
     def _retry_declared(self, runner: Runner, running: Running, frame: Finished) -> bool:
         """The app asked for another attempt; granted until its strikes are used up."""
@@ -286,17 +293,50 @@ class Dispatcher:
         commit.add_done_callback(committed)
 
     def entries(self, runner: Runner, frame: Entries) -> None:
-        """Log entries, progress and chunks: chunks go on at once to whoever listens, all go into the log."""
-        last_chunk = 0
+        """Log entries and progress go into the log; partial output goes on to whoever listens, too.
+
+        The first chunk of an attempt is committed before anybody hears of it: a stream of which something was seen is
+        not repeated, and this must be known also after everything was killed. Later ones are heard at once.
+        """
+        key = (frame.request_id, frame.attempt)
         running = runner.running.get(frame.request_id)
-        sinks = self._sinks.get(frame.request_id)
-        for entry in frame.entries:
-            if type(entry) is Chunk:
-                last_chunk = entry.n
-                if sinks:
-                    sinks[:] = [sink for sink in sinks if sink(frame.attempt, entry)]
-        if last_chunk and running is not None:
-            running.seen_chunk = True
+        chunks = self._chunk_logs.get(key)
+        if chunks is None and any(type(entry) is Chunk for entry in frame.entries):
+            if running is not None and running.claim.attempt == frame.attempt:
+                chunks = self._chunk_logs[key] = self._chunk_log(runner, frame)
+                running.seen_chunk = True
+        if chunks is None:
+            self._append(frame)
+            return
+        if chunks.shown:
+            self._show(frame.request_id, frame.attempt, frame.entries)
+        chunks.add(frame.entries)
+
+    def _chunk_log(self, runner: Runner, frame: Entries) -> ChunkLog:
+        request_id, attempt = frame.request_id, frame.attempt
+        shown = False
+
+        def committed(entries: list[Entry], held: bool) -> None:
+            nonlocal shown
+            if not shown:
+                # Whoever listens reads what was held back from the log, where a later chunk does not follow on.
+                self._show(request_id, attempt, entries)
+                shown = True
+            last = max((entry.n for entry in entries if type(entry) is Chunk), default=0)
+            if last and runner.link is not None:
+                runner.link.send(Committed(request_id, attempt, chunks=last))
+            if held:
+                self.entries_seen(request_id, attempt, entries)
+
+        return ChunkLog(self._queue, request_id, attempt, committed=committed, pause=_REPEAT_COMMIT)
+
+    def _show(self, request_id: str, attempt: int, entries: list[Entry]) -> None:
+        if sinks := self._sinks.get(request_id):
+            for entry in entries:
+                if type(entry) is Chunk:
+                    sinks[:] = [sink for sink in sinks if sink(attempt, entry)]
+
+    def _append(self, frame: Entries) -> None:
         append = self._queue.append(frame.request_id, frame.attempt, frame.entries)
         self._pending.add(append)
 
@@ -306,12 +346,7 @@ class Dispatcher:
                 return
             if (error := done.exception()) is not None:
                 log.error("log entries of %s are not kept: %s", frame.request_id, error)
-                if last_chunk:  # the runner keeps chunks until they are committed
-                    asyncio.get_running_loop().call_later(_REPEAT_COMMIT, self.entries, runner, frame)
-                return
-            if last_chunk and runner.link is not None:
-                runner.link.send(Committed(frame.request_id, frame.attempt, chunks=last_chunk))
-            if done.result():
+            elif done.result():
                 self.entries_seen(frame.request_id, frame.attempt, frame.entries)
 
         append.add_done_callback(appended)
@@ -361,9 +396,9 @@ class Dispatcher:
             self._carry_out(decision, runner.app)
         for claim in runner.alone:
             self._requeue(claim, cause)
-        for request_id in runner.running:
+        for request_id, running in runner.running.items():
             self._holder.pop(request_id, None)
-            self._committed_chunks.pop(request_id, None)
+            self._chunk_logs.pop((request_id, running.claim.attempt), None)
             self.session_ended(request_id, cause)
         runner.running.clear()
         runner.alone.clear()
@@ -391,7 +426,11 @@ class Dispatcher:
                     fate.request_id, fate.attempt, reason=fate.reason, strike=fate.strike, alone=fate.alone
                 )
                 break
-            except StorageFull:
+            except (StorageFull, Unavailable) as error:
+                if self._stopping:
+                    # It is still running in the database, and put back at the next start.
+                    log.error("%s is not put back yet: %s", fate.request_id, error)
+                    return
                 await asyncio.sleep(_REPEAT_COMMIT)
         self.pump(app)
         self.changed(app)
@@ -443,11 +482,13 @@ class Dispatcher:
 
     async def drained(self, seconds: float) -> bool:
         """Wait until nothing runs any more; False if something still does after `seconds`."""
-        end = self._clock.monotonic() + seconds
-        while any(runner.running for runner in self.all_runners()):
-            if self._clock.monotonic() >= end:
-                return False
-            await asyncio.sleep(0.05)
+        # Processes keep the machine's time, whatever clock was injected.
+        try:
+            async with asyncio.timeout(seconds):
+                while any(runner.running for runner in self.all_runners()):
+                    await asyncio.sleep(0.05)
+        except TimeoutError:
+            return False
         return True
 
     def hold(self) -> None:

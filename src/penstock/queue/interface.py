@@ -254,7 +254,11 @@ class Queue(Protocol):
         ...
 
     def append(self, request_id: str, attempt: int, entries: Sequence[Entry]) -> asyncio.Future[bool]:
-        """Add entries to the log. False: the attempt no longer holds the request; nothing was written."""
+        """Add entries to the log. False: the attempt no longer holds the request; nothing was written.
+
+        Chunks of the attempt that are in the log already are passed over: a runner sends them again when it has not
+        heard of their commit.
+        """
         ...
 
     def complete(self, request_id: str, attempt: int, outcome: Outcome) -> asyncio.Future[Completion]:

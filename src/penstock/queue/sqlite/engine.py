@@ -79,6 +79,8 @@ class SqliteQueue:
     # ---- callers
 
     def submit(self, request: NewRequest, *, slot: str | None = None, lazy: bool = False) -> Submission:
+        if self._database.failing:
+            slot = None  # nothing is handed out that may not become durable
         return self._submits.submit(request, slot, lazy=lazy)
 
     async def cancel(self, request_id: str) -> Cancelled:

@@ -30,6 +30,7 @@ INSERT_INPUT = SQL["insert_input"]
 INSERT_FILE = SQL["insert_file"]
 INSERT_FINISHED = SQL["insert_finished"]
 INSERT_EVENTS = SQL["insert_events"]
+LAST_CHUNK = SQL["last_chunk"]
 INSERT_DELIVERY = SQL["insert_delivery"]
 CLAIM = SQL["claim"]
 HOT = SQL["hot"]
@@ -246,6 +247,8 @@ def append(cursor: Cursor, request_id: str, attempt: int, entries: Sequence[Entr
     row = find(cursor, request_id)
     if row is None or STATES[row.state] is not State.RUNNING or row.attempt != attempt:
         return False
+    if any(type(entry) is Chunk for entry in entries):
+        entries = _unknown(cursor, row.seq, attempt, entries)
     if not entries:
         return True
     write_events(cursor, row.seq, row.last_n + 1, attempt, entries)
@@ -257,6 +260,14 @@ def append(cursor: Cursor, request_id: str, attempt: int, entries: Sequence[Entr
                 n = row.last_n + 1 + next(i for i, entry in enumerate(entries) if isinstance(entry, kind))
                 deliver(cursor, request_id, row.webhook, event, n, pack_entries(told), now)
     return True
+
+
+def _unknown(cursor: Cursor, seq: int, attempt: int, entries: Sequence[Entry]) -> Sequence[Entry]:
+    """Without the chunks that are in the log: a runner sends them again when it has not heard of their commit."""
+    row = cursor.execute(LAST_CHUNK, (seq, attempt)).fetchone()
+    if row is None:
+        return entries
+    return [entry for entry in entries if not isinstance(entry, Chunk) or entry.n > row[0]]
 
 
 def complete(
