@@ -94,7 +94,7 @@ def read_lifecycle(header: str | None, *, loc: str = "X-Fal-Object-Lifecycle") -
         return Lifecycle()
     try:
         preference = msgspec.json.decode(header.encode(), type=_Preference)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise InvalidInput.field(["header", loc], f"{error}") from None
     seconds = preference.expiration_duration_seconds
     if seconds is not None and not 0 < seconds <= MAX_EXPIRY:

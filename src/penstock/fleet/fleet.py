@@ -159,7 +159,7 @@ class LocalFleet:
                 raise ValueError(f"{type(frame).__name__} before Hello")
 
     def _greet(self, link: SocketLink, hello: frames.Hello) -> None:
-        if not hmac.compare_digest(hello.token, self._token):
+        if not hmac.compare_digest(hello.token.encode(), self._token.encode()):
             raise ValueError("a runner with a wrong token")
         if hello.version != frames.VERSION:
             raise ValueError(f"a runner that speaks version {hello.version}, not {frames.VERSION}")

@@ -266,7 +266,10 @@ class Session:
     def _decode(self, message: Message) -> Any:
         if (decode := self._endpoint.declaration.decode_message) is not None:
             return decode(message.data.decode() if message.text else message.data)
-        return msgspec.json.decode(message.data) if message.text else msgspec.msgpack.decode(message.data)
+        try:
+            return msgspec.json.decode(message.data) if message.text else msgspec.msgpack.decode(message.data)
+        except RecursionError as error:
+            raise msgspec.DecodeError("it nests too deeply") from error
 
     def _send(self, value: Any) -> None:
         """A result, in the kind of frame that the caller last used."""

@@ -98,7 +98,7 @@ def verify_webhook(
     """
     if secret is None and jwks is None and jwks_url is None:
         raise SetupError("verify_webhook needs a key: secret=, jwks= or jwks_url=")
-    raw = body.encode() if isinstance(body, str) else bytes(body)
+    raw = _encoded("the body", body) if isinstance(body, str) else bytes(body)
     received = {name.lower(): value for name, value in headers.items()}
     now = SystemClock().wall() if now is None else now
     stamps: list[int] = []
@@ -116,7 +116,7 @@ def verify_webhook(
 def _check_standard(received: dict[str, str], body: bytes, secrets: Sequence[str], tolerance: float, now: float) -> int:
     delivery_id = _needed(received, signing.STANDARD_ID)
     stamp = _fresh(received, signing.STANDARD_TIMESTAMP, tolerance, now)
-    signatures = received[signing.STANDARD_SIGNATURE]
+    signatures = _needed(received, signing.STANDARD_SIGNATURE)
     try:
         keys = [signing.secret_bytes(text) for text in secrets]
     except ValueError as error:
@@ -174,8 +174,17 @@ def _ed25519_fits(keys: Sequence[bytes], signature: bytes, message: bytes) -> bo
 
 def _needed(received: dict[str, str], name: str) -> str:
     if value := received.get(name):
+        _encoded(f"the header {name}", value)
         return value
     raise WebhookUnsigned(f"the header {name} is missing")
+
+
+def _encoded(what: str, text: str) -> bytes:
+    """Some frameworks hand on bytes that are not UTF-8 as lone surrogates."""
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        raise WebhookUnsigned(f"{what} is not UTF-8") from error
 
 
 def _fresh(received: dict[str, str], name: str, tolerance: float, now: float) -> int:
@@ -190,7 +199,7 @@ def _fresh(received: dict[str, str], name: str, tolerance: float, now: float) ->
 def _read(received: dict[str, str], body: bytes, stamp: int) -> WebhookEvent:
     try:
         data = msgspec.json.decode(body, type=dict[str, Any])
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise WebhookUnsigned(f"the signed body is no JSON object: {error}") from error
     request_id = str(data.get("request_id") or received.get(signing.FAL_REQUEST_ID, ""))
     return WebhookEvent(

@@ -323,7 +323,10 @@ def from_runner(packet: bytes) -> list[FromRunner]:
     Raises:
         msgspec.MsgspecError: the bytes are no frames of this version.
     """
-    return _decode_from_runner(packet)
+    try:
+        return _decode_from_runner(packet)
+    except (UnicodeDecodeError, RecursionError) as error:
+        raise msgspec.DecodeError(str(error)) from error
 
 
 def from_gateway(packet: bytes) -> list[FromGateway]:
@@ -332,4 +335,7 @@ def from_gateway(packet: bytes) -> list[FromGateway]:
     Raises:
         msgspec.MsgspecError: the bytes are no frames of this version.
     """
-    return _decode_from_gateway(packet)
+    try:
+        return _decode_from_gateway(packet)
+    except (UnicodeDecodeError, RecursionError) as error:
+        raise msgspec.DecodeError(str(error)) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 from typing import Any
 
@@ -240,3 +241,21 @@ async def test_the_oldest_are_dropped_when_the_buffer_is_full(echo: Gateway) -> 
     assert counts["received"] == 10
     assert counts["dropped"] + counts["sent"] == 10
     assert counts["dropped"] >= 7
+
+
+async def test_no_bytes_end_a_session(echo: Gateway) -> None:
+    caller = Caller(echo)
+    drawn = random.Random(7)
+    for n in range(60):
+        data = drawn.randbytes(drawn.randrange(40))
+        caller.text(data) if n % 2 else caller.binary(data)
+        await caller.next()
+    for nested in (b"[" * 50_000, b'{"x":' * 50_000):
+        caller.text(nested)
+        assert (await caller.next())[1]["error"] == "INVALID_INPUT"
+    caller.binary(b"\x91" * 50_000)
+    assert (await caller.next())[1]["error"] == "INVALID_INPUT"
+    caller.text({"x": 1})
+    assert await caller.next() == (True, {"y": 2})
+    caller.hang_up()
+    assert (await echo.finished(caller.id)).outcome.status == 200
