@@ -90,7 +90,7 @@ def blocks(page: Path, *languages: str) -> list[tuple[str, str]]:
     return [(language, text) for language, text in found if language in languages]
 
 
-@pytest.fixture(scope="module", params=["README.md", "docs/getting-started.md", "docs/app-guide.md"])
+@pytest.fixture(scope="module", params=["README.md", "docs/getting-started.md", "docs/app-guide.md", "docs/live.md"])
 def page(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Path, Path, ServedApp]]:
@@ -140,7 +140,7 @@ def test_commands_on_the_page_run(page: tuple[Path, Path, ServedApp]) -> None:
             assert run.returncode == 0, f"{line}\n{run.stderr}"
             assert run.stdout and "error" not in run.stdout[:20], f"{line}\n{run.stdout}"
             ran += 1
-    assert ran or source.name == "app-guide.md"
+    assert ran or source.name in {"app-guide.md", "live.md"}
 
 
 def test_the_test_on_the_page_passes(tmp_path: Path) -> None:
