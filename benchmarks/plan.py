@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import random
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, TypeVar
+
+import msgspec
 
 from benchmarks.figures import Section
 from benchmarks.load import Ask, Load, press
 from benchmarks.peers.environments import Missing, python_of
 from benchmarks.processes import Processes
-from benchmarks.servers import Running
+from benchmarks.servers import ROOT, Running
 
 T = TypeVar("T")
 
@@ -34,18 +37,6 @@ class Plan(NamedTuple):
     rounds: int
     seconds: float
     scratch: Path
-
-
-class Scenario(Protocol):
-    """A module of `benchmarks.scenarios`."""
-
-    NAME: str
-    TITLE: str
-
-    @staticmethod
-    async def measure(plan: Plan, section: Section) -> None:
-        """Add what was measured to the section."""
-        ...
 
 
 class Sample(NamedTuple):
@@ -104,6 +95,23 @@ def awake(processes: Processes) -> Iterator[None]:
         yield
     finally:
         processes.pause()
+
+
+async def told_by(plan: Plan, module: str, *arguments: str) -> Any:
+    """Run a benchmark that is a program of its own and return the figures that it writes with `--json`.
+
+    Raises:
+        RuntimeError: it failed; the message ends with what it printed.
+    """
+    path = plan.scratch / f"{module}.json"
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", module, *arguments, "--json", str(path),
+        cwd=ROOT, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+    )  # fmt: skip
+    printed, _ = await process.communicate()
+    if process.returncode != 0:
+        raise RuntimeError(f"{module} ended with {process.returncode}: {printed.decode(errors='replace')[-1500:]}")
+    return msgspec.json.decode(path.read_bytes())
 
 
 def say(text: str) -> None:
