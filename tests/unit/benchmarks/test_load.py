@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
+import psutil
 import pytest
 from benchmarks.load import Ask, Load, WrongAnswer, additions, ask, press, read_stream, request
 from benchmarks.processes import Processes, free_port
@@ -139,7 +140,11 @@ def test_only_what_was_started_is_watched_and_ended(tmp_path: Path) -> None:
     processes.pause()
     processes.stop()
     assert processes.tree() == []
-    assert not any(process.is_running() for process in tree)
+    for process in tree:
+        # An orphan is nobody's here to collect: whether its entry is still in the table is the system's affair.
+        with suppress(psutil.NoSuchProcess):
+            while process.status() != psutil.STATUS_ZOMBIE:
+                pass
 
 
 def test_a_process_that_ended_is_told_with_its_log(tmp_path: Path) -> None:
