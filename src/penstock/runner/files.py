@@ -12,6 +12,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from penstock.runner.link import Link
@@ -27,6 +28,8 @@ from penstock.wire.frames import (
     FromGateway,
     Welcome,
 )
+
+T = TypeVar("T")
 
 FILE_FRAMES = (FileStored, FileSlice, FileMore)
 _PATIENCE = 300.0
@@ -53,6 +56,8 @@ class Transfers:
         self._changed = threading.Condition()
         self._folders: dict[str, Path] = {}
         self._owner = threading.get_ident()
+        self._met = True
+        """There is a gateway."""
 
     def access(self, frame: Execute) -> RequestFiles:
         """The files of one attempt."""
@@ -86,9 +91,24 @@ class Transfers:
     def gateway_lost(self) -> None:
         """Whatever was under way has to begin again with the next gateway."""
         with self._changed:
+            self._met = False
             for transfer in self._open.values():
                 transfer.lost = True
             self._changed.notify_all()
+
+    def gateway_met(self) -> None:
+        """A gateway has taken us on."""
+        with self._changed:
+            self._met = True
+            self._changed.notify_all()
+
+    def wait_for_gateway(self) -> bool:
+        """Hold the calling thread until there is a gateway again. False: none came, or this is the loop's own thread,
+        which alone could reach one."""
+        if threading.get_ident() == self._owner:
+            return False
+        with self._changed:
+            return self._changed.wait_for(lambda: self._met, self._welcome.reconnect)
 
     def put(self, frame: Execute, data: bytes | Path, content_type: str, file_name: str) -> tuple[str, int]:
         """Store a file; blocks until it is on the server's disk."""
@@ -143,6 +163,8 @@ class Transfers:
         return self._welcome
 
     def _begin(self) -> tuple[int, _Transfer]:
+        if not self._met:
+            raise ConnectionError("there is no gateway just now")
         ref, transfer = next(self._refs), _Transfer()
         self._open[ref] = transfer
         return ref, transfer
@@ -169,11 +191,17 @@ class RequestFiles:
         self._fetched: dict[str, tuple[Path, str]] = {}
 
     def put(self, data: bytes | Path, *, content_type: str, file_name: str) -> tuple[str, int]:
-        """Store a file; returns its URL and size. A lost gateway is waited for, and the file sent again, once."""
-        try:
-            return self._transfers.put(self._frame, data, content_type, file_name)
-        except ConnectionError:
-            return self._transfers.put(self._frame, data, content_type, file_name)
+        """Store a file; returns its URL and size. A lost gateway is waited for, and the file sent again."""
+        return self._again(lambda: self._transfers.put(self._frame, data, content_type, file_name))
+
+    def _again(self, transfer: Callable[[], T]) -> T:
+        """Do a transfer with the next gateway, as often as one is lost in the middle of it."""
+        while True:
+            try:
+                return transfer()
+            except ConnectionError:
+                if not self._transfers.wait_for_gateway():
+                    raise
 
     def fetch(self, url: str, *, max_bytes: int | None = None) -> tuple[Path, str]:
         """A local, read-only copy of what `url` names, and its content type. Gone when the request ends.
@@ -187,7 +215,8 @@ class RequestFiles:
         if url.startswith("data:"):
             content_type = _decode_data_uri(url, to, max_bytes)
         elif self._transfers.own(url, self._frame.base_url):
-            content_type = self._transfers.get(url, to, max_bytes, self._frame.request_id)
+            request_id = self._frame.request_id
+            content_type = self._again(lambda: self._transfers.get(url, to, max_bytes, request_id))
         else:
             content_type = self._from_outside(url, to, max_bytes)
         to.chmod(0o444)

@@ -140,6 +140,8 @@ class Runner:
         elif isinstance(frame, Welcome):
             if not self._welcomed.done():
                 self._welcomed.set_result(frame)
+            if self._transfers is not None:
+                self._transfers.gateway_met()
         elif isinstance(frame, frames.Drain):
             self._spawn(self._drain(frame.grace))
 
