@@ -13,8 +13,9 @@ from typing import NamedTuple
 from penstock.torture.evidence import Evidence, Row
 from penstock.torture.words import RUNNERS, SLOTS
 
-EXPECTED_ERRORS = frozenset({"runner_disconnected"})
-"""Errors with which a stream may end whose runner was killed after a piece had been seen."""
+_EXPECTED = {"stream": ("runner_disconnected",), "file": ("the disk is full", "cannot be written")}
+"""Errors in which a kind of call may end: a stream whose runner was killed after a piece had been seen, and a function
+that was told that its file cannot be stored while the disk was full or failed."""
 
 
 class Finding(NamedTuple):
@@ -69,7 +70,7 @@ def audit(evidence: Evidence) -> Audit:
             findings.append(Finding("lost", request_id, f"{ack.kind} {ack.n} is not in the database"))
         elif not row.kind:
             findings.append(Finding("unfinished", request_id, f"{ack.kind} {ack.n}, attempt {row.attempt}"))
-        elif row.kind == "error" and not (ack.kind == "stream" and row.error in EXPECTED_ERRORS):
+        elif row.kind == "error" and not any(said in row.error for said in _EXPECTED.get(ack.kind, ())):
             findings.append(Finding("error", request_id, f"{ack.kind} ended with {row.status} {row.error}"))
         if ack.webhook and not evidence.delivered.get(request_id):
             findings.append(Finding("webhook", request_id, "its webhook was never delivered"))

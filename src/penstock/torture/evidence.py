@@ -156,7 +156,7 @@ def read_database(evidence: Evidence, path: Path) -> None:
             ended = sum(isinstance(entry, Completed) for entry in unpack_entries(entries))
             events[seq] = ([*attempts, attempt], completed + ended)
         for seq, request_id, kind, status, error, attempt, body, webhook in connection.execute(
-            "SELECT seq, id, kind, status, error_type, attempt, body, webhook FROM finished"
+            "SELECT seq, id, kind, status, coalesce(error_type, error), attempt, body, webhook FROM finished"
         ):
             attempts, completed = events.get(seq, ([], 0))
             # The last `completed` is a column of the row.

@@ -1,0 +1,41 @@
+"""The crash test itself, in short, as a user runs it: a command, from any folder."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from penstock.torture.report import Report
+
+
+def torture(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "penstock.cli", "torture", *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=170, check=False)
+
+
+@pytest.mark.timeout(180)
+def test_a_short_torture(tmp_path: Path) -> None:
+    ran = torture(tmp_path, "--kills", "4", "--requests", "200", "--seed", "4", "--report", "r.json")
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    report = msgspec.json.decode((tmp_path / "r.json").read_bytes(), type=Report)
+    assert (report.acknowledged, report.lost, report.duplicate_results, report.kills) == (200, 0, 0, 4)
+    assert len(report.recoveries) == 4 and report.executed > 150
+    last = ran.stdout.rstrip().splitlines()[-1]
+    assert last.startswith("acknowledged=200 lost=0 duplicate_results=0 extra_runs=") and " recovery_max=" in last
+    assert [path.name for path in tmp_path.iterdir()] == ["r.json"], "it leaves nothing behind"
+
+    added = torture(tmp_path, "--add", "r.json", "r.json")
+    assert added.returncode == 0 and "acknowledged=400 lost=0" in added.stdout
+
+
+def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "file").touch()
+    assert torture(tmp_path, "--keep", "full").returncode == 2
+    assert torture(tmp_path, "--requests", "0").returncode == 2
+    refused = torture(tmp_path, "--add", "none.json")
+    assert refused.returncode == 2 and "no report" in refused.stderr

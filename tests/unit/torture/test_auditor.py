@@ -1,0 +1,188 @@
+"""The auditor finds each kind of loss that is planted, and nothing where there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+import pytest
+
+from penstock.torture.auditor import FINDINGS, audit
+from penstock.torture.evidence import Ack, Damage, Evidence, FaultSeen, Row, Run, Seen, StreamSeen
+
+
+def row(request_id: str, kind: str = "ok", **more: object) -> Row:
+    status = {"ok": 200, "cancelled": 499}.get(kind, 500)
+    fields = {
+        "error": "",
+        "attempt": 1,
+        "completed": 1,
+        "attempts": [],
+        "execution": f"x{request_id}",
+        "webhook": False,
+    }
+    return msgspec.convert({"request_id": request_id, "kind": kind, "status": status, **fields, **more}, Row)
+
+
+def sound() -> Evidence:
+    """A run in which all went well: a call, one with a webhook, a stream that was cut off, one that was cancelled."""
+    return Evidence(
+        acks=[
+            Ack("a", 1, "result", "k1"),
+            Ack("b", 2, "webhook", "k2", webhook=True),
+            Ack("c", 3, "stream", "k3"),
+            Ack("d", 4, "cancel", "k4"),
+            Ack("e", 5, "race", "k5"),
+            Ack("e", 5, "race", "k5"),
+        ],
+        seen=[
+            Seen("a", 200, execution="xa"),
+            Seen("a", 200, execution="xa"),
+            Seen("b", 200, execution="xb"),
+            Seen("c", 500, "runner_disconnected"),
+            Seen("d", 499, "client_cancelled"),
+        ],
+        streams=[StreamSeen("c", 12, [("xc", 0), ("xc", 1)])],
+        runs=[Run("a", 1, "xa", "r1"), Run("b", 1, "xb0", "r1"), Run("b", 2, "xb", "r2"), Run("c", 1, "xc", "r1")],
+        runners=3,
+        rows={
+            "a": row("a"),
+            "b": row("b", attempt=2, attempts=[1, 2], webhook=True),
+            "c": row("c", "error", error="runner_disconnected", execution=""),
+            "d": row("d", "cancelled", execution=""),
+            "e": row("e"),
+        },
+        delivered={"b": 2},
+        faults=[FaultSeen("runner", True, 1.0, 0.5)],
+        damages=[Damage("database", True)],
+    )
+
+
+def test_a_run_in_which_all_went_well() -> None:
+    judged = audit(sound())
+    assert judged.findings == [] and judged.sound
+    assert (judged.acknowledged, judged.lost, judged.executed, judged.extra_runs) == (5, 0, 4, 1)
+    assert judged.killed_slots == 8, "one of three runners is gone"
+    assert judged.outcomes == {"ok": 3, "error": 1, "cancelled": 1}
+    assert (judged.streams, judged.cut_streams, judged.webhooks, judged.deliveries) == (1, 1, 1, 2)
+
+
+def lose(e: Evidence) -> None:
+    del e.rows["a"]
+
+
+def stay_unfinished(e: Evidence) -> None:
+    e.rows["a"] = row("a", "", status=0, completed=0)
+
+
+def see_two_results(e: Evidence) -> None:
+    e.seen.append(Seen("a", 200, execution="another"))
+
+
+def store_another_result(e: Evidence) -> None:
+    e.rows["b"] = row("b", execution="xb0")
+
+
+def see_error_then_result(e: Evidence) -> None:
+    e.seen.append(Seen("d", 200, execution="xd"))
+
+
+def mix_results_up(e: Evidence) -> None:
+    e.seen.append(Seen("e", 200, execution="xe", right=False))
+
+
+def complete_twice(e: Evidence) -> None:
+    e.rows["a"] = row("a", completed=2)
+
+
+def lower_an_attempt(e: Evidence) -> None:
+    e.rows["b"] = row("b", attempt=1, attempts=[1, 2])
+
+
+def never_deliver(e: Evidence) -> None:
+    e.delivered.clear()
+
+
+def still_owe(e: Evidence) -> None:
+    e.owed.append("b")
+
+
+def miss_a_piece(e: Evidence) -> None:
+    e.streams[0] = StreamSeen("c", 12, [("xc", 0), ("xc", 2)])
+
+
+def show_a_piece_twice(e: Evidence) -> None:
+    e.streams[0] = StreamSeen("c", 12, [("xc", 0), ("xc", 1), ("xc", 1)])
+
+
+def show_two_executions(e: Evidence) -> None:
+    e.streams[0] = StreamSeen("c", 12, [("xc", 0), ("xc2", 0)])
+
+
+def end_a_stream_early(e: Evidence) -> None:
+    e.rows["c"] = row("c", execution="")
+    e.seen[3] = Seen("c", 200)
+
+
+def split_a_key(e: Evidence) -> None:
+    e.acks.append(Ack("a", 5, "race", "k5"))
+
+
+def fail_for_no_reason(e: Evidence) -> None:
+    e.rows["a"] = row("a", "error", error="runner_disconnected", execution="")
+    e.seen = [seen for seen in e.seen if seen.request_id != "a"]
+
+
+def change_a_file(e: Evidence) -> None:
+    e.files_wrong.append("a")
+
+
+def serve_damage(e: Evidence) -> None:
+    e.damages.append(Damage("file", False))
+
+
+def run_too_often(e: Evidence) -> None:
+    e.runs += [Run("a", n, f"again{n}", "r1") for n in range(8)]
+
+
+def raise_something(e: Evidence) -> None:
+    e.troubles.append("NotFound")
+
+
+@pytest.mark.parametrize(
+    ("plant", "found"),
+    [
+        (lose, "lost"),
+        (stay_unfinished, "unfinished"),
+        (see_two_results, "duplicate_result"),
+        (store_another_result, "duplicate_result"),
+        (see_error_then_result, "duplicate_result"),
+        (mix_results_up, "wrong_result"),
+        (complete_twice, "completed_events"),
+        (lower_an_attempt, "attempts"),
+        (never_deliver, "webhook"),
+        (still_owe, "webhook"),
+        (miss_a_piece, "stream"),
+        (show_a_piece_twice, "stream"),
+        (show_two_executions, "stream"),
+        (end_a_stream_early, "stream"),
+        (split_a_key, "key"),
+        (fail_for_no_reason, "error"),
+        (change_a_file, "file"),
+        (serve_damage, "damage_served"),
+        (run_too_often, "extra_runs"),
+        (raise_something, "trouble"),
+    ],
+)
+def test_what_is_planted_is_found_and_nothing_else(plant: Callable[[Evidence], None], found: str) -> None:
+    evidence = sound()
+    plant(evidence)
+    assert {finding.what for finding in audit(evidence).findings} == {found}
+    assert found in FINDINGS
+
+
+def test_lost_and_unfinished_both_count_as_lost() -> None:
+    evidence = sound()
+    lose(evidence)
+    evidence.rows["e"] = row("e", "", status=0, completed=0)
+    assert audit(evidence).lost == 2
