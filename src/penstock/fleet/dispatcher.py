@@ -106,7 +106,7 @@ class Dispatcher:
     def _offer_answered(self, runner: Runner, claimed: asyncio.Future[Claim | None]) -> None:
         runner.offered -= 1
         if not claimed.cancelled() and claimed.exception() is None and (claim := claimed.result()) is not None:
-            self._start(runner, claim)
+            self._place(self._pools[runner.app], claim)
         else:
             self.pump(runner.app)
 
@@ -160,7 +160,10 @@ class Dispatcher:
         """See whether somebody waits for the free slots of `app`."""
         if self._stopping:
             return
-        if app not in self._pumps:
+        pump = self._pumps.get(app)
+        if pump is None or pump.done():
+            if pump is not None and not pump.cancelled() and (error := pump.exception()) is not None:
+                log.error("%s: its pump had ended and is started again: %s", app, error, exc_info=error)
             self._wanted[app] = asyncio.Event()
             self._pumps[app] = asyncio.get_running_loop().create_task(self._pump(app), name=f"pump {app}")
         self._wanted[app].set()
@@ -189,7 +192,8 @@ class Dispatcher:
         if runner is None or runner.phase is not RunnerPhase.READY:
             # It left between the offer and the claim.
             self._requeue(claim, "its runner left before it began")
-        elif claim.alone:
+        elif claim.alone or runner.exclusive or runner.alone:
+            # What was claimed along with a suspect does not become its neighbour: it waits for its turn, too.
             runner.alone.append(claim)
             self._holder[claim.request.id] = runner
             self._start_suspect(runner)
@@ -197,7 +201,10 @@ class Dispatcher:
             self._start(runner, claim)
 
     def _start_suspect(self, runner: Runner) -> None:
-        if runner.alone and not runner.running:
+        if runner.phase is not RunnerPhase.READY or runner.replace_at is not None:
+            while runner.alone:
+                self._requeue(runner.alone.popleft(), "its runner is leaving")
+        elif runner.alone and not runner.running:
             runner.exclusive = True
             self._start(runner, runner.alone.popleft())
 
@@ -266,6 +273,7 @@ class Dispatcher:
         if running.cancelled_at is not None or running.claim.strikes + 1 >= limit:
             return False
         self._release(runner, frame.request_id)
+        self._chunk_logs.pop((frame.request_id, frame.attempt), None)
         reason = frame.outcome.error or "the app asked for another attempt"
         self._carry_out(fates.Fate(frame.request_id, frame.attempt, reason, strike=True), runner.app)
         if runner.link is not None:
@@ -335,6 +343,8 @@ class Dispatcher:
             for entry in entries:
                 if type(entry) is Chunk:
                     sinks[:] = [sink for sink in sinks if sink(attempt, entry)]
+            if not sinks:
+                self._sinks.pop(request_id, None)
 
     def _append(self, frame: Entries) -> None:
         append = self._queue.append(frame.request_id, frame.attempt, frame.entries)

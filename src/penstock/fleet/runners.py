@@ -62,9 +62,9 @@ class Runner:
         self.link: Link | None = None
         self.running: dict[str, Running] = {}
         self.alone: deque[Claim] = deque()
-        """Suspects that wait until nothing else runs here."""
+        """Suspects, and what was claimed along with them: each waits until nothing else runs here."""
         self.exclusive = False
-        """A suspect is running: no neighbours."""
+        """What runs has no neighbours."""
         self.offered = 0
         """Slots that were offered with a submit whose claim is not decided yet."""
         self.replace_at: float | None = None

@@ -1,0 +1,158 @@
+"""The accounts of who runs what, where things happen in an order that nobody wants."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from penstock.clock import ManualClock
+from penstock.database.sqlite import SqliteDatabase
+from penstock.fleet.dispatcher import Dispatcher
+from penstock.fleet.runners import Runner, RunnerPhase
+from penstock.queue.interface import NewRequest
+from penstock.queue.sqlite import SqliteQueue
+from penstock.settings import Settings
+from penstock.wire.events import Chunk, Outcome
+from penstock.wire.frames import AppInfo, Entries, Execute, Finished, Frame
+from penstock.wire.ids import new_request_id
+from penstock.wire.states import OutcomeKind, State
+
+pytestmark = pytest.mark.anyio
+APP = "acme/echo"
+OK = Outcome(OutcomeKind.OK, 200, b"{}")
+
+
+class Line:
+    """A link that only remembers."""
+
+    def __init__(self) -> None:
+        self.sent: list[Frame] = []
+
+    def send(self, frame: Frame) -> None:
+        self.sent.append(frame)
+
+    async def drained(self) -> None: ...
+
+    def close(self) -> None: ...
+
+    @property
+    def executed(self) -> list[str]:
+        return [frame.request_id for frame in self.sent if isinstance(frame, Execute)]
+
+
+class House(NamedTuple):
+    queue: SqliteQueue
+    dispatcher: Dispatcher
+
+    def runner(self, name: str = "a", slots: int = 4) -> tuple[Runner, Line]:
+        made = Runner(name, APP, pid=1, started_at=0.0, heard_at=0.0)
+        made.phase = RunnerPhase.READY
+        made.info = AppInfo(APP, [], max_multiplexing=slots)
+        made.link = line = Line()
+        self.dispatcher.runners(APP)[name] = made
+        return made, line
+
+    async def until(self, state: State, request_id: str) -> None:
+        async with self.queue.watch(request_id) as watch:
+            while (view := await self.queue.get(request_id)) is None or view.state is not state:
+                await watch.changed(0.2)
+
+
+def new(**more: object) -> NewRequest:
+    return NewRequest(new_request_id(), APP, "/", "call", b"{}", 0.0, **more)  # type: ignore[arg-type]  # of the struct
+
+
+@pytest.fixture
+async def house(tmp_path: Path) -> AsyncIterator[House]:
+    clock = ManualClock()
+    database = await SqliteDatabase.open(tmp_path, clock)
+    queue = await SqliteQueue.open(database, clock, Settings())
+    dispatcher = Dispatcher(queue, clock, Settings())
+    yield House(queue, dispatcher)
+    await dispatcher.stop()
+    await queue.close()
+    await database.close()
+
+
+async def test_a_runner_that_dies_before_its_offer_is_answered_keeps_nothing(house: House) -> None:
+    runner, line = house.runner()
+    request = new(idempotency_key="k", fingerprint=b"f")
+    ticket = house.dispatcher.submit(request)
+    house.dispatcher.runner_lost(runner, "killed")
+    await ticket.receipt()
+    await house.until(State.QUEUED, request.id)
+    assert not runner.running and runner.offered == 0 and line.executed == []
+    _, other = house.runner("b")
+    house.dispatcher.pump(APP)
+    await house.until(State.RUNNING, request.id)
+    assert other.executed == [request.id]
+
+
+async def test_a_suspect_has_no_neighbours_that_were_claimed_with_it(house: House) -> None:
+    requests = [new() for _ in range(3)]
+    for request in requests:
+        await house.dispatcher.submit(request).receipt()
+    (claim,) = await house.queue.claim(APP, ["x"])
+    await house.queue.retry(claim.request.id, claim.attempt, reason="a suspect", alone=True)
+    runner, line = house.runner()
+    house.dispatcher.pump(APP)
+    for n in range(3):
+        while len(line.executed) <= n:
+            await asyncio.sleep(0)
+        assert len(runner.running) == 1 and runner.free == 0
+        ((request_id, running),) = runner.running.items()
+        house.dispatcher.finished(runner, Finished(request_id, running.claim.attempt, OK))
+    assert set(line.executed) == {request.id for request in requests}
+    assert runner.free == 4
+
+
+async def test_nothing_that_waits_begins_in_a_runner_that_leaves(house: House) -> None:
+    suspect, other = new(), new()
+    await house.dispatcher.submit(suspect).receipt()
+    (claim,) = await house.queue.claim(APP, ["x"])
+    await house.queue.retry(suspect.id, claim.attempt, reason="a suspect", alone=True)
+    await house.dispatcher.submit(other).receipt()
+    runner, line = house.runner()
+    house.dispatcher.pump(APP)
+    while not runner.alone:
+        await asyncio.sleep(0)
+    runner.phase = RunnerPhase.DRAINING
+    house.dispatcher.finished(runner, Finished(suspect.id, 2, OK))
+    await house.until(State.QUEUED, other.id)
+    assert line.executed == [suspect.id] and not runner.alone
+
+
+async def test_a_stream_that_is_tried_again_leaves_nothing(house: House) -> None:
+    runner, _ = house.runner()
+    request = new()
+    await house.dispatcher.submit(request).receipt()
+    house.dispatcher.entries(runner, Entries(request.id, 1, [Chunk(0.0, 1, b"1")]))
+    house.dispatcher.finished(
+        runner, Finished(request.id, 1, Outcome.failure(500, "again", "internal_error"), retry=True)
+    )
+    while (request.id, 2) not in {(r, a.claim.attempt) for r, a in runner.running.items()}:
+        await asyncio.sleep(0)
+    house.dispatcher.finished(runner, Finished(request.id, 2, OK))
+    await house.until(State.DONE, request.id)
+    assert not house.dispatcher._chunk_logs
+
+
+async def test_a_reader_that_fell_behind_leaves_nothing(house: House) -> None:
+    runner, _ = house.runner()
+    request = new()
+    ticket = house.dispatcher.submit(request)
+    await ticket.receipt()
+    stop = house.dispatcher.listen(request.id, lambda attempt, chunk: False)
+    for n in (1, 2):
+        house.dispatcher.entries(runner, Entries(request.id, 1, [Chunk(0.0, n, b"1")]))
+        while not house.dispatcher._chunk_logs[(request.id, 1)].shown:
+            await asyncio.sleep(0)
+    stop()
+    assert not house.dispatcher._sinks
+    house.dispatcher.finished(runner, Finished(request.id, 1, OK))
+    await ticket.outcome()
+    assert not house.dispatcher._chunk_logs and not house.dispatcher._holder
