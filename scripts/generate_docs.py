@@ -90,7 +90,7 @@ def _default(value: Any) -> str:
         for power, unit in ((3, "GiB"), (2, "MiB"), (1, "KiB")):
             if value % 1024**power == 0:
                 return f"{value // 1024**power} {unit}"
-    return f"`{value:g}`" if isinstance(value, float) else f"`{value}`"
+    return f"`{int(value)}`" if isinstance(value, float) and value.is_integer() else f"`{value}`"
 
 
 def errors_page() -> str:

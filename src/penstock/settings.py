@@ -109,6 +109,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """A longer line of output is cut."""
     max_log_entries: int = 100_000
     """Log entries that one attempt may write; the rest is counted and dropped."""
+    runner_log_lines: int = 1000
+    """Newest lines of an app's runners that belong to no request, kept in memory for `penstock runners logs`."""
 
     # sessions
     session_idle: float = 300.0

@@ -62,6 +62,7 @@ CALLS: list[tuple[str, str, str]] = [
     ("GET", "/api/v1/requests/{id}/events", "read"),
     ("GET", "/api/v1/apps", "read"),
     ("GET", "/api/v1/runners", "read"),
+    ("GET", "/api/v1/runners/logs", "admin"),
     ("POST", "/storage/upload/initiate", "files"),
     ("POST", "/storage/upload/initiate-multipart", "files"),
     ("POST", "/storage/auth/token", "files"),

@@ -26,7 +26,6 @@ VERBS: dict[str, str] = {
     "backup": "backup",
     "restore": "restore",
     "torture": "torture",
-    "bench": "bench",
 }
 """Each verb and the module of this package that has it, in the order in which the help shows them."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +40,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     given = read_input(args.input)
+    if args.input and _PAIR.match(args.input[0]):
+        from penstock.cli.fields import check
+
+        check(reach.Api(args), args.endpoint, given)
     with reach.client(args) as client:
         value = _upload(client, given, args)
         if args.stream:
@@ -137,16 +140,16 @@ def _upload(client: SyncClient, value: Any, args: argparse.Namespace) -> Any:
 def _follow(handle: SyncRequestHandle, args: argparse.Namespace) -> int:
     from penstock.cli.follow import Follower
     from penstock.client import HTTPError
+    from penstock.client.errors import TimeoutError
 
     follower = Follower(args.terminal, handle.request_id)
-    deadline = None if args.timeout is None else time.monotonic() + args.timeout
     try:
         with follower:
-            for status in handle.iter_events(with_logs=True):
+            for status in handle.iter_events(with_logs=True, timeout=args.timeout):
                 follower.show(status)
-                if deadline is not None and time.monotonic() > deadline:
-                    return _left(args, handle, f"not done after {args.timeout:g} s", exits.STILL_RUNNING)
             output = handle.get()
+    except TimeoutError:
+        return _left(args, handle, f"not done after {args.timeout:g} s", exits.STILL_RUNNING)
     except HTTPError as error:
         if error.status_code == 500 and follower.error:
             raise AppFailed(follower.error, handle.request_id) from error
@@ -162,6 +165,7 @@ def _follow(handle: SyncRequestHandle, args: argparse.Namespace) -> int:
 
         with reach.client(args) as client:
             save_files(client, output, Path(args.output), handle.request_id[-8:], args.terminal)
+        args.terminal.say(f"again: penstock requests retry {handle.request_id[-8:]}")
     return exits.OK
 
 

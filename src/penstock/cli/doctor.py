@@ -168,8 +168,12 @@ def _server(args: argparse.Namespace, settings: Settings) -> Iterator[Finding]:
         return
     yield Finding("server", "ok", f"{url} ({source}) answers")
     for app in apps:
-        if app["fault"]:
-            yield Finding("app", "fail", f"{app['name']}: {app['fault']}", "its log: the terminal of penstock serve")
+        if (app["fault"] or "").endswith("not served by this server just now"):
+            waiting = f", {app['queued']} queued" if app["queued"] else ""
+            yield Finding("app", "warn" if waiting else "ok", f"{app['name']}: known, not served now{waiting}")
+        elif app["fault"]:
+            mend = f"all it said: penstock runners logs {app['name']}"
+            yield Finding("app", "fail", f"{app['name']}: {app['fault']}", mend)
         else:
             yield Finding("app", "ok", f"{app['name']}: {app['runners']} runners, {app['queued']} queued")
 

@@ -66,6 +66,10 @@ OURS: dict[str, Explanation] = {
         "The body is larger than `max_input_bytes` (16 MiB).", "Upload files first and send their URLs."
     ),
     "input.arguments": Explanation("A command's arguments do not fit.", "`penstock VERB --help` lists them."),
+    "input.unknown_field": Explanation(
+        "The endpoint has no field of that name.",
+        "The message lists its fields. To send it all the same, give the whole input as JSON.",
+    ),
     "input.file": Explanation("A file that the command needs cannot be used.", "The message names it."),
     "input.unknown_verb": Explanation("There is no such command.", "`penstock --help` lists them."),
     "files.range": Explanation("The part of a file that was asked for lies beyond its end.", "Ask for less."),

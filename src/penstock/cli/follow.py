@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from penstock.cli.terminal import Terminal, bar, duration, short
 
 if TYPE_CHECKING:
-    from penstock.client import Completed, Status
+    from penstock.client import Completed, Queued, Status
 
 STILL_WAITING = 15.0
 """Where nothing is redrawn, a line says so after so many seconds without news."""
@@ -26,6 +26,7 @@ class Follower:
         self._began = time.monotonic()
         self._started: float | None = None
         self._position: int | None = None
+        self._fault: str | None = None
         self._told = False
         self.error: str | None = None
         """What the request said of its failure, once it has ended badly."""
@@ -59,7 +60,7 @@ class Follower:
         with self._lock:
             self._news = time.monotonic()
             if isinstance(status, Queued):
-                self._queued(status.position)
+                self._queued(status)
             elif isinstance(status, InProgress | Completed):
                 if self._started is None:
                     self._started = time.monotonic()
@@ -71,7 +72,11 @@ class Follower:
                 if isinstance(status, Completed):
                     self._done(status)
 
-    def _queued(self, position: int) -> None:
+    def _queued(self, status: Queued) -> None:
+        if status.fault and status.fault != self._fault:
+            self._print(f"{self._id}  waiting: {status.fault}")
+        self._fault = status.fault
+        position = status.position
         if position == self._position:
             return
         self._position = position

@@ -50,6 +50,11 @@ class Api:
     def __init__(self, args: argparse.Namespace) -> None:
         self._client = client(args)
 
+    @property
+    def cloud(self) -> bool:
+        """Whether fal's own hosts are meant, which have none of these routes."""
+        return self._client.exchange.target.cloud
+
     def get(self, path: str, **query: Any) -> Any:
         """The JSON of a GET; query members that are None are left out."""
         given = {name: value for name, value in query.items() if value is not None}

@@ -39,7 +39,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     logs = actions.add_parser("logs", help="what a request printed")
     logs.add_argument("--follow", action="store_true", help="go on until it ends")
     cancel = actions.add_parser("cancel", help="end a request, queued or running")
-    retry = actions.add_parser("retry", help="submit the input of a request again, as a new one")
+    retry = actions.add_parser("retry", aliases=["replay"], help="submit the input of a request again, as a new one")
     for one in (show, logs, cancel, retry):
         one.add_argument("id", help="a request id, or its last digits")
     for every in (listing, show, logs, cancel, retry):
@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
     if args.action == "list":
         return _list(api, args)
     request_id = api.request_id(args.id)
-    actions = {"show": _show, "logs": _logs, "cancel": _cancel, "retry": _retry}
+    actions = {"show": _show, "logs": _logs, "cancel": _cancel, "retry": _retry, "replay": _retry}
     return actions[args.action](api, request_id, args)
 
 

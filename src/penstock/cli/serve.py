@@ -132,29 +132,56 @@ class Screen:
             say("  https with a certificate of this machine's own authority; clients need one of:")
             for line in what_to_set(settings):
                 say(f"    {line}")
+        self._who_may_call(server)
+        from penstock.gateway.address import is_loopback
+        from penstock.webhooks.targets import start_line
+
+        self._terminal.detail("  " + start_line(settings, listening_on_loopback=is_loopback(settings.host)))
+        for name in server.fleet.app_names():
+            if _served(server, name):
+                say(f"  {name}   setting up")
         say(f"  Call   penstock call {first} '{{…}}'{where}      fal clients, unmodified: penstock env --client js")
+
+    def _who_may_call(self, server: Server) -> None:
+        """In one line, whether a key is asked for, and how to get one."""
+        from penstock.gateway.address import is_loopback
+
+        make = f"penstock keys create NAME --data {server.settings.data}"
+        if server.keys.any:
+            self._terminal.say("  Keys   every call needs one: PENSTOCK_KEY=id:secret")
+        elif is_loopback(server.settings.host):
+            self._terminal.say(f"  Keys   none is asked for on this machine until one exists: {make}")
+        else:
+            none = self._terminal.paint("every call needs one, and none exists yet:", "yellow")
+            self._terminal.say(f"  Keys   {none} {make}")
 
     async def _watch_apps(self, server: Server) -> None:
         """Say of each app once that it is ready, and each new reason why it is not."""
         from penstock.cli.terminal import duration
 
-        began = asyncio.get_running_loop().time()
+        loop = asyncio.get_running_loop()
+        began = dict.fromkeys(server.fleet.app_names(), loop.time())
+        keys = server.keys.any
         waiting = {name for name in server.fleet.app_names() if _served(server, name)}
         told: dict[str, str | None] = {}
         while True:
+            if server.keys.any and not keys and not self._json:
+                self._terminal.say("  Keys   from now on every call needs one: PENSTOCK_KEY=id:secret")
+            keys = server.keys.any
             for name in server.fleet.app_names():
                 app = server.fleet.app(name)
                 if app is None or not _served(server, name):
                     continue
                 if app.fault and told.get(name) != app.fault:
                     told[name] = app.fault
+                    began[name] = loop.time()
                     self._app_line(name, "fault", app.fault)
                 elif app.slots and not app.fault and (name in waiting or told.get(name)):
                     waiting.discard(name)
                     told[name] = None
-                    took = duration(asyncio.get_running_loop().time() - began)
+                    took = duration(loop.time() - began.get(name, loop.time()))
                     runners = f"{app.runners} runner" + ("" if app.runners == 1 else "s")
-                    self._app_line(name, "ready", f"in {took}, {runners}")
+                    self._app_line(name, "ready", f"in {took}, {runners}   (penstock runners logs {name})")
             await asyncio.sleep(0.02 if waiting else 1.0)
 
     def _app_line(self, name: str, event: str, text: str) -> None:
@@ -163,8 +190,11 @@ class Screen:
         elif event == "ready":
             self._terminal.say(f"  {name}   {self._terminal.paint('ready', 'green')} {text}")
         else:
-            self._terminal.say(f"  {name}   {self._terminal.paint('cannot run:', 'red')} {text}")
-            self._terminal.say("    callers are queued and see this reason; it is tried again by itself")
+            # The reason with its traceback is in the log, on the same screen.
+            self._terminal.say(
+                f"  {name}   {self._terminal.paint('cannot run', 'red')}; callers are queued and see why"
+            )
+            self._terminal.say(f"    it is tried again by itself; all it said: penstock runners logs {name}")
 
     # ---- finished requests
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-import logging
 import os
 import tempfile
 from collections.abc import Callable
@@ -14,9 +13,10 @@ from penstock.clock import Clock
 from penstock.files.interface import Files
 from penstock.fleet.discover import AppSource
 from penstock.fleet.dispatcher import ChunkSink, Dispatcher, PendingRequest
-from penstock.fleet.interface import AppState, RunnerState
+from penstock.fleet.interface import AppState, RunnerLine, RunnerState
 from penstock.fleet.link import SocketLink
 from penstock.fleet.placement import LocalProcesses, Placement
+from penstock.fleet.runner_logs import RunnerLogs
 from penstock.fleet.runners import Runner
 from penstock.fleet.sessions import Channel, Sessions
 from penstock.fleet.supervisor import Supervisor
@@ -24,8 +24,6 @@ from penstock.fleet.transfers import Transfers
 from penstock.queue.interface import Cancelled, NewRequest, Queue
 from penstock.settings import Settings
 from penstock.wire import frames
-
-log = logging.getLogger("penstock.fleet")
 
 
 class LocalFleet:
@@ -42,6 +40,7 @@ class LocalFleet:
         self._token = token
         self.dispatcher = Dispatcher(queue, clock, settings)
         self.sessions = Sessions(self.dispatcher, queue, clock, settings)
+        self._runner_logs = RunnerLogs(clock, settings.runner_log_lines)
         self._transfers: dict[SocketLink, Transfers] = {}
         self._links: set[SocketLink] = set()
         self._runtime: tempfile.TemporaryDirectory[str] | None = None
@@ -62,7 +61,9 @@ class LocalFleet:
         note.with_suffix(".new").write_text(f"unix:{socket}")
         note.with_suffix(".new").rename(note)
         self._placement = LocalProcesses(folder=folder, socket=socket, token=self._token, devices=devices)
-        self.supervisor = Supervisor(self.dispatcher, self._queue, self._placement, self._clock, self._settings)
+        self.supervisor = Supervisor(
+            self.dispatcher, self._queue, self._placement, self._clock, self._settings, self._runner_logs
+        )
         await self.supervisor.open(sources)
 
     async def run(self) -> None:
@@ -121,6 +122,9 @@ class LocalFleet:
             )
             for runner in self.dispatcher.all_runners()
         ]
+
+    def runner_log(self, app: str) -> list[RunnerLine]:
+        return self._runner_logs.lines(app)
 
     def submit(self, request: NewRequest, *, lazy: bool = False) -> PendingRequest:
         return self.dispatcher.submit(request, lazy=lazy)
@@ -220,7 +224,6 @@ class LocalFleet:
             case frames.Poisoned():
                 self.dispatcher.condemn(runner, frame.request_id)
             case frames.RunnerLog():
-                for entry in frame.entries:
-                    log.info("%s %s: %s", runner.app, runner.id, getattr(entry, "message", entry))
+                self._runner_logs.heard(runner.app, runner.id, frame.entries)
             case frames.Hello():
                 raise ValueError("a second Hello")

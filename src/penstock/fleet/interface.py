@@ -35,6 +35,16 @@ class RunnerState(msgspec.Struct, frozen=True):
     memory: int = 0
 
 
+class RunnerLine(msgspec.Struct, frozen=True):
+    """A line of a runner's own log, which belongs to no request."""
+
+    at: float
+    app: str
+    runner: str
+    level: str
+    message: str
+
+
 class Ticket(Protocol):
     """A submitted request in this process: what the caller may wait for."""
 
@@ -77,6 +87,10 @@ class Fleet(Protocol):
     def app_names(self) -> list[str]: ...
 
     def runners(self) -> list[RunnerState]: ...
+
+    def runner_log(self, app: str) -> list[RunnerLine]:
+        """What the runners of an app said outside of requests, oldest first; the newest lines only."""
+        ...
 
     def submit(self, request: NewRequest, *, lazy: bool = False) -> Ticket:
         """Into the queue, and to a runner at once where a slot is free and nobody waits."""

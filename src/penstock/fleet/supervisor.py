@@ -18,6 +18,7 @@ from penstock.fleet.discover import AppSource
 from penstock.fleet.dispatcher import Dispatcher
 from penstock.fleet.placement import Placement, RunnerNote, code_of
 from penstock.fleet.plan import Demand, backoff, plan
+from penstock.fleet.runner_logs import RunnerLogs
 from penstock.fleet.runners import Runner, RunnerPhase, Running
 from penstock.queue.interface import Claim, KnownApp, Queue
 from penstock.settings import Settings
@@ -71,13 +72,20 @@ class Supervisor:
     """Starts, watches, replaces and ends runners."""
 
     def __init__(
-        self, dispatcher: Dispatcher, queue: Queue, placement: Placement, clock: Clock, settings: Settings
+        self,
+        dispatcher: Dispatcher,
+        queue: Queue,
+        placement: Placement,
+        clock: Clock,
+        settings: Settings,
+        runner_logs: RunnerLogs,
     ) -> None:
         self._dispatcher = dispatcher
         self._queue = queue
         self._placement = placement
         self._clock = clock
         self._settings = settings
+        self._runner_logs = runner_logs
         self.apps: dict[str, ManagedApp] = {}
         self.wards: dict[str, Ward] = {}
         self._survivors = Survivors()
@@ -256,6 +264,7 @@ class Supervisor:
         ward.end_by = None
         if runner.phase is RunnerPhase.STARTING:
             runner.phase = RunnerPhase.READY
+            self._runner_logs.note(runner.app, runner.id, "INFO", f"ready, process {runner.pid}")
         app.info, app.fault, app.failures = frame.info, None, 0
         self._store(app)
         self._dispatcher.ready(runner)
@@ -265,8 +274,9 @@ class Supervisor:
         if (ward := self.wards.get(runner.id)) is not None:
             ward.explained = True
         where = f" ({frame.where})" if frame.where else ""
-        log.error("%s does not start: %s%s\n%s", runner.app, frame.reason, where, frame.traceback.rstrip())
-        self._fail(runner.app, f"{frame.reason}{where}")
+        reason = f"{frame.reason}{where}"
+        self._runner_logs.note(runner.app, runner.id, "ERROR", f"{reason}\n{frame.traceback.rstrip()}")
+        self._fail(runner.app, reason, "\n" + frame.traceback.rstrip())
 
     def died(self, runner_id: str, cause: str) -> None:
         """A process has ended."""
@@ -284,6 +294,8 @@ class Supervisor:
         if runner.link is not None:
             runner.link.close()
         self._dispatcher.runner_lost(runner, cause)
+        if not ward.explained:
+            self._runner_logs.note(runner.app, runner_id, "INFO" if was is RunnerPhase.DRAINING else "WARN", cause)
         if was is RunnerPhase.STARTING and not ward.explained and not self._stopping:
             self._fail(runner.app, f"{cause} during its setup")
         elif was is RunnerPhase.READY and not self._stopping:
@@ -295,13 +307,15 @@ class Supervisor:
         runner.link = None
         self._placement.end(runner.id)
 
-    def _fail(self, name: str, reason: str) -> None:
+    def _fail(self, name: str, reason: str, details: str = "") -> None:
         app = self.apps[name]
         app.failures += 1
+        if app.fault != reason:
+            log.error("%s cannot run: %s%s", name, reason, details)
         app.fault = reason
         pause = backoff(app.failures, self._settings.crash_backoff, self._settings.crash_backoff_max)
         app.not_before = self._clock.monotonic() + pause
-        log.error("%s cannot run: %s. Tried again in %g s.", name, reason, pause)
+        log.info("%s is tried again in %g s", name, pause)
         self._store(app)
 
     def _store(self, app: ManagedApp) -> None:

@@ -165,6 +165,16 @@ async def list_runners(call: Call) -> Response:
     return answers.json({"items": items, "next_cursor": None})
 
 
+async def runner_log(call: Call) -> Response:
+    """What the runners of an app said outside of requests: of its `setup()`, of how processes ended. Newest last."""
+    app, runner = call.query.get("app"), call.query.get("runner")
+    if not app or call.rooms.fleet.info(app) is None:
+        raise NotFound(f"Application {app!r} not found" if app else "whose log? Say ?app=owner/alias")
+    lines = [line for line in call.rooms.fleet.runner_log(app) if runner is None or line.runner == runner]
+    items = [msgspec.to_builtins(line) | {"at": iso(line.at)} for line in lines]
+    return answers.json({"items": items, "next_cursor": None})
+
+
 async def list_apps(call: Call) -> Response:
     """The apps that are known: their endpoints, how many requests wait and run, and why one cannot run."""
     items = []

@@ -28,6 +28,7 @@ _QUERY: dict[str, dict[str, Any]] = {
     },
     "/api/v1/requests/{request_id}": {"payloads": {"type": "string", "enum": ["0", "1"]}},
     "/api/v1/requests/{request_id}/events": {"after": _NUMBER, "limit": _NUMBER, "kinds": _TEXT},
+    "/api/v1/runners/logs": {"app": _TEXT, "runner": _TEXT},
     "/api/v1/files": _LIST,
     "/api/v1/webhooks/deliveries": {"request_id": _TEXT, "state": _TEXT, **_RANGE, **_LIST},
     "/api/v1/webhooks/missed": {"url": _TEXT, "all": _TEXT, **_LIST},

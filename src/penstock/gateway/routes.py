@@ -60,6 +60,7 @@ ROUTES: list[Route] = [
     Route(RUN, ("POST",),  "/api/v1/requests/{request_id}/retry",             api.retry_request,     "submit"),
     Route(RUN, ("PUT",),   "/api/v1/requests/{request_id}/cancel",            requests.cancel,       "submit"),
     Route(RUN, GET,        "/api/v1/runners",                                 api.list_runners,      "read"),
+    Route(RUN, GET,        "/api/v1/runners/logs",                            api.runner_log,        "admin"),
     Route(RUN, GET,        "/api/v1/apps",                                    api.list_apps,         "read"),
     *(Route(*route) for route in (*storage.ROUTES, *files.ROUTES, *webhooks.ROUTES)),
 ]

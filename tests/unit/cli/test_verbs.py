@@ -121,6 +121,20 @@ def test_call_that_is_left(at: Penstock) -> None:
     assert "the request goes on" in said.err
 
 
+def test_a_time_limit_holds_where_the_request_is_silent(at: Penstock) -> None:
+    said = at("call", "acme/echo/slow", "seconds:=1.5", "steps:=1", "--timeout", "0.2", "--json")
+    assert said.code == exits.STILL_RUNNING
+    assert said.json["left"] == "not done after 0.2 s"
+
+
+def test_a_field_that_is_not_there(at: Penstock) -> None:
+    said = at("call", "acme/echo/slow", "second:=1")
+    assert (said.code, said.out) == (exits.BAD_INPUT, "")
+    assert "error[input.unknown_field]" in said.err and 'Did you mean "seconds"?' in said.err
+    assert "steps (integer)" in said.err
+    assert at("call", "acme/echo", '{"x": 1, "more": 2}').code == exits.OK
+
+
 def test_no_server(penstock: Penstock) -> None:
     said = penstock("apps", "--server", "http://127.0.0.1:9")
     assert (said.code, said.out) == (exits.NO_SERVER, "")
@@ -143,6 +157,16 @@ def test_requests_from_list_to_retry(at: Penstock) -> None:
     assert (cancelled.code, "ended already" in cancelled.out) == (exits.FAILED, True)
     again = at("requests", "retry", tail).out.strip()
     assert at("requests", "show", again, "--follow", "--json").json["retried_from"] == request_id
+
+
+def test_the_log_of_runners(at: Penstock) -> None:
+    said = at("runners", "logs", "acme/echo")
+    assert said.code == exits.OK and "ready, process" in said.out
+    runner = at("runners", "--json").json["items"][0]["id"]
+    lines = at("runners", "logs", runner[-8:], "--json").out.splitlines()
+    assert {json.loads(line)["runner"] for line in lines} == {runner}
+    assert at("runners", "logs", "acme/nothing").code == exits.BAD_INPUT
+    assert at("runners", "logs", "zzz").code == exits.BAD_INPUT
 
 
 def test_a_request_that_is_not_there(at: Penstock) -> None:

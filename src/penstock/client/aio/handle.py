@@ -112,18 +112,21 @@ class AsyncRequestHandle:
         with_logs: bool = False,
         interval: float = limits.POLL_INTERVAL,
         include_logs: bool | None = None,
+        timeout: float | None = None,
     ) -> AsyncIterator[Status]:
         """The request's statuses as they change, ending with `Completed`.
 
         Args:
             with_logs, include_logs: whether logs come along; `logs` holds all so far, `new_logs` those not seen yet.
             interval: seconds between two polls, where the server has no status stream.
+            timeout: seconds to follow it, also where it is silent; the request goes on afterwards. None for ever.
 
         Raises:
             NotFound: the server does not know the request.
+            TimeoutError: not done within `timeout`.
         """
         logs = with_logs if include_logs is None else include_logs
-        async for status in self._events(logs, interval, self._exchange.deadline(None)):
+        async for status in self._events(logs, interval, self._exchange.deadline(timeout)):
             yield status
 
     async def _wait(self, interval: float, deadline: Deadline) -> Answer:

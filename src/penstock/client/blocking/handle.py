@@ -113,18 +113,21 @@ class SyncRequestHandle:
         with_logs: bool = False,
         interval: float = limits.POLL_INTERVAL,
         include_logs: bool | None = None,
+        timeout: float | None = None,
     ) -> Iterator[Status]:
         """The request's statuses as they change, ending with `Completed`.
 
         Args:
             with_logs, include_logs: whether logs come along; `logs` holds all so far, `new_logs` those not seen yet.
             interval: seconds between two polls, where the server has no status stream.
+            timeout: seconds to follow it, also where it is silent; the request goes on afterwards. None for ever.
 
         Raises:
             NotFound: the server does not know the request.
+            TimeoutError: not done within `timeout`.
         """
         logs = with_logs if include_logs is None else include_logs
-        yield from self._events(logs, interval, self._exchange.deadline(None))
+        yield from self._events(logs, interval, self._exchange.deadline(timeout))
 
     def _wait(self, interval: float, deadline: Deadline) -> Answer:
         """The answer of the request once it has ended well."""
