@@ -8,6 +8,7 @@ import http.server
 import importlib
 import importlib.util
 import shutil
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -57,6 +58,15 @@ def test_a_live_sound(voice: ServedApp, monkeypatch: pytest.MonkeyPatch, capsys:
     monkeypatch.delitem(sys.modules, "demo")
     check(asyncio.run(demo.stream_file(voice.url, SPEECH, pace=0)))
     assert "somebody spoke from 0." in capsys.readouterr().out
+
+
+def test_the_demo(tmp_path: Path) -> None:
+    run = subprocess.run(
+        [sys.executable, str(EXAMPLE / "demo.py"), "--fast"], cwd=tmp_path, capture_output=True, text=True, timeout=60
+    )
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.count("somebody spoke from") == 2
+    assert run.stderr == ""
 
 
 def test_the_page_in_a_browser(voice: ServedApp) -> None:
