@@ -68,6 +68,8 @@ def audit(evidence: Evidence) -> Audit:
         row = evidence.rows.get(request_id)
         if row is None:
             findings.append(Finding("lost", request_id, f"{ack.kind} {ack.n} is not in the database"))
+        elif not row.kind and ack.kind == "queued":
+            continue  # it waits its turn
         elif not row.kind:
             findings.append(Finding("unfinished", request_id, f"{ack.kind} {ack.n}, attempt {row.attempt}"))
         elif row.kind == "error" and not any(said in row.error for said in _EXPECTED.get(ack.kind, ())):
@@ -92,7 +94,7 @@ def audit(evidence: Evidence) -> Audit:
         executed=runs,
         extra_runs=extra,
         killed_slots=allowed,
-        outcomes=dict(Counter(evidence.rows[i].kind for i in acknowledged if i in evidence.rows)),
+        outcomes=dict(Counter(evidence.rows[i].kind or "still queued" for i in acknowledged if i in evidence.rows)),
         streams=len(evidence.streams),
         cut_streams=sum(
             evidence.rows[s.request_id].kind == "error" for s in evidence.streams if s.request_id in evidence.rows

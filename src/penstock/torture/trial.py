@@ -15,6 +15,11 @@ import httpx2
 import msgspec
 
 from penstock import __version__
+from penstock.clock import SystemClock
+from penstock.database.sqlite import SqliteDatabase
+from penstock.queue.interface import NewRequest
+from penstock.queue.sqlite import SqliteQueue
+from penstock.settings import Settings
 from penstock.testing.faults import FaultPlan
 from penstock.testing.process import GatewayProcess
 from penstock.torture import app, auditor, evidence, report, schedule
@@ -23,7 +28,8 @@ from penstock.torture.gateway import NOTES, PLAN
 from penstock.torture.journals import SyncedJournal
 from penstock.torture.receiver import Receiver
 from penstock.torture.torturer import LEASE, Torturer
-from penstock.torture.words import JOURNALS
+from penstock.torture.words import APP, JOURNALS
+from penstock.wire.ids import new_request_id
 
 CALLERS = 48
 """Calls that are under way at once."""
@@ -40,6 +46,8 @@ class Wanted(msgspec.Struct, frozen=True):
     requests: int
     seed: int
     minutes: float = 0.0
+    queued: int = 0
+    """Requests that wait already when the server starts, behind all others."""
     keep: Path | None = None
     """Where the scratch folder stays; None removes it unless something was found."""
 
@@ -94,6 +102,9 @@ class Trial:
         torturer_journal = SyncedJournal(notes / "torturer.jsonl")
         receiver = Receiver(SyncedJournal(notes / "receiver.jsonl"), self._wanted.seed)
         await receiver.open()
+        if self._wanted.queued:
+            self._say(f"putting {self._wanted.queued} requests into the queue")
+            await fill(folder / "data", self._wanted.queued, callers_journal)
         process = GatewayProcess(
             f"{app.__file__}:Tortured",
             data=folder / "data",
@@ -198,6 +209,22 @@ SETTINGS = {
     "webhook_breaker": 1000,
 }
 """Those of the tortured server: short leases, so that much happens in little time."""
+
+
+async def fill(data: Path, count: int, journal: SyncedJournal) -> None:
+    """Put requests of low priority into the queue of a folder that no server has."""
+    database = await SqliteDatabase.open(data)
+    queue = await SqliteQueue.open(database, SystemClock(), Settings())
+    for begin in range(0, count, 2000):
+        receipts = []
+        for n in range(begin, min(begin + 2000, count)):
+            body = msgspec.json.encode({"n": -n - 1})
+            new = NewRequest(new_request_id(), APP, "/", "call", body, time.time(), priority=1)
+            receipts.append(queue.submit(new).receipt)
+        for receipt in await asyncio.gather(*receipts):
+            journal.note(k="ack", request_id=receipt.request_id, n=0, kind="queued", key=receipt.request_id)
+    await queue.close()
+    await database.close()
 
 
 async def _delivered(url: str) -> None:
