@@ -79,6 +79,7 @@ format: .venv/.dev
 
 docs: .venv/.dev
 	@$(PY) scripts/generate_docs.py
+	@$(PY) scripts/compatibility.py
 
 clean:
 	rm -rf tests/contracts/official/js/node_modules .venv build dist demo-out .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from functools import partial
 from io import BytesIO
@@ -17,6 +19,7 @@ from PIL import Image
 from websockets.sync.client import connect
 
 from penstock.testing import ServedApp, serve
+from penstock.toolkit import download
 
 APPS = Path(__file__).parents[1] / "apps"
 PORTED = sorted(APPS.glob("ported_*.py"))
@@ -47,8 +50,10 @@ def text(served: ServedApp, path: str, *messages: Any, answers: int = 1) -> list
 # ---- pictures
 
 
-@sdk("fal.App", "fal.endpoint", "toolkit.Image", "toolkit.FalBaseModel", "x-fal-billable-units", "X-Fal-Runner-Hints",
-     "fastapi.Response as a parameter", call="App, endpoint")  # fmt: skip
+@sdk(
+    "fal.App", "fal.endpoint", "fal.cached", "fal.ContainerImage", "toolkit.Image", "toolkit.FalBaseModel",
+    "x-fal-billable-units", "X-Fal-Runner-Hints", "fastapi.Response as a parameter", call="App, endpoint",
+)  # fmt: skip
 def test_text_to_image(http: httpx2.Client) -> None:
     size = {"width": 1280, "height": 1024}
     answer = http.post("/acme/sana", json={"prompt": "a fox", "seed": 7, "num_images": 2, "image_size": size})
@@ -204,6 +209,42 @@ def test_files(http: httpx2.Client) -> None:
         file = http.post("/acme/careful/file", json={"file": given}).json()
         assert (file["file_name"], file["content_type"], file["file_size"]) == ("back.txt", "text/plain", 6)
         assert http.get(file["url"]).content == b"reward"
+
+
+@sdk("toolkit.download_file", call="download_file, download_model_weights, in setup()")
+def test_downloads_at_the_start(http: httpx2.Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    uploaded = http.post("/files/upload", content=b"weights", headers={"x-fal-file-name": "model.bin"}).json()
+    url = uploaded["access_url"]
+    monkeypatch.setattr(download, "FAL_MODEL_WEIGHTS_DIR", tmp_path / "weights")
+    path = download.download_model_weights(url)
+    assert path.read_bytes() == b"weights" and path.is_relative_to(tmp_path / "weights")
+    path.write_bytes(b"kept")
+    assert download.download_model_weights(url).read_bytes() == b"kept", "what is there is not fetched again"
+    assert download.download_model_weights(url, force=True).read_bytes() == b"weights"
+    with pytest.raises(download.DownloadError, match="larger than 0 bytes"):
+        download.download_file(url, tmp_path / "small", filesize_limit=0)
+    with pytest.raises(download.DownloadError, match="404"):
+        download.download_file(url + "x/none", tmp_path / "none")
+    with pytest.raises(download.DownloadError, match="no http"):
+        download.download_file("file:///etc/passwd", tmp_path / "local")
+
+
+@sdk("toolkit.clone_repository", call="clone_repository, in setup()")
+def test_a_repository_is_cloned_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = tmp_path / "source"
+    git = ["git", "-C", str(source), "-c", "user.name=a", "-c", "user.email=a@example.com"]
+    source.mkdir()
+    (source / "cloned_module.py").write_text("answer = 42")
+    for arguments in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "first"]):
+        subprocess.run([*git, *arguments], check=True)
+    monkeypatch.setattr(download, "FAL_REPOSITORY_DIR", tmp_path / "repositories")
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    path = download.clone_repository(str(source), include_to_path=True)
+    assert (path / "cloned_module.py").is_file() and sys.path[0] == str(path)
+    commit = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
+    assert download.clone_repository(str(source), commit_hash=commit).name == f"source-{commit[:12]}"
+    with pytest.raises(download.DownloadError, match="git clone"):
+        download.clone_repository(str(tmp_path / "nothing"))
 
 
 # ---- the promise itself

@@ -52,7 +52,12 @@ def test_the_header_of_the_proxy_in_any_case(guarded: Guarded, name: str) -> Non
     assert fal.run("acme/desk", {"prompt": "a fox"}).data["prompt"] == "a fox"
 
 
-@java("POST /queue/{owner}/{alias}", "submit.queue_position", "fal_webhook", call="queue.submit")
+@java(
+    "POST /queue/{owner}/{alias}",
+    "submit.queue_position",
+    "fal_webhook",
+    call="queue.submit, queue.status, queue.result",
+)
 def test_submit(fal: package.Client, guarded: Guarded) -> None:
     enqueued = fal.submit("acme/desk", {"prompt": "a hen"}, webhook="http://127.0.0.1:9/hook?of=me&and=you")
     assert enqueued.response_url == f"{guarded.url}/queue/acme/desk/requests/{enqueued.request_id}"

@@ -149,7 +149,8 @@ async def test_a_stream_that_breaks_says_so_in_its_last_event(fal: Any) -> None:
 
 @python(
     "POST /queue/{owner}/{alias}", "GET /queue/{owner}/{alias}/requests/{request_id}",
-    "submit.request_id", "submit.response_url", "submit.status_url", "submit.cancel_url", call="submit, handle.get",
+    "submit.request_id", "submit.response_url", "submit.status_url", "submit.cancel_url",
+    call="submit, handle.get, get_handle, result",
 )  # fmt: skip
 async def test_submit_and_get(fal: Any, guarded: Guarded) -> None:
     handle = await call(fal.submit, "acme/desk", {"prompt": "a hen"}, priority="low")
@@ -196,7 +197,11 @@ async def test_subscribe_with_logs(fal: Any) -> None:
     assert [line["message"] for line in updates[-1].logs] == [f"step {n} of 3" for n in (1, 2, 3)]
 
 
-@python("PUT /queue/{owner}/{alias}/requests/{request_id}/cancel", "status.error_type", call="cancel")
+@python(
+    "PUT /queue/{owner}/{alias}/requests/{request_id}/cancel",
+    "status.error_type",
+    call="handle.status, handle.cancel, cancel",
+)
 async def test_cancel(fal: Any) -> None:
     handle = await call(fal.submit, "acme/desk/wait", {"seconds": 60})
     while not isinstance(await call(handle.status), fal_client.InProgress):
@@ -294,6 +299,23 @@ async def test_realtime_on_a_path_of_its_own(fal: Any) -> None:
         assert [(await recv())["n"] for _ in range(3)] == [0, 1, 2]
 
 
+@python("WebSocket: own path", call="ws_connect")
+async def test_a_bare_websocket(fal: Any) -> None:
+    if isinstance(fal, fal_client.AsyncClient):
+        async with fal.ws_connect("acme/desk", path="/realtime") as socket:
+            await socket.send(json.dumps({"prompt": "bare"}))
+            answer = await socket.recv()
+    else:
+
+        def talk() -> Any:
+            with fal.ws_connect("acme/desk", path="/realtime") as socket:
+                socket.send(json.dumps({"prompt": "bare"}))
+                return socket.recv()
+
+        answer = await to_thread.run_sync(talk)
+    assert json.loads(answer)["prompt"] == "bare"
+
+
 @python("x-fal-error", call="realtime: RealtimeError")
 async def test_realtime_says_what_went_wrong(fal: Any) -> None:
     async with realtime(fal, "acme/desk") as (send, recv):
@@ -330,7 +352,17 @@ async def test_upload_with_a_lifecycle(fal: Any) -> None:
     assert read(await call(fal.upload, b"short", "text/plain", lifecycle=settings)) == b"short"
 
 
-@python("upload_image", call="upload_image, encode_image")
+@python("file inputs as URLs", call="encode, encode_file, encode_image")
+async def test_inputs_as_data_uris(fal: Any, tmp_path: Path) -> None:
+    path = tmp_path / "note.txt"
+    path.write_bytes(b"from a file")
+    image = fal_client.encode_image(pytest.importorskip("PIL.Image").new("RGB", (8, 4), "red"), "png")
+    uris = [fal_client.encode(b"from memory", "text/plain"), fal_client.encode_file(path), image]
+    weighed = await call(fal.run, "acme/desk/weigh", {"file": uris[0], "also": uris[1:]})
+    assert [file["size"] for file in weighed["files"][:2]] == [11, 11]
+
+
+@python("upload_image", call="upload_image")
 async def test_upload_of_an_image(fal: Any) -> None:
     image = pytest.importorskip("PIL.Image").new("RGB", (8, 4), "red")
     assert read(await call(fal.upload_image, image, "png")).startswith(b"\x89PNG")
