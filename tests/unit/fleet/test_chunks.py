@@ -1,0 +1,75 @@
+"""Partial output reaches the log in order and without a gap, also over writes that fail."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from penstock.errors import StorageFull
+from penstock.fleet.chunks import ChunkLog
+from penstock.wire.events import Chunk, Entry
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+class Queue:
+    """Only `append`, which the test settles."""
+
+    def __init__(self) -> None:
+        self.writes: list[tuple[list[int], asyncio.Future[bool]]] = []
+
+    def append(self, request_id: str, attempt: int, entries: list[Entry]) -> asyncio.Future[bool]:
+        future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self.writes.append(([entry.n for entry in entries if isinstance(entry, Chunk)], future))
+        return future
+
+
+def chunks(*numbers: int) -> list[Entry]:
+    return [Chunk(1.0, n, b"0") for n in numbers]
+
+
+async def settle(queue: Queue, result: Any) -> None:
+    future = queue.writes[-1][1]
+    future.set_exception(result) if isinstance(result, Exception) else future.set_result(result)
+    for _ in range(3):
+        await asyncio.sleep(0)
+
+
+async def test_one_write_at_a_time_and_the_outcome_behind_all() -> None:
+    queue, told, ended = Queue(), [], []
+    log = ChunkLog(queue, "r", 1, committed=lambda e, held: told.append((len(e), held)), pause=0.0)  # type: ignore[arg-type]
+    log.add(chunks(1))
+    log.add(chunks(2))
+    log.add(chunks(3))
+    log.after(lambda: ended.append(True))
+    assert [write[0] for write in queue.writes] == [[1]] and not log.shown
+    await settle(queue, True)
+    assert log.shown and [write[0] for write in queue.writes] == [[1], [2, 3]] and not ended
+    await settle(queue, True)
+    assert ended == [True] and told == [(1, True), (2, True)]
+    log.after(lambda: ended.append(False))
+    assert ended == [True, False], "there is nothing to wait for"
+
+
+async def test_a_write_that_failed_is_repeated_before_anything_later() -> None:
+    queue, told, ended = Queue(), [], []
+    log = ChunkLog(queue, "r", 1, committed=lambda e, held: told.append(held), pause=0.0)  # type: ignore[arg-type]
+    log.add(chunks(1, 2))
+    log.add(chunks(3))
+    log.after(lambda: ended.append(True))
+    await settle(queue, StorageFull("the disk is full"))
+    assert not log.shown and not told and not ended
+    while len(queue.writes) < 2:
+        await asyncio.sleep(0)
+    assert queue.writes[-1][0] == [1, 2]
+    await settle(queue, True)
+    assert queue.writes[-1][0] == [3] and not ended
+    await settle(queue, False)
+    assert ended == [True] and told == [True, False]
