@@ -136,7 +136,7 @@ class Screen:
         from penstock.gateway.address import is_loopback
         from penstock.webhooks.targets import start_line
 
-        self._terminal.detail("  " + start_line(settings, listening_on_loopback=is_loopback(settings.host)))
+        say(f"  Hooks  {start_line(settings, listening_on_loopback=is_loopback(settings.host))}")
         for name in server.fleet.app_names():
             if _served(server, name):
                 say(f"  {name}   setting up")
