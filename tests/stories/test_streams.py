@@ -205,6 +205,15 @@ def test_a_stream_over_a_websocket(live: ServedApp) -> None:
             assert [json.loads(block.split("data: ")[1])["i"] for block in blocks] == list(range(count))
 
 
+def test_leaving_a_websocket_cancels_where_it_was_asked_for(live: ServedApp, tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+    with dial(live, "/acme/live/ticks", additional_headers={"penstock-on-disconnect": "cancel"}) as socket:
+        socket.send(json.dumps({"count": 10_000, "pause": 0.01, "mark": str(mark)}))
+        socket.send("{bad")
+        time.sleep(0.2)
+    assert until(mark.exists)
+
+
 def test_calls_of_one_socket_run_at_once(live: ServedApp) -> None:
     with dial(live, "/acme/live/ticks") as socket:
         for _ in range(4):

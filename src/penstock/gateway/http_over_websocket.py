@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator
 from typing import Any
 
 import msgspec
 
-from penstock.errors import RequestError, TooLarge
+from penstock.errors import InternalError, RequestError, TooLarge
 from penstock.fleet.interface import Ticket
 from penstock.gateway.call import Call
 from penstock.gateway.streams import Follower
 from penstock.gateway.submitting import Target, check_input, new_request
 from penstock.wire.ids import new_request_id
+
+log = logging.getLogger("penstock.gateway")
 
 _AHEAD = 8
 """Calls of one connection that run at once; what the caller sends beyond waits in its socket."""
@@ -39,6 +42,9 @@ class _Call:
             self.ticket = call.rooms.fleet.submit(request)
         except RequestError as problem:
             self.problem = problem
+        except Exception as error:
+            log.error("%s: %s", call.path, error, exc_info=error)
+            self.problem = InternalError("Internal Server Error")
 
 
 async def serve_bodies(call: Call, target: Target) -> None:
@@ -46,25 +52,33 @@ async def serve_bodies(call: Call, target: Target) -> None:
     # A key would make every message the first one.
     call.headers.pop("idempotency-key", None)
     waiting: asyncio.Queue[_Call | None] = asyncio.Queue(_AHEAD)
-    reading = asyncio.ensure_future(_read(call, target, waiting))
+    unanswered: list[_Call] = []
+    reading = asyncio.ensure_future(_read(call, target, waiting, unanswered))
     try:
         while (one := await waiting.get()) is not None:
             await _answer(call, one, target)
+            unanswered.remove(one)
     finally:
         reading.cancel()
         await asyncio.gather(reading, return_exceptions=True)
 
 
-async def _read(call: Call, target: Target, waiting: asyncio.Queue[_Call | None]) -> None:
+async def _read(call: Call, target: Target, waiting: asyncio.Queue[_Call | None], unanswered: list[_Call]) -> None:
     while (message := await call.receive())["type"] != "websocket.disconnect":
-        await waiting.put(_Call(call, target, dict(message)))
+        one = _Call(call, target, dict(message))
+        unanswered.append(one)
+        await waiting.put(one)
+    if call.headers.get("penstock-on-disconnect", target.on_disconnect) == "cancel":
+        for one in unanswered:
+            if one.ticket is not None:
+                await asyncio.shield(call.rooms.fleet.cancel(one.request_id, "client_disconnected"))
     await waiting.put(None)
 
 
 async def _answer(call: Call, one: _Call, target: Target) -> None:
     try:
         if one.problem is not None or one.ticket is None:
-            raise one.problem or RequestError("Internal Server Error")
+            raise one.problem or InternalError("Internal Server Error")
         await one.ticket.receipt()
         if one.chunks is not None:
             await _stream(call, one, one.chunks, target)

@@ -9,7 +9,16 @@ from typing import Any
 import msgspec
 import pytest
 
-from penstock.wire.frames import SLICE, Cancel, Poisoned, SessionClose, SessionMessage
+from penstock.wire.frames import (
+    MESSAGE_COST,
+    SLICE,
+    Cancel,
+    Heartbeat,
+    Poisoned,
+    SessionClose,
+    SessionMessage,
+    SessionMore,
+)
 
 from .conftest import APPS, Gateway, running
 
@@ -148,6 +157,16 @@ class Modes(penstock.App, name="acme/modes", max_multiplexing=8):
         for i in range(int(input.n)):
             yield Number(n=i)
 
+    @penstock.realtime("/pour/sync")
+    def pour_sync(self, input: Number) -> Iterator[Any]:
+        for i in range(int(input.n)):
+            yield {"i": i, "pad": "x" * 1000}
+
+    @penstock.realtime("/pour")
+    async def pour(self, input: Number) -> AsyncIterator[Any]:
+        for i in range(int(input.n)):
+            yield {"i": i, "pad": "x" * 1000}
+
     @penstock.realtime("/in")
     async def take(self, numbers: AsyncIterator[Number]) -> Number:
         total = 0.0
@@ -227,6 +246,41 @@ async def test_messages_of_any_size_and_kind(gateway: Gateway, tmp_path: Path) -
             gateway.send(SessionMessage(caller.id, encoded[begin : begin + SLICE], False, more))
         assert await caller.next() == (False, large)
         assert all(len(f.data) <= SLICE for f in caller.frames())
+
+
+@pytest.mark.parametrize("path", ["/pour", "/pour/sync"])
+async def test_the_function_is_held_until_its_caller_has_read(gateway: Gateway, tmp_path: Path, path: str) -> None:
+    (tmp_path / "modes.py").write_text(MODES)
+    gateway.welcome["chunk_buffer_bytes"] = 10_000
+    async with running(gateway, f"{tmp_path / 'modes.py'}:Modes", "acme/modes"):
+        await gateway.ready()
+        caller = Caller(gateway, path)
+        caller.text({"n": 100})
+        assert (await caller.next())[1]["i"] == 0
+        beats = len(gateway.all(Heartbeat))
+        await gateway.until(lambda: len(gateway.all(Heartbeat)) > beats + 1)
+        under_way = caller.frames()
+        assert 8 < len(under_way) < 13
+        gateway.send(SessionMore(caller.id, sum(len(frame.data) + MESSAGE_COST for frame in under_way)))
+        await gateway.until(lambda: len(caller.frames()) > len(under_way))
+        gateway.send(SessionMore(caller.id, 1_000_000))
+        assert [(await caller.next())[1]["i"] for _ in range(99)] == list(range(1, 100))
+        caller.hang_up()
+        assert (await gateway.finished(caller.id)).outcome.status == 200
+
+
+async def test_a_caller_that_leaves_ends_a_function_that_is_held(gateway: Gateway, tmp_path: Path) -> None:
+    (tmp_path / "modes.py").write_text(MODES)
+    gateway.welcome |= {"chunk_buffer_bytes": 10_000, "cancel_grace": 0.1}
+    async with running(gateway, f"{tmp_path / 'modes.py'}:Modes", "acme/modes"):
+        await gateway.ready()
+        for path in ("/pour", "/pour/sync"):
+            caller = Caller(gateway, path)
+            caller.text({"n": 10_000_000})
+            await caller.next()
+            caller.hang_up()
+            assert (await gateway.finished(caller.id)).outcome.status == 499
+        assert not gateway.all(Poisoned)
 
 
 async def test_the_oldest_are_dropped_when_the_buffer_is_full(echo: Gateway) -> None:
