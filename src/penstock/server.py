@@ -158,6 +158,7 @@ class Server:
         extra["closing"] = self._closing
         extra["check_webhook"] = self.webhooks.check_target
         extra["check_webhook_events"] = check_events
+        extra["damage"] = lambda: self.database.damage
         self.fleet.dispatcher.entries_seen = self.webhooks.entries_seen
         rooms = Rooms(settings, self._clock, self.queue, self.fleet, self.files, extra)
         return _uvicorn(settings, Gateway(rooms, access))
@@ -204,8 +205,9 @@ class Server:
             await asyncio.sleep(self.settings.sweep_interval)
             try:
                 await self.queue.sweep()
-            except PenstockError as error:
-                log.error("sweep: %s", error)
+            except Exception as error:
+                # A full disk or a damaged page: what can still be served is served, and the next round may do.
+                log.error("sweep: %s", error, exc_info=None if isinstance(error, PenstockError) else error)
 
     async def _refresh_certificate(self, context: ssl.SSLContext) -> None:
         reloading = Reloading(context, self.settings)
@@ -220,7 +222,10 @@ class Server:
     async def _refresh_keys(self) -> None:
         while True:
             await asyncio.sleep(_KEYS_INTERVAL)
-            await self.keys.refresh()
+            try:
+                await self.keys.refresh()
+            except PenstockError as error:
+                log.error("the keys cannot be read again: %s", error)
 
 
 async def serve(

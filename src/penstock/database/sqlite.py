@@ -47,6 +47,7 @@ class SqliteDatabase:
         self._connections: list[apsw.Connection] = []
         self._pool = ThreadPoolExecutor(READERS, thread_name_prefix="penstock-reader")
         self._closed = False
+        self._damage: DatabaseDamaged | None = None
 
     @classmethod
     async def open(cls, folder: Path, clock: Clock | None = None, *, check: bool = True) -> SqliteDatabase:
@@ -133,6 +134,11 @@ class SqliteDatabase:
         """Whether the last commit failed: a full disk, say."""
         return self._writer.failing
 
+    @property
+    def damage(self) -> DatabaseDamaged | None:
+        """The damage that a read or write has met since the start, if one has."""
+        return self._damage or self._writer.damage
+
     async def read(self, operation: Callable[[Cursor], T]) -> T:
         if self._closed:
             raise Unavailable("the server is stopping")
@@ -159,7 +165,10 @@ class SqliteDatabase:
                 if connection.in_transaction:
                     cursor.execute("COMMIT")
         except apsw.Error as error:
-            raise translated(error, connection, str(self.path)) from error
+            mine = translated(error, connection, str(self.path))
+            if isinstance(mine, DatabaseDamaged):
+                self._damage = mine
+            raise mine from error
         finally:
             self._readers.put(connection)
 

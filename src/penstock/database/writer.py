@@ -74,6 +74,8 @@ class Writer:
         self.failing = False
         """The last commit failed. Until one succeeds nobody is told early: what is handed out then would be taken back,
         handed out again, and so run over and over while a disk is full."""
+        self.damage: DatabaseDamaged | None = None
+        """The damage that an operation has met."""
         self._checkpoints = Checkpoints(path)
         connection.set_wal_hook(self._committed_pages)
         self._thread = threading.Thread(target=self._run, name="penstock-writer", daemon=True)
@@ -180,7 +182,7 @@ class Writer:
                 self._tell(self._tell_early, early)
         except Exception as error:
             self._rollback()
-            cause = translated(error, self._connection, self._path)
+            cause = self._translated(error)
             for write in group:
                 write.error = write.error or cause
                 if not told:
@@ -203,7 +205,7 @@ class Writer:
         except Exception as error:
             self._rollback()
             if len(group) == 1:
-                group[0].error = translated(error, self._connection, self._path)
+                group[0].error = self._translated(error)
                 return []
             for write in group:
                 write.result = None
@@ -214,13 +216,19 @@ class Writer:
                 write.result = write.operation(cursor)
             except Exception as error:
                 write.result = None
-                write.error = translated(error, self._connection, self._path)
+                write.error = self._translated(error)
                 # A full disk may have ended the whole transaction.
                 if not self._connection.in_transaction:
                     raise
                 cursor.execute("ROLLBACK TO one")
             cursor.execute("RELEASE one")
         return [write for write in group if write.error is None]
+
+    def _translated(self, error: Exception) -> BaseException:
+        mine = translated(error, self._connection, self._path)
+        if isinstance(mine, DatabaseDamaged):
+            self.damage = mine
+        return mine
 
     def _rollback(self) -> None:
         try:

@@ -133,7 +133,7 @@ def _by_prefix(path: str) -> tuple[Role, str]:
     for prefix, role, cut in _PREFIXES:
         if path.startswith(prefix):
             return role, path[cut:]
-    if path.startswith(("/tokens", "/storage/")):
+    if path == "/tokens" or path.startswith(("/tokens/", "/storage/")):
         return Role.REST, path
     if path.startswith("/files/"):
         return Role.CDN, path

@@ -11,11 +11,12 @@ from urllib.parse import unquote, urlsplit
 
 from starlette.types import Message, Receive, Scope, Send
 
-from penstock.errors import BadRequest, Forbidden, InternalError, RequestError, Unauthorized
+from penstock.errors import BadRequest, DatabaseDamaged, Forbidden, InternalError, RequestError, Unauthorized
 from penstock.gateway import answers
 from penstock.gateway.access import Access, require
 from penstock.gateway.address import Address, is_loopback, locate, prefixed, proxied
 from penstock.gateway.call import Call, Response, Role, Rooms, read_headers
+from penstock.gateway.machines import DAMAGED
 from penstock.gateway.realtime import realtime
 from penstock.gateway.routes import OPEN, ROUTES, Router, endpoint
 from penstock.wire.ids import new_request_id
@@ -76,7 +77,8 @@ class Gateway:
                 raise
             request_id = call.request_id if call and call.request_id else new_request_id()
             log.error("%s %s: %s", scope["method"], scope["path"], problem, exc_info=problem)
-            response = answers.error(InternalError("Internal Server Error"), request_id)
+            why = DAMAGED if isinstance(problem, DatabaseDamaged) else "Internal Server Error"
+            response = answers.error(InternalError(why), request_id)
         await response(scope, receive, sending)
 
     def _call(self, scope: Scope, receive: Receive, send: Send, headers: dict[str, str]) -> Call:

@@ -13,6 +13,8 @@ from penstock.gateway.call import Call, Response, Rooms
 if TYPE_CHECKING:
     from prometheus_client import Metric
 
+DAMAGED = "the server's database is damaged; its operator must stop it and restore a backup (penstock restore)"
+
 
 async def healthz(call: Call) -> Response:
     """The process answers."""
@@ -20,8 +22,13 @@ async def healthz(call: Call) -> Response:
 
 
 async def readyz(call: Call) -> Response:
-    """200 once every served app has a ready runner, or may scale to none; 503 with the reasons before."""
+    """200 once every served app has a ready runner, or may scale to none; 503 with the reasons before.
+
+    503 as well from the moment on that the database is known to be damaged.
+    """
     waiting: dict[str, str] = {}
+    if call.rooms.extra["damage"]() is not None:
+        waiting["database"] = DAMAGED
     fleet = call.rooms.fleet
     for name in fleet.app_names():
         app = fleet.app(name)

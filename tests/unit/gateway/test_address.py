@@ -28,6 +28,7 @@ def at(path: str, host: str | None = "127.0.0.1:8000", *, open_server: bool = Tr
         ("/rest/storage/upload/initiate", Role.REST, "/storage/upload/initiate"),
         ("/storage/upload/initiate", Role.REST, "/storage/upload/initiate"),
         ("/tokens/", Role.REST, "/tokens/"),
+        ("/tokens-of/app", Role.RUN, "/tokens-of/app"),
         ("/files/x/y", Role.CDN, "/files/x/y"),
     ],
 )
