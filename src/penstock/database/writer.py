@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import queue
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -65,7 +66,8 @@ class Writer:
         self._path = path
         self._alone = alone
         self._pending: deque[Write] = deque()
-        self._wake = threading.Event()
+        self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._waking = False
         self._sleeping = False
         self._urgent = False
         self._closing = False
@@ -93,17 +95,25 @@ class Writer:
             raise Unavailable("the server is stopping")
         self._pending.append(write)
         if not lazy:
-            # The writer clears the event, says that it sleeps, and then looks at `_urgent`: nothing is overlooked.
+            # The writer says that it sleeps, and then looks at `_urgent`: nothing is overlooked. It is woken at the end
+            # of the turn: until then it would only wait for the interpreter, and miss the company that still comes.
             self._urgent = True
-            if self._sleeping:
-                self._wake.set()
+            if self._sleeping and not self._waking:
+                self._waking = True
+                self._loop.call_soon(self._wake_up)
         elif self._lazy_timer is None:
             self._lazy_timer = self._loop.call_later(LAZY_DELAY, self._wake_for_lazy)
+
+    def _wake_up(self) -> None:
+        self._waking = False
+        if self._sleeping:
+            self._sleeping = False
+            self._wake.put(None)
 
     def _wake_for_lazy(self) -> None:
         self._lazy_timer = None
         self._urgent = True
-        self._wake.set()
+        self._wake_up()
 
     async def close(self) -> None:
         """Commit what was handed over, empty the log into the main file, end the thread."""
@@ -111,7 +121,7 @@ class Writer:
             self._closing = True
             if self._lazy_timer is not None:
                 self._lazy_timer.cancel()
-            self._wake.set()
+            self._wake.put(None)
         await self._loop.run_in_executor(None, self._thread.join)
 
     def _settle(self, group: list[Write]) -> None:
@@ -143,10 +153,9 @@ class Writer:
 
     def _run(self) -> None:
         while True:
-            self._wake.clear()
             self._sleeping = True
             if not self._urgent and not self._closing:
-                self._wake.wait()
+                self._wake.get()
             self._sleeping = False
             self._urgent = False
             if self._closing and not self._pending:

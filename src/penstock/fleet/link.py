@@ -15,6 +15,8 @@ from penstock.wire import frames
 log = logging.getLogger("penstock.fleet")
 
 _HIGH_WATER = 1024 * 1024
+_LATER = 0.05
+"""Seconds that a frame which nobody waits for may wait for company: it need not wake the runner by itself."""
 
 
 class SocketLink(asyncio.Protocol):
@@ -29,6 +31,7 @@ class SocketLink(asyncio.Protocol):
         self._lost = lost
         self._buffer = bytearray()
         self._outbox: list[frames.Frame] = []
+        self._flushing = False
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._room = asyncio.Event()
@@ -54,36 +57,52 @@ class SocketLink(asyncio.Protocol):
         self._room.set()
 
     def data_received(self, data: bytes) -> None:
-        buffer = self._buffer
-        buffer += data
-        begin = 0
+        held = self._buffer
+        if held:
+            held += data
         try:
-            while len(buffer) - begin >= 4:
-                (length,) = struct.unpack_from(">I", buffer, begin)
-                if length > frames.MAX_PACKET:
-                    raise ValueError(f"a packet of {length} bytes; at most {frames.MAX_PACKET} are taken")
-                end = begin + 4 + length
-                if len(buffer) < end:
-                    break
-                with memoryview(buffer) as view:
-                    packet = bytes(view[begin + 4 : end])
-                begin = end
-                self._received(self, frames.from_runner(packet))
+            # Whole packets are read where they lie; only the beginning of the next one is kept.
+            with memoryview(held or data) as view:
+                used = self._packets(view)
         except (msgspec.MsgspecError, ValueError) as error:
             log.error("a runner broke the protocol, its connection is closed: %s", error)
             self.close()
-        finally:
-            if begin:
-                del buffer[:begin]
+            return
+        if held:
+            del held[:used]
+        elif used < len(data):
+            held += data[used:]
+
+    def _packets(self, view: memoryview) -> int:
+        """Hand on the packets that are whole; returns the bytes that they took."""
+        begin, size = 0, len(view)
+        while size - begin >= 4:
+            (length,) = struct.unpack_from(">I", view, begin)
+            if length > frames.MAX_PACKET:
+                raise ValueError(f"a packet of {length} bytes; at most {frames.MAX_PACKET} are taken")
+            end = begin + 4 + length
+            if size < end:
+                break
+            received = frames.from_runner(view[begin + 4 : end])
+            begin = end
+            self._received(self, received)
+        return begin
 
     # ---- Link
 
     def send(self, frame: frames.Frame) -> None:
-        if not self._outbox:
+        if not self._flushing:
+            self._flushing = True
             self._loop.call_soon(self._flush)
         self._outbox.append(frame)
 
+    def send_later(self, frame: frames.Frame) -> None:
+        if not self._outbox:
+            self._loop.call_later(_LATER, self._flush)
+        self._outbox.append(frame)
+
     def _flush(self) -> None:
+        self._flushing = False
         outbox, self._outbox = self._outbox, []
         if self._transport is not None and outbox:
             packet = frames.pack(outbox)

@@ -27,6 +27,10 @@ class Link(Protocol):
         """Queue a frame; all that gather in one turn of the loop leave in one write."""
         ...
 
+    def send_later(self, frame: Frame) -> None:
+        """Queue a frame that nobody waits for: it leaves with the next one, or after a moment."""
+        ...
+
     async def drained(self) -> None:
         """Wait until the connection's buffer has room."""
         ...

@@ -65,6 +65,8 @@ class Link:
         self._lock = threading.RLock()
         self._room = threading.Condition(self._lock)
         self._buffer = bytearray()
+        self._received_bytes = bytearray(_RECEIVE)
+        """Kept, since a fresh one of this size is mapped and unmapped for every read."""
         self._inbox: list[FromGateway] = []
 
     # ---- connecting
@@ -230,38 +232,45 @@ class Link:
             if self._socket is None:
                 return False
             try:
-                data = self._socket.recv(_RECEIVE)
+                size = self._socket.recv_into(self._received_bytes)
             except (BlockingIOError, InterruptedError):
                 return True
             except OSError as error:
                 self._break(str(error))
                 return False
-            if not data:
+            if not size:
                 self._break("the connection was closed")
                 return False
-            self._buffer += data
             try:
-                self._cut_packets()
+                self._take_in(memoryview(self._received_bytes)[:size])
             except (msgspec.MsgspecError, ValueError) as error:
                 self._break(f"it sent what is no packet: {error}")
                 return False
             return True
 
-    def _cut_packets(self) -> None:
-        buffer, begin = self._buffer, 0
-        try:
-            while len(buffer) - begin >= 4:
-                (length,) = struct.unpack_from(">I", buffer, begin)
-                if length > frames.MAX_PACKET:
-                    raise ValueError(f"a packet of {length} bytes; at most {frames.MAX_PACKET} are taken")
-                end = begin + 4 + length
-                if len(buffer) < end:
-                    return
-                self._inbox += frames.from_gateway(bytes(buffer[begin + 4 : end]))
-                begin = end
-        finally:
-            if begin:
-                del buffer[:begin]
+    def _take_in(self, data: memoryview) -> None:
+        """Packets are read where they lie; only the beginning of the next one is kept."""
+        held = self._buffer
+        if not held:
+            held += data[self._cut_packets(data) :]
+            return
+        held += data
+        with memoryview(held) as view:
+            used = self._cut_packets(view)
+        del held[:used]
+
+    def _cut_packets(self, view: memoryview) -> int:
+        begin, size = 0, len(view)
+        while size - begin >= 4:
+            (length,) = struct.unpack_from(">I", view, begin)
+            if length > frames.MAX_PACKET:
+                raise ValueError(f"a packet of {length} bytes; at most {frames.MAX_PACKET} are taken")
+            end = begin + 4 + length
+            if size < end:
+                break
+            self._inbox += frames.from_gateway(view[begin + 4 : end])
+            begin = end
+        return begin
 
     def deliver(self) -> None:
         """Hand out the frames that were read. On the loop only."""

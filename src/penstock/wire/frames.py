@@ -164,7 +164,7 @@ class FileGet(Frame, tag="get"):
 class Welcome(Frame, tag="welcome"):
     """The answer to `Hello`. Durations in seconds. `own_hosts`: URLs on these hosts are the server's own files.
 
-    The last six are the settings of the same names, and default to theirs.
+    Those from `max_log_line` on are the settings of the same names, and default to theirs.
     """
 
     version: int
@@ -181,6 +181,10 @@ class Welcome(Frame, tag="welcome"):
     session_idle: float = 300.0
     session_buffer: int = 60
     session_buffer_bytes: int = 32 * 1024 * 1024
+    fetch_timeout: float = 60.0
+    fetch_max_bytes: int = 2 * 1024**3
+    fetch_cache_bytes: int = 1024**3
+    max_image_pixels: int = 178_956_970
 
 
 class Execute(Frame, tag="execute"):
@@ -317,7 +321,7 @@ def pack(frames: list[Frame]) -> bytes:
     return _encode(frames)
 
 
-def from_runner(packet: bytes) -> list[FromRunner]:
+def from_runner(packet: bytes | memoryview) -> list[FromRunner]:
     """The frames of a packet that a runner sent.
 
     Raises:
@@ -329,7 +333,7 @@ def from_runner(packet: bytes) -> list[FromRunner]:
         raise msgspec.DecodeError(str(error)) from error
 
 
-def from_gateway(packet: bytes) -> list[FromGateway]:
+def from_gateway(packet: bytes | memoryview) -> list[FromGateway]:
     """The frames of a packet that a gateway sent.
 
     Raises:

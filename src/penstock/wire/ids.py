@@ -27,17 +27,31 @@ _LEGACY = re.compile(r"(\d+)-([A-Za-z0-9][A-Za-z0-9-]*)\Z")
 
 _lock = threading.Lock()
 _last = 0
+_random = b""
+_used = 0
+
+
+def _forget_random() -> None:
+    global _random, _used
+    _random, _used = b"", 0
+
+
+os.register_at_fork(after_in_child=_forget_random)  # a child must not make its parent's ids
 
 
 def new_request_id() -> str:
     """A UUIDv7 (RFC 9562): sorts by time of making, and never repeats or goes back within a process."""
-    global _last
+    global _last, _random, _used
     with _lock:
         # 48 bits of milliseconds and 12 bits of their fraction; bumped when the clock stands still or goes back.
         stamp = max(time.time_ns() * 4096 // 1_000_000, _last + 1)
         _last = stamp
+        if _used + 8 > len(_random):
+            # One call of the system serves many ids.
+            _random, _used = os.urandom(4096), 0
+        tail = int.from_bytes(_random[_used : _used + 8]) & 0x3FFF_FFFF_FFFF_FFFF
+        _used += 8
     milliseconds, fraction = stamp >> 12, stamp & 0xFFF
-    tail = int.from_bytes(os.urandom(8)) & 0x3FFF_FFFF_FFFF_FFFF
     text = f"{(milliseconds << 80) | (0x7 << 76) | (fraction << 64) | (0b10 << 62) | tail:032x}"
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 

@@ -32,6 +32,9 @@ class Line:
     def __init__(self) -> None:
         self.sent: list[Frame] = []
 
+    def send_later(self, frame: Frame) -> None:
+        self.send(frame)
+
     def send(self, frame: Frame) -> None:
         self.sent.append(frame)
 
