@@ -206,9 +206,13 @@ class Screen:
         self._woken.set()
 
     async def _show_finished(self, server: Server) -> None:
+        loop = asyncio.get_running_loop()
+        began, shown = loop.time(), 0
         while True:
             await self._woken.wait()
             self._woken.clear()
+            if loop.time() - began >= self._PAUSE:
+                began, shown = loop.time(), 0
             finished, self._finished = self._finished, []
             for request_id in finished:
                 view = await server.queue.get(request_id)
@@ -217,8 +221,9 @@ class Screen:
             more, self._more = self._more, 0
             if more and not self._json:
                 self._terminal.say(f"          and {more} more")
-            if len(finished) >= self._MOST_LINES:
-                await asyncio.sleep(self._PAUSE)
+            shown += len(finished)
+            if shown >= self._MOST_LINES:
+                await asyncio.sleep(max(began + self._PAUSE - loop.time(), 0))
 
     def _finished_line(self, view: Any) -> None:
         from time import localtime, strftime
