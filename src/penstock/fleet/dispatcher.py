@@ -277,7 +277,7 @@ class Dispatcher:
         reason = frame.outcome.error or "the app asked for another attempt"
         self._carry_out(fates.Fate(frame.request_id, frame.attempt, reason, strike=True), runner.app)
         if runner.link is not None:
-            runner.link.send(Committed(frame.request_id, frame.attempt, done=True))
+            runner.link.send_later(Committed(frame.request_id, frame.attempt, done=True))
         return True
 
     def _commit(self, request_id: str, attempt: int, outcome: Outcome, runner: Runner | None = None) -> None:
@@ -296,7 +296,7 @@ class Dispatcher:
                     loop = asyncio.get_running_loop()
                     loop.call_later(_REPEAT_COMMIT, self._commit, request_id, attempt, outcome, runner)
             elif runner is not None and runner.link is not None:
-                runner.link.send(Committed(request_id, attempt, done=True))
+                runner.link.send_later(Committed(request_id, attempt, done=True))
 
         commit.add_done_callback(committed)
 
