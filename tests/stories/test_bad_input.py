@@ -7,6 +7,8 @@ from typing import Any
 import httpx2
 import pytest
 
+from penstock.testing import ServedApp
+
 
 @pytest.mark.parametrize(
     ("method", "path", "content", "status", "says"),
@@ -82,3 +84,10 @@ def test_a_request_that_kills_its_runner_ends_with_an_error_that_says_so(
 def test_a_header_that_does_not_fit_is_named(http: httpx2.Client, header: str, value: str) -> None:
     answer = http.post("/queue/acme/echo", json={"x": 1}, headers={header: value})
     assert answer.status_code == 422 and header in answer.text and value in answer.text
+
+
+def test_a_stream_that_is_refused_leaves_no_listener(echo: ServedApp, http: httpx2.Client) -> None:
+    key = {"idempotency-key": "a stream that is refused"}
+    assert http.post("/acme/echo/generate/stream", json={"count": 1}, headers=key).status_code == 200
+    assert http.post("/acme/echo/generate/stream", json={"count": 2}, headers=key).status_code == 422
+    assert not echo.on_loop(lambda: dict(echo.server.fleet.dispatcher._sinks))

@@ -143,8 +143,11 @@ async def stream_chunks(call: Call, target: Target) -> Response:
     body = await read_input(call)
     request = new_request(call, target, body)
     chunks = Follower(call, request.id)
-    ticket = call.rooms.fleet.submit(request)
-    receipt = await ticket.receipt()
+    try:
+        receipt = await call.rooms.fleet.submit(request).receipt()
+    except BaseException:
+        chunks.stop()
+        raise
     if receipt.request_id != request.id:
         chunks.stop()
         chunks = Follower(call, receipt.request_id)
