@@ -103,6 +103,11 @@ class Fetched(NamedTuple):
     content_type: str
     size: int
     final_url: str
+    validators: Mapping[str, str] = {}
+    """`ETag` and `Last-Modified`, by which the sender can be asked whether it has changed; none where it forbids to
+    keep it (`Cache-Control: no-store`)."""
+    unchanged: bool = False
+    """Nothing was sent and nothing written: what the caller holds is good."""
 
 
 class Answer(NamedTuple):
@@ -277,38 +282,49 @@ class Outbound:
             await self._session.close()
             self._session = None
 
-    async def fetch_to(self, path: Path, url: str, *, max_bytes: int | None = None, timeout: float = 60.0) -> Fetched:
+    async def fetch_to(
+        self,
+        path: Path,
+        url: str,
+        *,
+        max_bytes: int | None = None,
+        timeout: float = 60.0,
+        held: Mapping[str, str] | None = None,
+    ) -> Fetched:
         """Fetch `url` into the file `path`. After an error there is no file.
 
         Args:
             max_bytes: most bytes that are taken; None for any number.
             timeout: seconds for all of it, redirects included.
+            held: the validators of what the caller holds already.
 
         Raises:
             AddressRefused, Unreachable, BadAnswer, AnswerTooLarge.
         """
         try:
             async with asyncio.timeout(timeout):
-                return await self._fetch(path, url, max_bytes)
+                return await self._fetch(path, url, max_bytes, _conditions(held or {}))
         except BaseException as error:
             await asyncio.shield(asyncio.to_thread(path.unlink, missing_ok=True))
             if isinstance(error, TimeoutError):
                 raise Unreachable(url, f"it was not here after {timeout:g} s") from error
             raise
 
-    async def _fetch(self, path: Path, url: str, max_bytes: int | None) -> Fetched:
+    async def _fetch(self, path: Path, url: str, max_bytes: int | None, conditions: dict[str, str]) -> Fetched:
         at = url
         for _ in range(MAX_REDIRECTS + 1):
-            async with self._exchange("GET", at) as answer:
+            async with self._exchange("GET", at, headers=conditions) as answer:
                 if answer.status in _REDIRECTS and (target := answer.headers.get("Location")):
                     at = _redirected(at, target)
                     continue
+                if answer.status == 304 and conditions:
+                    return Fetched("", 0, at, unchanged=True)
                 if not 200 <= answer.status < 300:
                     raise BadAnswer(at, f"it answered {answer.status}")
                 if encoding := answer.headers.get("Content-Encoding", "identity").lower().replace("identity", ""):
                     raise BadAnswer(at, f"it was sent as {encoding}, though it was asked for as it is")
                 size = await _save(answer, path, at, max_bytes)
-                return Fetched(answer.headers.get("Content-Type", ""), size, at)
+                return Fetched(answer.headers.get("Content-Type", ""), size, at, _validators(answer.headers))
         raise BadAnswer(url, f"it redirects more than {MAX_REDIRECTS} times")
 
     async def post(
@@ -413,6 +429,18 @@ class _Exchange:
         return "not a public address (the operator may allow private ones)"
 
 
+def _validators(headers: Mapping[str, str]) -> dict[str, str]:
+    if "no-store" in headers.get("Cache-Control", "").lower():
+        return {}
+    return {name: headers[name] for name in ("ETag", "Last-Modified") if headers.get(name)}
+
+
+def _conditions(validators: Mapping[str, str]) -> dict[str, str]:
+    """The headers that ask for something only if it has changed (RFC 9110, 13.1)."""
+    names = {"ETag": "If-None-Match", "Last-Modified": "If-Modified-Since"}
+    return {names[name]: value for name, value in validators.items()}
+
+
 def _redirected(url: str, target: str) -> str:
     try:
         return check_url(urljoin(url, target))
@@ -450,9 +478,15 @@ def _write(fd: int, data: bytes) -> None:
 
 
 def fetch_to(
-    path: Path, url: str, *, allow_private: bool = False, max_bytes: int | None = None, timeout: float = 60.0
-) -> str:
-    """`Outbound.fetch_to` for a thread: blocks, and returns the content type. `allow_private` covers loopback too.
+    path: Path,
+    url: str,
+    *,
+    allow_private: bool = False,
+    max_bytes: int | None = None,
+    timeout: float = 60.0,
+    held: Mapping[str, str] | None = None,
+) -> Fetched:
+    """`Outbound.fetch_to` for a thread: blocks. `allow_private` covers loopback too.
 
     Raises:
         AddressRefused, Unreachable, BadAnswer, AnswerTooLarge.
@@ -461,10 +495,10 @@ def fetch_to(
     async def fetch() -> Fetched:
         outbound = Outbound(Policy(allow_private, allow_private))
         try:
-            return await outbound.fetch_to(path, url, max_bytes=max_bytes, timeout=timeout)
+            return await outbound.fetch_to(path, url, max_bytes=max_bytes, timeout=timeout, held=held)
         finally:
             await outbound.close()
 
     # A thread of its own: the caller's may run a loop, in which another cannot be run.
     with ThreadPoolExecutor(1, thread_name_prefix="penstock-fetch") as pool:
-        return pool.submit(lambda: asyncio.run(fetch())).result().content_type
+        return pool.submit(lambda: asyncio.run(fetch())).result()

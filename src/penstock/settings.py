@@ -142,7 +142,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     fetch_timeout: float = 60.0
     """Time to fetch an input URL."""
     fetch_max_bytes: int = 2 * 1024**3
-    """Largest input that is fetched."""
+    """Largest input that is fetched, or comes as a data URI."""
+    fetch_cache_bytes: int = 1024**3
+    """Fetched inputs that each runner keeps on its disk for later requests; 0 for none. One is used again only where
+    its sender says that it has not changed."""
     max_image_pixels: int = 178_956_970
     """An image with more pixels is refused before it is decoded."""
 

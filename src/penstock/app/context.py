@@ -15,6 +15,11 @@ class FileAccess(Protocol):
     """The server's files and the guarded outside, as the runner reaches them. Blocking: called from the app's thread
     or, by the media types, from a thread of their own."""
 
+    @property
+    def max_image_pixels(self) -> int:
+        """A picture with more is refused before it is decoded."""
+        ...
+
     def put(self, data: bytes | Path, *, content_type: str, file_name: str) -> tuple[str, int]:
         """Store a file; returns its URL and size."""
         ...
@@ -24,7 +29,7 @@ class FileAccess(Protocol):
         data URIs are decoded, anything else goes through the guarded fetcher; the copy is cached and read-only.
 
         Raises:
-            FieldException-like ValueError: the address is refused, too large, or does not answer.
+            ValueError: the address is refused, too large, or does not answer; with fal's `error_type`.
         """
         ...
 

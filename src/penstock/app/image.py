@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 import pydantic
 from pydantic import BaseModel, Field
 
+from penstock.app.context import get_current_request
 from penstock.app.file import IN_MEMORY, File
 from penstock.app.sniff import HEAD, fits, kind_of
 
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
     import numpy
     import PIL.Image
 
-MAX_IMAGE_PIXELS = 178_956_970
-"""An image with more pixels is refused before it is decoded."""
+_FAR_TOO_LARGE = 1 << 32
+"""Stands for the sides of what Pillow refuses to open for its size."""
 
 
 ImagePreset = Literal["square_hd", "square", "portrait_4_3", "portrait_16_9", "landscape_4_3", "landscape_16_9"]
@@ -62,7 +63,8 @@ class Image(File):
 
     model_config = pydantic.ConfigDict(json_schema_extra={"x-penstock-media": "image"})
     family: ClassVar[str] = "image"
-    max_pixels: ClassVar[int] = MAX_IMAGE_PIXELS
+    max_pixels: ClassVar[int | None] = None
+    """Most pixels of an input, below the server's own limit. A subclass may set it."""
     min_side: ClassVar[int] = 1
     """Least width and height of an input, in pixels. A subclass may raise it."""
 
@@ -172,10 +174,12 @@ class Image(File):
             if not fits(kind, "image"):
                 raise self._error("this is no image that can be read", "image_load_error")
             return
-        if width * height > self.max_pixels:
-            raise self._error(
-                f"the image has {width}x{height} pixels; at most {self.max_pixels} are taken", "image_too_large"
-            )
+        request = get_current_request()
+        limits = (self.max_pixels, request.files.max_image_pixels if request else None)
+        most = min((limit for limit in limits if limit is not None), default=None)
+        if width == _FAR_TOO_LARGE or (most is not None and width * height > most):
+            has = "far too many" if width == _FAR_TOO_LARGE else f"{width}x{height}"
+            raise self._error(f"the image has {has} pixels; at most {most} are taken", "image_too_large")
         if min(width, height) < self.min_side:
             raise self._error(
                 f"the image has {width}x{height} pixels; each side must have {self.min_side}", "image_too_small"
@@ -202,6 +206,6 @@ def _size_of(source: Path | io.BytesIO) -> tuple[int | None, int | None]:
             with PIL.Image.open(source) as image:
                 return image.width, image.height
     except PIL.Image.DecompressionBombError:
-        return MAX_IMAGE_PIXELS, MAX_IMAGE_PIXELS
+        return _FAR_TOO_LARGE, _FAR_TOO_LARGE
     except Exception:
         return None, None

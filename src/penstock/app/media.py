@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
+from dataclasses import fields, is_dataclass
 from typing import Any, ClassVar
 
 import pydantic
@@ -59,19 +60,21 @@ def prepare(arguments: Mapping[str, Any], *, whole: str | None = None) -> None:
         _ = media[0].local_path
     elif media:
         with ThreadPoolExecutor(min(_FETCHES, len(media)), thread_name_prefix="penstock-media") as pool:
-            for fetched in [pool.submit(copy_context().run, getattr, one, "local_path") for one in media]:
-                fetched.result()
-
-
-def holds_media(arguments: Mapping[str, Any]) -> bool:
-    """Whether `prepare` would have anything to do."""
-    return any(True for value in arguments.values() for _ in _media_in(value, ()))
+            try:
+                for fetched in [pool.submit(copy_context().run, getattr, one, "local_path") for one in media]:
+                    fetched.result()
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)  # what has not begun is not begun
+                raise
 
 
 def _media_in(value: Any, loc: tuple[str | int, ...]) -> Iterator[File]:
     if isinstance(value, File):
         value._loc = loc
         yield value
+    elif is_dataclass(value):
+        for field in fields(value):
+            yield from _media_in(getattr(value, field.name, None), (*loc, field.name))
     elif isinstance(value, BaseModel):
         for name in type(value).model_fields:
             yield from _media_in(getattr(value, name, None), (*loc, name))

@@ -29,6 +29,8 @@ import msgspec
 import pydantic
 from pydantic_core import PydanticSerializationError
 
+from penstock.app.file import File
+
 Mode = Literal["call", "stream", "realtime"]
 
 _ASYNC_ITERATORS = (AsyncIterator, AsyncIterable, AsyncGenerator)
@@ -46,10 +48,16 @@ class OutputError(Exception):
 
 
 class Input:
-    """The check of an input. `parse` makes the keyword arguments of the call from JSON, `take` from a Python value."""
+    """The check of an input. `parse` makes the keyword arguments of the call from JSON, `take` from a Python value.
+
+    Attributes:
+        whole: the parameter that is the whole input, if there is one.
+        media: whether its types have a place for a picture or a file.
+    """
 
     def __init__(self, parameters: Mapping[str, inspect.Parameter], hints: Mapping[str, Any], title: str) -> None:
         self.whole: str | None = None
+        self.media = False
         self._optional = False
         self.schema: dict[str, object] | None = None
         self._adapter: pydantic.TypeAdapter[Any] | None = None
@@ -77,6 +85,7 @@ class Input:
             self._adapter = pydantic.TypeAdapter(model)
             self._fields = tuple((f"p{i}_", name) for i, name in enumerate(parameters))
             self.schema = self._adapter.json_schema()
+        self.media = self._adapter is not None and _names_media(self._adapter.core_schema)
 
     def parse(self, data: bytes) -> dict[str, Any]:
         """The arguments of the call.
@@ -228,7 +237,7 @@ class Signature:
 
 
 def takes_object(hint: Any) -> bool:
-    """Whether a value of this type is a whole JSON object."""
+    """Whether a value of this type is a whole JSON object. A medium is a member of one: `{"image": …}`."""
     if typing.get_origin(hint) is typing.Annotated:
         hint = typing.get_args(hint)[0]
     origin = typing.get_origin(hint) or hint
@@ -239,7 +248,17 @@ def takes_object(hint: Any) -> bool:
         return bool(members) and all(takes_object(m) for m in members)
     if not isinstance(origin, type):
         return False
+    if issubclass(origin, File):
+        return False
     return issubclass(origin, pydantic.BaseModel | Mapping) or is_dataclass(origin) or typing.is_typeddict(origin)
+
+
+def _names_media(schema: Any) -> bool:
+    """Whether a class of media stands anywhere in Pydantic's own schema of a type."""
+    if isinstance(schema, Mapping):
+        cls = schema.get("cls")
+        return (isinstance(cls, type) and issubclass(cls, File)) or any(_names_media(v) for v in schema.values())
+    return isinstance(schema, list | tuple) and any(_names_media(member) for member in schema)
 
 
 def encode_plain(value: Any) -> bytes:

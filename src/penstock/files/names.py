@@ -14,6 +14,8 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _TYPE = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+/[!#$%&'*+.^_`|~0-9A-Za-z-]+(\s*;.*)?\Z")
 _ID = re.compile(r"[0-9A-Za-z]{8,64}\Z")
 
+LIFECYCLE_HEADERS = ("x-fal-object-lifecycle-preference", "x-fal-object-lifecycle")
+"""Where callers say how long files live; of several the first counts."""
 MAX_NAME = 255
 MAX_TYPE = 255
 MAX_EXPIRY = 100 * 365 * 86_400.0

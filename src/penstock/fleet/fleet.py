@@ -192,6 +192,10 @@ class LocalFleet:
                 session_idle=settings.session_idle,
                 session_buffer=settings.session_buffer,
                 session_buffer_bytes=settings.session_buffer_bytes,
+                fetch_timeout=settings.fetch_timeout,
+                fetch_max_bytes=settings.fetch_max_bytes,
+                fetch_cache_bytes=settings.fetch_cache_bytes,
+                max_image_pixels=settings.max_image_pixels,
             )
         )
 

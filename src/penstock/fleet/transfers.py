@@ -7,18 +7,13 @@ import logging
 from collections.abc import AsyncIterator, Coroutine
 from urllib.parse import parse_qsl, urlsplit
 
-import msgspec
-
 from penstock.errors import PenstockError, RequestError, Unauthorized
-from penstock.files.interface import FileInfo, Files, Lifecycle
+from penstock.files.interface import FileInfo, Files
+from penstock.files.names import read_lifecycle
 from penstock.fleet.runners import Link
 from penstock.wire.frames import SLICE, WINDOW, FileGet, FileMore, FilePut, FileSlice, FileStored
 
 log = logging.getLogger("penstock.fleet")
-
-
-class _Preference(msgspec.Struct):
-    expiration_duration_seconds: float | None = None
 
 
 class Transfers:
@@ -62,7 +57,7 @@ class Transfers:
                 file_name=frame.file_name,
                 content_type=frame.content_type,
                 size=frame.size,
-                lifecycle=_lifecycle(frame.lifecycle),
+                lifecycle=read_lifecycle(frame.lifecycle, loc="X-Fal-Object-Lifecycle-Preference"),
                 owner=owner,
                 request_id=frame.request_id,
             )
@@ -122,13 +117,3 @@ def _refused(ref: int, error: Exception) -> FileStored:
         log.error("a runner's file: %s", error, exc_info=error)
     error_type = error.error_type if isinstance(error, RequestError) else None
     return FileStored(ref, error=str(error), error_type=error_type or "internal_error")
-
-
-def _lifecycle(header: str | None) -> Lifecycle | None:
-    if not header:
-        return None
-    try:
-        preference = msgspec.json.decode(header.encode(), type=_Preference)
-    except msgspec.MsgspecError:
-        return None
-    return Lifecycle(expires_in=preference.expiration_duration_seconds)

@@ -11,6 +11,7 @@ import msgspec
 
 from penstock.errors import Forbidden, InvalidInput, NotFound, TooLarge
 from penstock.files.interface import file_ids
+from penstock.files.names import LIFECYCLE_HEADERS, read_lifecycle
 from penstock.gateway.call import Call
 from penstock.queue.interface import NewRequest
 from penstock.wire.frames import AppInfo, Mode
@@ -142,6 +143,9 @@ def new_request(call: Call, target: Target, body: bytes, *, path: str | None = N
     settings = call.rooms.settings
     headers = call.headers
     forwarded = forwarded_headers(call)
+    for name in LIFECYCLE_HEADERS:
+        if (lifecycle := headers.get(name)) is not None:
+            read_lifecycle(lifecycle, loc=name)  # what the app stores would fail, long after
     start_timeout = _seconds(call, "x-fal-request-start-timeout")
     if start_timeout is None:
         start_timeout = _seconds(call, "x-fal-request-timeout")

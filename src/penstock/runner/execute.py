@@ -19,6 +19,7 @@ from penstock.app.app import App
 from penstock.app.context import _current
 from penstock.app.exceptions import AppException, FieldException, RequestCancelledException, Retry
 from penstock.app.loading import trace_of
+from penstock.app.media import prepare
 from penstock.app.served import HEALTH, Endpoint, health_endpoint, near_paths
 from penstock.clock import Clock
 from penstock.runner import outcomes
@@ -205,6 +206,8 @@ class Executor:
         arguments = signature.input.parse(attempt.frame.input)
         if signature.given:
             arguments |= given(signature.given, attempt)
+        if signature.input.media:
+            await self._threaded(attempt, partial(prepare, arguments, whole=signature.input.whole))
         if signature.generates:
             return await self._stream(attempt, endpoint, arguments)
         if endpoint.path in self._batchers:

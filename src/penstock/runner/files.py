@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import unquote_to_bytes, urlsplit
 
+from penstock.runner.inputs import Inputs
 from penstock.runner.link import Link
 from penstock.wire.frames import (
     SLICE,
@@ -33,6 +34,14 @@ T = TypeVar("T")
 
 FILE_FRAMES = (FileStored, FileSlice, FileMore)
 _PATIENCE = 300.0
+
+
+class FileRefused(ValueError):
+    """A file that is not stored, or an input that cannot be read. `error_type` is fal's name for it."""
+
+    def __init__(self, message: str, error_type: str = "file_download_error") -> None:
+        super().__init__(message)
+        self.error_type = error_type
 
 
 class _Transfer:
@@ -55,6 +64,9 @@ class Transfers:
         self._open: dict[int, _Transfer] = {}
         self._changed = threading.Condition()
         self._folders: dict[str, Path] = {}
+        self.inputs = Inputs(
+            welcome.fetch_cache_bytes, timeout=welcome.fetch_timeout, allow_private=welcome.allow_private_urls
+        )
         self._owner = threading.get_ident()
         self._met = True
         """There is a gateway."""
@@ -139,7 +151,7 @@ class Transfers:
             self._wait(lambda: transfer.stored is not None, transfer)
             stored = _checked(transfer, url)
             if max_bytes is not None and stored.size > max_bytes:
-                raise ValueError(f"{url} has {stored.size} bytes; at most {max_bytes} are taken")
+                raise FileRefused(f"{url} has {stored.size} bytes; at most {max_bytes} are taken", "file_too_large")
             with to.open("wb") as file:
                 while True:
                     self._wait(lambda: bool(transfer.slices), transfer)
@@ -189,6 +201,9 @@ class RequestFiles:
         self._transfers = transfers
         self._frame = frame
         self._fetched: dict[str, tuple[Path, str]] = {}
+        self._fetching: dict[str, threading.Lock] = {}
+        self._naming = threading.Lock()
+        self._numbers = itertools.count()
 
     def put(self, data: bytes | Path, *, content_type: str, file_name: str) -> tuple[str, int]:
         """Store a file; returns its URL and size. A lost gateway is waited for, and the file sent again."""
@@ -203,33 +218,36 @@ class RequestFiles:
                 if not self._transfers.wait_for_gateway():
                     raise
 
+    @property
+    def max_image_pixels(self) -> int:
+        return self._transfers.welcome.max_image_pixels
+
     def fetch(self, url: str, *, max_bytes: int | None = None) -> tuple[Path, str]:
         """A local, read-only copy of what `url` names, and its content type. Gone when the request ends.
 
         Raises:
             ValueError: the address is refused, too large, or does not answer.
         """
-        if url in self._fetched:
+        with self._naming:  # several threads fetch at once; one URL is fetched by one of them
+            lock = self._fetching.setdefault(url, threading.Lock())
+            to = self._transfers.folder(self._frame.request_id) / f"{next(self._numbers)}{_suffix(url)}"
+        with lock:
+            if url not in self._fetched:
+                self._fetched[url] = self._fetch(url, to, max_bytes)
             return self._fetched[url]
-        to = self._transfers.folder(self._frame.request_id) / f"{len(self._fetched)}{_suffix(url)}"
-        if url.startswith("data:"):
+
+    def _fetch(self, url: str, to: Path, max_bytes: int | None) -> tuple[Path, str]:
+        most = self._transfers.welcome.fetch_max_bytes
+        max_bytes = most if max_bytes is None else min(max_bytes, most)
+        if url[:5].lower() == "data:":
             content_type = _decode_data_uri(url, to, max_bytes)
         elif self._transfers.own(url, self._frame.base_url):
             request_id = self._frame.request_id
             content_type = self._again(lambda: self._transfers.get(url, to, max_bytes, request_id))
         else:
-            content_type = self._from_outside(url, to, max_bytes)
+            return to, self._transfers.inputs.fetch(url, to, max_bytes)
         to.chmod(0o444)
-        self._fetched[url] = to, content_type
         return to, content_type
-
-    def _from_outside(self, url: str, to: Path, max_bytes: int | None) -> str:
-        from penstock import outbound
-
-        welcome = self._transfers.welcome
-        limit = max_bytes if max_bytes is not None else welcome.max_file_bytes or None
-        content_type: str = outbound.fetch_to(to, url, allow_private=welcome.allow_private_urls, max_bytes=limit)
-        return content_type
 
 
 def _parts(data: bytes | Path, size: int) -> Iterator[tuple[bytes, bool]]:
@@ -254,14 +272,14 @@ def _checked(transfer: _Transfer, what: str) -> FileStored:
     if stored is None:
         raise ConnectionError("the gateway did not answer")
     if stored.error is not None:
-        raise ValueError(f"{what}: {stored.error}")
+        raise FileRefused(f"{what}: {stored.error}", stored.error_type or "file_download_error")
     return stored
 
 
 def _decode_data_uri(url: str, to: Path, max_bytes: int | None) -> str:
     head, comma, body = url[5:].partition(",")
     if not comma:
-        raise ValueError("this data URI has no comma")
+        raise FileRefused("this data URI has no comma")
     try:
         data = (
             base64.b64decode(unquote_to_bytes(body), validate=False)
@@ -269,9 +287,9 @@ def _decode_data_uri(url: str, to: Path, max_bytes: int | None) -> str:
             else unquote_to_bytes(body)
         )
     except binascii.Error as error:
-        raise ValueError(f"this data URI is not base64: {error}") from error
+        raise FileRefused(f"this data URI is not base64: {error}") from error
     if max_bytes is not None and len(data) > max_bytes:
-        raise ValueError(f"this data URI has {len(data)} bytes; at most {max_bytes} are taken")
+        raise FileRefused(f"this data URI has {len(data)} bytes; at most {max_bytes} are taken", "file_too_large")
     to.write_bytes(data)
     return head.removesuffix(";base64").split(";")[0] or "text/plain"
 

@@ -27,7 +27,6 @@ from penstock.app.media import (
     MediaError,
     Video,
     get_image_size,
-    holds_media,
     prepare,
 )
 
@@ -42,6 +41,8 @@ class Sink:
 
 class Files:
     """`FileAccess` in a folder; `https://files.example/…` are the files that were put."""
+
+    max_image_pixels = 178_956_970
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -226,6 +227,16 @@ def test_a_pixel_bomb_is_refused_before_it_is_decoded(files: Files) -> None:
     assert caught.value.type == "image_too_large"
 
 
+def test_the_server_s_limit_of_pixels_holds_for_every_picture(files: Files) -> None:
+    class Large(Image):
+        max_pixels = 1_000_000
+
+    files.max_image_pixels = 5
+    with pytest.raises(MediaError, match="3x2 pixels; at most 5") as caught:
+        prepare({"image": Large(url=PNG)})
+    assert caught.value.type == "image_too_large"
+
+
 def test_an_author_sets_limits_by_a_subclass(files: Files) -> None:
     class Small(Image):
         max_bytes = 1000
@@ -249,11 +260,6 @@ def test_a_picture_that_ends_in_the_middle_is_refused_when_it_is_decoded(files: 
     with pytest.raises(MediaError) as caught:
         image.to_pil()
     assert caught.value.type == "image_load_error"
-
-
-def test_whether_there_is_anything_to_prepare() -> None:
-    assert holds_media({"a": [{"b": Image(url="https://a/b")}]})
-    assert not holds_media({"a": "https://a/b", "n": 3, "b": b"x"})
 
 
 def test_a_file_is_saved(files: Files, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import pytest
 from pydantic import BaseModel
 from typing_extensions import TypedDict
 
+import penstock
 from penstock.app.signature import OutputError, Signature, encode_plain, plain, takes_object
 
 
@@ -174,8 +175,39 @@ def test_a_session_gets_plain_values_without_null() -> None:
     ("hint", "answer"),
     [
         *[(hint, True) for hint in (Point, Pair, Member, dict, Point | None, Any)],
-        *[(hint, False) for hint in (int, list[Point], Point | str, str | None)],
+        *[(hint, False) for hint in (int, list[Point], Point | str, str | None, penstock.Image, penstock.File | None)],
     ],
 )
 def test_what_takes_the_whole_object(hint: Any, answer: bool) -> None:
     assert takes_object(hint) is answer
+
+
+def test_a_lone_medium_is_a_member_of_the_input() -> None:
+    def run(self: Any, image: penstock.Image) -> int:
+        return 1
+
+    signature = Signature(run, "Run")
+    arguments = signature.input.parse(b'{"image": "https://example.com/a.png"}')
+    assert arguments["image"].url == "https://example.com/a.png"
+    assert signature.input.whole is None
+    with pytest.raises(pydantic.ValidationError):
+        signature.input.parse(b'{"url": "https://example.com/a.png"}')
+
+
+class Framed(BaseModel):
+    pictures: dict[str, list[penstock.Image | None]] = {}
+
+
+@dataclass
+class Clip:
+    audio: penstock.Audio
+
+
+@pytest.mark.parametrize(
+    ("hint", "media"), [(int, False), (Point, False), (Any, False), (Framed, True), (Clip, True), (list[Framed], True)]
+)
+def test_whether_an_input_has_a_place_for_media(hint: Any, media: bool) -> None:
+    def run(self: Any, input: Any) -> None: ...
+
+    run.__annotations__ = {"input": hint}
+    assert Signature(run, "Run").input.media is media

@@ -114,7 +114,7 @@ async def test_a_file_on_disk_is_stored(store: Store, tmp_path: Path) -> None:
 async def test_a_refusal_reaches_the_author(store: Store) -> None:
     store.refuse = "the disk is full"
     outcome = await store.gateway.call("/put", {"size": SLICE * 20})
-    assert outcome.error == "ValueError: a.txt: the disk is full"
+    assert outcome.error == "FileRefused: a.txt: the disk is full"
 
 
 @pytest.mark.parametrize("path", ["/get", "/get/async"])
