@@ -101,17 +101,19 @@ class Supervisor:
             self.apps[known.name] = ManagedApp(known.name, known.info, first_seen=known.first_seen)
         for source in sources:
             await self.serve(source)
+        claims: dict[str, dict[str, Claim]] = {}
+        for claim in await self._queue.recover():
+            claims.setdefault(claim.runner, {})[claim.request.id] = claim
+        # Survivors may say hello from here on, at every `await`: what they had must be known by then.
         self._survivors.notes = {note.id: note for note in self._placement.survivors()}
         self._survivors.until = self._clock.monotonic() + self._settings.reconnect
         self._survivors.trusted_until = self._next_look = self._clock.monotonic() + self._settings.heartbeat
-        for claim in await self._queue.recover():
-            self._survivors.claims.setdefault(claim.runner, {})[claim.request.id] = claim
-        for runner_id, claims in list(self._survivors.claims.items()):
-            if runner_id not in self._survivors.notes:
-                del self._survivors.claims[runner_id]
-                await self._abandon(claims, "the server was restarted")
+        gone = [claims.pop(runner_id) for runner_id in list(claims) if runner_id not in self._survivors.notes]
+        self._survivors.claims = claims
         for note in self._survivors.notes.values():
             self._placement.adopt(note, self.died)
+        for held in gone:
+            await self._abandon(held, "the server was restarted")
 
     async def serve(self, source: AppSource) -> None:
         """Run an app from now on; an app that runs already is replaced by its new source."""
