@@ -136,7 +136,11 @@ class GatewayProcess:
         return self._process.wait(timeout) if self._process is not None else 0
 
     def __enter__(self) -> GatewayProcess:
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:

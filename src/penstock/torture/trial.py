@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import shutil
+import signal
 import tempfile
 import time
 from collections.abc import Callable
@@ -65,7 +66,12 @@ def run(wanted: Wanted, say: Say = lambda _: None) -> report.Report:
     folder.mkdir(parents=True, exist_ok=True)
     begun = time.monotonic()
     trial = Trial(wanted, folder, say)
-    asyncio.run(trial.run())
+    # Told to end, it ends its gateway first, as at Ctrl-C.
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        asyncio.run(trial.run())
+    finally:
+        signal.signal(signal.SIGTERM, before)
     found = evidence.gather(folder)
     made = report.make(
         auditor.audit(found), found,
