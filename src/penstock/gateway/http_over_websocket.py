@@ -69,9 +69,9 @@ async def _read(call: Call, target: Target, waiting: asyncio.Queue[_Call | None]
         unanswered.append(one)
         await waiting.put(one)
     if call.headers.get("penstock-on-disconnect", target.on_disconnect) == "cancel":
-        for one in unanswered:
-            if one.ticket is not None:
-                await asyncio.shield(call.rooms.fleet.cancel(one.request_id, "client_disconnected"))
+        begun = [one.request_id for one in unanswered if one.ticket is not None]
+        ending = (call.rooms.fleet.cancel(request_id, "client_disconnected") for request_id in begun)
+        await asyncio.shield(asyncio.gather(*ending))
     await waiting.put(None)
 
 
