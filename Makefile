@@ -79,6 +79,7 @@ format: .venv/.dev
 
 docs: .venv/.dev
 	@$(PY) scripts/generate_docs.py
+	@$(PY) scripts/client_reference.py
 	@$(PY) scripts/compatibility.py
 
 clean:
