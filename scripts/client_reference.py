@@ -30,23 +30,25 @@ INTRODUCTION = """\
 *Written by `scripts/client_reference.py` from the docstrings; change those.*
 
 ```python
-import penstock.client as fal_client        # a drop-in for fal's Python client
+import penstock.client as fal_client  # a drop-in for fal's Python client
 
 print(fal_client.run("local/hello", {"name": "you"}))
 
-handle = fal_client.submit("local/hello", {"name": "you"})      # come back later, from any process
+handle = fal_client.submit("local/hello", {"name": "you"})  # come back later, from any process
 for event in handle.iter_events(with_logs=True):
     print(event)
 print(handle.get())
+
 
 def show(status):
     if isinstance(status, fal_client.InProgress):
         for entry in status.new_logs:
             print(entry["message"])
 
+
 fal_client.subscribe("local/hello", {"name": "you"}, with_logs=True, on_queue_update=show)
 
-for chunk in fal_client.stream("local/count", {"to": 3}):       # goes on where a connection broke
+for chunk in fal_client.stream("local/count", {"to": 3}):  # goes on where a connection broke
     print(chunk)
 ```
 
