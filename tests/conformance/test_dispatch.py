@@ -121,6 +121,21 @@ async def test_events_are_numbered_and_selected(queue: Queue, clock: ManualClock
     assert await queue.events(id_, after=6) == []
 
 
+async def test_the_newest_entries_in_order(queue: Queue, clock: ManualClock) -> None:
+    id_ = (await running(queue, clock)).request.id
+    for n in range(5):
+        await queue.append(id_, 1, [Log(1.0, "INFO", f"{n}a"), Progress(1.0, n, 5), Log(1.0, "INFO", f"{n}b")])
+
+    async def newest(kind: str, limit: int) -> list[int]:
+        return [event.n for event in await queue.newest(id_, kinds=frozenset({kind}), limit=limit)]
+
+    assert await newest("log", 3) == [14, 15, 17]
+    assert await newest("progress", 1) == [16]
+    await queue.complete(id_, 1, ok())
+    assert await newest("log", 100) == [3, 5, 6, 8, 9, 11, 12, 14, 15, 17]
+    assert await queue.newest("unknown", kinds=frozenset({"log"}), limit=1) == []
+
+
 async def test_chunks_follow_a_chunk(queue: Queue, clock: ManualClock) -> None:
     id_ = (await running(queue, clock)).request.id
     await queue.append(id_, 1, [Chunk(1.0, 1, b"1"), Log(1.0, "INFO", "between"), Chunk(1.0, 2, b"2")])

@@ -103,14 +103,14 @@ def wants_logs(call: Call) -> bool:
 
 async def newest_logs(call: Call, view: RequestView) -> list[Event]:
     """The log lines of a request, the newest `status_log_limit` of them."""
-    events = await call.rooms.queue.events(view.id, limit=10**9, kinds=frozenset({"log"}))
-    return events[-call.rooms.settings.status_log_limit :]
+    limit = call.rooms.settings.status_log_limit
+    return await call.rooms.queue.newest(view.id, kinds=frozenset({"log"}), limit=limit)
 
 
 async def last_progress(call: Call, view: RequestView) -> Progress | None:
     if view.state is State.QUEUED:
         return None
-    events = await call.rooms.queue.events(view.id, limit=10**9, kinds=frozenset({"progress"}))
+    events = await call.rooms.queue.newest(view.id, kinds=frozenset({"progress"}), limit=1)
     last = events[-1].entry if events else None
     return last if isinstance(last, Progress) else None
 

@@ -226,6 +226,11 @@ class Queue(Protocol):
         """The request's log from number `after` on, in order, without gaps unless `kinds` selects."""
         ...
 
+    async def newest(self, request_id: str, *, kinds: frozenset[str], limit: int) -> list[Event]:
+        """The last `limit` entries of these kinds (logs, progress, chunks), in order; for polls, so that a long log
+        costs them no more than a short one. Entries that lie very far back are left to `events`."""
+        ...
+
     async def chunks(self, request_id: str, *, after: tuple[int, int], limit: int = 1000) -> list[Event]:
         """The committed chunks that follow chunk `(attempt, n)`."""
         ...

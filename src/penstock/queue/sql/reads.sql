@@ -28,6 +28,10 @@ SELECT first_n, attempt, count, entries FROM events
 WHERE seq = ?1 AND first_n >= coalesce((SELECT max(first_n) FROM events WHERE seq = ?1 AND first_n <= ?2), 0)
 ORDER BY first_n;
 
+-- name: newest
+-- From the end back; the bound keeps a poll cheap where a long stream has no log line.
+SELECT first_n, attempt, count, entries FROM events WHERE seq = ?1 ORDER BY first_n DESC LIMIT ?2;
+
 -- name: chunks
 SELECT first_n, attempt, entries FROM events
 WHERE seq = ?1 AND last_chunk IS NOT NULL AND (attempt > ?2 OR attempt = ?2 AND last_chunk > ?3)

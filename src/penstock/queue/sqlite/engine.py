@@ -132,6 +132,10 @@ class SqliteQueue:
         await self._written(request_id)
         return await self._database.read(lambda cursor: views.events(cursor, request_id, after, limit, kinds))
 
+    async def newest(self, request_id: str, *, kinds: frozenset[str], limit: int) -> list[Event]:
+        await self._written(request_id)
+        return await self._database.read(lambda cursor: views.newest(cursor, request_id, kinds, limit))
+
     async def chunks(self, request_id: str, *, after: tuple[int, int], limit: int = 1000) -> list[Event]:
         return await self._database.read(lambda cursor: views.chunks(cursor, request_id, after, limit))
 

@@ -14,6 +14,9 @@ from penstock.wire.states import OutcomeKind, State
 
 Row = tuple[Any, ...]
 
+NEWEST_ROWS = 2000
+"""How many rows `newest` looks back."""
+
 
 def find(cursor: Cursor, request_id: str) -> Row | None:
     """The row of a request, hot or cold, with the columns of `view_hot`."""
@@ -55,6 +58,19 @@ def events(cursor: Cursor, request_id: str, after: int, limit: int, kinds: froze
             if len(found) >= limit:
                 break
     return found
+
+
+def newest(cursor: Cursor, request_id: str, kinds: frozenset[str], limit: int) -> list[Event]:
+    seq = cursor.execute(SQL["seq"], (request_id,)).fetchone()
+    if seq is None:
+        return []
+    found: list[Event] = []
+    for first_n, attempt, count, entries in cursor.execute(SQL["newest"], (seq[0], NEWEST_ROWS)):
+        events = (Event(n, attempt, entry) for n, entry in enumerate(unpack_entries(entries), first_n))
+        found[:0] = [event for event in events if event.kind in kinds]
+        if len(found) >= limit:
+            break
+    return found[-limit:]
 
 
 def numbered(cursor: Cursor, row: Row, after: int) -> Iterator[Event]:
