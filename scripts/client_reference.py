@@ -39,14 +39,8 @@ for event in handle.iter_events(with_logs=True):
     print(event)
 print(handle.get())
 
-
-def show(status):
-    if isinstance(status, fal_client.InProgress):
-        for entry in status.new_logs:
-            print(entry["message"])
-
-
-fal_client.subscribe("local/hello", {"name": "you"}, with_logs=True, on_queue_update=show)
+# each Queued, InProgress and Completed as it comes; `new_logs` of the last two has what was printed meanwhile
+fal_client.subscribe("local/hello", {"name": "you"}, with_logs=True, on_queue_update=print)
 
 for chunk in fal_client.stream("local/count", {"to": 3}):  # goes on where a connection broke
     print(chunk)

