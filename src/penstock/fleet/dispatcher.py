@@ -261,11 +261,16 @@ class Dispatcher:
                 return
             self._release(runner, frame.request_id)
         commit = partial(self._commit, frame.request_id, frame.attempt, frame.outcome, runner)
-        chunks = self._chunk_logs.pop((frame.request_id, frame.attempt), None)
+        # It stays until it is empty: an outcome that comes twice must not overtake the chunks the second time.
+        chunks = self._chunk_logs.get((frame.request_id, frame.attempt))
         if chunks is None:
             commit()
         else:
-            chunks.after(commit)
+            chunks.after(partial(self._drained_chunks, frame, commit))
+
+    def _drained_chunks(self, frame: Finished, commit: Callable[[], None]) -> None:
+        self._chunk_logs.pop((frame.request_id, frame.attempt), None)
+        commit()
 
     def _retry_declared(self, runner: Runner, running: Running, frame: Finished) -> bool:
         """The app asked for another attempt; granted until its strikes are used up."""

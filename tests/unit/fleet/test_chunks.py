@@ -7,9 +7,16 @@ from typing import Any
 
 import pytest
 
+from penstock.clock import ManualClock
 from penstock.errors import StorageFull
 from penstock.fleet.chunks import ChunkLog
-from penstock.wire.events import Chunk, Entry
+from penstock.fleet.dispatcher import Dispatcher
+from penstock.fleet.runners import Runner, Running
+from penstock.queue.interface import Claim, Depth, NewRequest
+from penstock.settings import Settings
+from penstock.wire.events import Chunk, Entry, Outcome
+from penstock.wire.frames import Entries, Finished
+from penstock.wire.states import OutcomeKind
 
 pytestmark = pytest.mark.anyio
 
@@ -73,3 +80,21 @@ async def test_a_write_that_failed_is_repeated_before_anything_later() -> None:
     assert queue.writes[-1][0] == [3] and not ended
     await settle(queue, False)
     assert ended == [True] and told == [True, False]
+
+
+async def test_an_outcome_that_comes_twice_does_not_overtake_the_chunks() -> None:
+    """Through the dispatcher, where the second one once did."""
+    queue, committed = Queue(), []
+    queue.complete = lambda *outcome: committed.append(outcome) or asyncio.get_running_loop().create_future()  # type: ignore[attr-defined]
+    queue.depth = lambda app: Depth(0, 0)  # type: ignore[attr-defined]
+    dispatcher = Dispatcher(queue, ManualClock(), Settings())  # type: ignore[arg-type]
+    runner = Runner("r1", "acme/echo", pid=1, started_at=0.0, heard_at=0.0)
+    request = NewRequest("r", "acme/echo", "/", "stream", b"{}", 0.0)
+    runner.running["r"] = Running(Claim(request, 1, "r1"), None)
+    dispatcher.entries(runner, Entries("r", 1, chunks(1)))
+    finished = Finished("r", 1, Outcome(OutcomeKind.OK, 200, b"0"))
+    dispatcher.finished(runner, finished)
+    dispatcher.finished(runner, finished)
+    assert not committed
+    await settle(queue, True)
+    assert len(committed) == 1
