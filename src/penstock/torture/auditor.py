@@ -108,7 +108,6 @@ def _of_row(row: Row) -> list[Finding]:
     findings = []
     if row.kind and row.completed != 1:
         findings.append(Finding("completed_events", row.request_id, f"{row.completed} completed events"))
-    # A late write is kept as evidence under its old number and follows the others.
     if row.attempts and max(row.attempts) > row.attempt:
         findings.append(Finding("attempts", row.request_id, f"events of {row.attempts}, but attempt {row.attempt}"))
     return findings

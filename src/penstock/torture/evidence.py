@@ -11,7 +11,7 @@ import msgspec
 from penstock.database.folder import DATABASE
 from penstock.queue.sqlite.rows import unpack_entries
 from penstock.torture import journals
-from penstock.wire.events import Completed
+from penstock.wire.events import Completed, Stale
 
 
 class Ack(msgspec.Struct, frozen=True):
@@ -153,8 +153,11 @@ def read_database(evidence: Evidence, path: Path) -> None:
             "SELECT seq, attempt, entries FROM events ORDER BY seq, first_n"
         ):
             attempts, completed = events.get(seq, ([], 0))
-            ended = sum(isinstance(entry, Completed) for entry in unpack_entries(entries))
-            events[seq] = ([*attempts, attempt], completed + ended)
+            told = unpack_entries(entries)
+            # Evidence of a late write may name an attempt that never was: its claim was not committed.
+            late = all(isinstance(entry, Stale) for entry in told)
+            ended = sum(isinstance(entry, Completed) for entry in told)
+            events[seq] = (attempts if late else [*attempts, attempt], completed + ended)
         for seq, request_id, kind, status, error, attempt, body, webhook in connection.execute(
             "SELECT seq, id, kind, status, coalesce(error_type, error), attempt, body, webhook FROM finished"
         ):
