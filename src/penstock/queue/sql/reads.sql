@@ -30,7 +30,7 @@ ORDER BY first_n;
 
 -- name: newest
 -- From the end back; the bound keeps a poll cheap where a long stream has no log line.
-SELECT first_n, attempt, count, entries FROM events WHERE seq = ?1 ORDER BY first_n DESC LIMIT ?2;
+SELECT first_n, attempt, entries FROM events WHERE seq = ?1 ORDER BY first_n DESC LIMIT ?2;
 
 -- name: chunks
 SELECT first_n, attempt, entries FROM events

@@ -65,7 +65,7 @@ def newest(cursor: Cursor, request_id: str, kinds: frozenset[str], limit: int) -
     if seq is None:
         return []
     found: list[Event] = []
-    for first_n, attempt, count, entries in cursor.execute(SQL["newest"], (seq[0], NEWEST_ROWS)):
+    for first_n, attempt, entries in cursor.execute(SQL["newest"], (seq[0], NEWEST_ROWS)):
         events = (Event(n, attempt, entry) for n, entry in enumerate(unpack_entries(entries), first_n))
         found[:0] = [event for event in events if event.kind in kinds]
         if len(found) >= limit:
