@@ -72,6 +72,40 @@ OURS: dict[str, Explanation] = {
     ),
     "input.file": Explanation("A file that the command needs cannot be used.", "The message names it."),
     "input.unknown_verb": Explanation("There is no such command.", "`penstock --help` lists them."),
+    "request.misdirected": Explanation(
+        "The host name by which the request came is not one of this server's.",
+        "Call it by its address; on an open server only loopback names and `--domain` are taken.",
+    ),
+    "files.damaged": Explanation(
+        "Stored bytes are not those that were written; they are not served.",
+        "Store the file again, or restore a backup; look at the disk.",
+    ),
+    "outbound.failed": Explanation("An address that a user gave could not be used.", "The message names it and why."),
+    "outbound.refused": Explanation(
+        "The address may not be followed: it is private, or no http(s) address.",
+        "Use a public one, or allow private ones with `allow_private_urls` (inputs) or `webhook_private` (webhooks).",
+    ),
+    "outbound.unreachable": Explanation(
+        "Its host does not answer, or too slowly.", "Try the address from the server's machine."
+    ),
+    "outbound.bad_answer": Explanation(
+        "It answers with an error, or redirects too often.", "Try the address from the server's machine."
+    ),
+    "outbound.too_large": Explanation("It has more bytes than are taken.", "See `fetch_max_bytes`."),
+    "webhook.no_answer": Explanation(
+        "A receiver gave no answer, or may not be called.",
+        "It is tried again; `penstock webhooks show ID` has each try.",
+    ),
+    "app.exception": Explanation("The app ended the request with `AppException`.", "Its message says why."),
+    "app.field": Explanation("The app refused a field with `FieldException`.", "The entry in `detail` says which."),
+    "app.cancelled": Explanation("The app has seen that its request is cancelled.", "Nothing is wrong."),
+    "app.retry": Explanation(
+        "The app asked for another attempt, and its strikes are used up.", "Its message says why."
+    ),
+    "app.media": Explanation("A picture, sound, film or file of the input cannot be used.", "See the field types."),
+    "app.download": Explanation(
+        "`penstock.toolkit` could not fetch weights or a repository.", "The message names the address and why."
+    ),
     "files.range": Explanation("The part of a file that was asked for lies beyond its end.", "Ask for less."),
     "server.unavailable": Explanation(
         "The server cannot take this just now, for example while it stops. Nothing was begun.", "Try again."
@@ -136,13 +170,21 @@ INFRASTRUCTURE: dict[str, Explanation] = {
         "The time to start (504) or the time to run is over.",
         "Raise `start_timeout` at the caller, or `request_timeout` of the app.",
     ),
-    "startup_timeout": Explanation("The app's `setup()` took too long.", "Raise `startup_timeout` of the app."),
+    "startup_timeout": Explanation(
+        "From fal's cloud only: the app's `setup()` took too long.",
+        "Here such a request waits and its status says why; raise `startup_timeout` of the app.",
+    ),
     "runner_disconnected": Explanation(
         "The runner died under the request, `max_strikes` times.",
         "Its last output is in the request's log; memory and native crashes are the usual reasons.",
     ),
-    "runner_scheduling_failure": Explanation("No runner could be placed.", "`penstock apps` says why."),
-    "runner_server_error": Explanation("The runner failed outside of the app's function.", "Read the server's log."),
+    "runner_scheduling_failure": Explanation(
+        "From fal's cloud only: no runner could be placed.",
+        "Here such a request waits; `penstock apps` and its status say why.",
+    ),
+    "runner_server_error": Explanation(
+        "From fal's cloud only: the runner failed outside of the app's function.", "Ask fal with the request id."
+    ),
     "client_cancelled": Explanation("The caller cancelled the request.", "Nothing is wrong."),
     "client_disconnected": Explanation(
         "The caller hung up, and had asked that this cancels.", "Send `Penstock-On-Disconnect: keep`, or use the queue."
@@ -163,6 +205,8 @@ FIELDS: dict[str, Explanation] = {
     ),
     "file_too_large": Explanation("A file of the input is too large.", "Send a smaller one."),
     "image_load_error": Explanation("A file is no picture that can be read.", "Send PNG, JPEG, WebP or GIF."),
+    "invalid_archive": Explanation("A file of the input is no archive that can be read.", "Send a zip or tar."),
+    "archive_file_count_exceeded": Explanation("An archive of the input has too many files.", "Send fewer."),
     "image_too_small": Explanation("A picture has too few pixels.", "Send a larger one."),
     "image_too_large": Explanation("A picture has too many pixels.", "Send a smaller one; see `max_image_pixels`."),
 }
