@@ -4,6 +4,8 @@
 #   make voice   a live session: who speaks, and when; with ARGS=--page on your microphone
 #   make test    every test
 #   make check   format, lint, types and the import contract
+#   make bench   the figures, beside what one would use instead
+#   make torture kill it again and again, and prove that nothing was lost
 
 PYTHON ?= python3
 WORKERS ?= 2
