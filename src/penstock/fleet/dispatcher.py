@@ -296,7 +296,8 @@ class Dispatcher:
                 return
             if (error := done.exception()) is not None:
                 if not isinstance(error, StorageFull):
-                    log.error("the outcome of %s cannot be committed: %s", request_id, error, exc_info=error)
+                    trace = None if isinstance(error, Unavailable) else error
+                    log.error("the outcome of %s cannot be committed: %s", request_id, error, exc_info=trace)
                 if not self._stopping:
                     loop = asyncio.get_running_loop()
                     loop.call_later(_REPEAT_COMMIT, self._commit, request_id, attempt, outcome, runner)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from typing import NamedTuple
 
-from penstock.torture.evidence import Evidence, Row
+from penstock.torture.evidence import Ack, Evidence, Row, StreamSeen
 from penstock.torture.words import RUNNERS, SLOTS
 
 _EXPECTED = {"stream": ("runner_disconnected",), "file": ("the disk is full", "cannot be written")}
@@ -62,25 +62,12 @@ class Audit(NamedTuple):
 
 def audit(evidence: Evidence) -> Audit:
     """Judge a run."""
-    findings: list[Finding] = []
     acknowledged = {ack.request_id: ack for ack in evidence.acks}
-    for request_id, ack in acknowledged.items():
-        row = evidence.rows.get(request_id)
-        if row is None:
-            findings.append(Finding("lost", request_id, f"{ack.kind} {ack.n} is not in the database"))
-        elif not row.kind and ack.kind == "queued":
-            continue  # it waits its turn
-        elif not row.kind:
-            findings.append(Finding("unfinished", request_id, f"{ack.kind} {ack.n}, attempt {row.attempt}"))
-        elif row.kind == "error" and not any(said in row.error for said in _EXPECTED.get(ack.kind, ())):
-            findings.append(Finding("error", request_id, f"{ack.kind} ended with {row.status} {row.error}"))
-        if ack.webhook and not evidence.delivered.get(request_id):
-            findings.append(Finding("webhook", request_id, "its webhook was never delivered"))
-    for request_id in evidence.owed:
-        findings.append(Finding("webhook", request_id, "a delivery is still owed, or was given up"))
+    findings = [f for ack in acknowledged.values() for f in _of_ack(ack, evidence)]
+    findings += [Finding("webhook", i, "a delivery is still owed, or was given up") for i in evidence.owed]
     findings += [f for row in evidence.rows.values() for f in _of_row(row)]
     findings += _results(evidence)
-    findings += [f for stream in _streams(evidence) for f in stream]
+    findings += [f for stream in evidence.streams for f in _of_stream(stream, evidence.rows.get(stream.request_id))]
     findings += _keys(evidence)
     findings += [Finding("file", name, "its bytes are not those that were stored") for name in evidence.files_wrong]
     findings += [Finding("damage_served", d.what, d.said) for d in evidence.damages if not d.refused]
@@ -102,6 +89,22 @@ def audit(evidence: Evidence) -> Audit:
         webhooks=sum(ack.webhook for ack in acknowledged.values()),
         deliveries=sum(evidence.delivered.values()),
     )
+
+
+def _of_ack(ack: Ack, evidence: Evidence) -> list[Finding]:
+    """What was acknowledged is there, has ended, and well."""
+    findings = []
+    request_id = ack.request_id
+    row = evidence.rows.get(request_id)
+    if row is None:
+        findings.append(Finding("lost", request_id, f"{ack.kind} {ack.n} is not in the database"))
+    elif not row.kind and ack.kind != "queued":
+        findings.append(Finding("unfinished", request_id, f"{ack.kind} {ack.n}, attempt {row.attempt}"))
+    elif row.kind == "error" and not any(said in row.error for said in _EXPECTED.get(ack.kind, ())):
+        findings.append(Finding("error", request_id, f"{ack.kind} ended with {row.status} {row.error}"))
+    if ack.webhook and not evidence.delivered.get(request_id):
+        findings.append(Finding("webhook", request_id, "its webhook was never delivered"))
+    return findings
 
 
 def _of_row(row: Row) -> list[Finding]:
@@ -133,22 +136,15 @@ def _results(evidence: Evidence) -> list[Finding]:
     return findings
 
 
-def _streams(evidence: Evidence) -> list[list[Finding]]:
-    found = []
-    for stream in evidence.streams:
-        findings = []
-        row = evidence.rows.get(stream.request_id)
-        numbers = [i for _, i in stream.pieces]
-        if len({execution for execution, _ in stream.pieces}) > 1:
-            findings.append(Finding("stream", stream.request_id, f"pieces of two executions: {numbers}"))
-        elif numbers != list(range(len(numbers))):
-            findings.append(Finding("stream", stream.request_id, f"a gap, or a piece twice: {numbers}"))
-        elif row is not None and row.kind == "ok" and len(numbers) != stream.count:
-            findings.append(
-                Finding("stream", stream.request_id, f"ended well with {len(numbers)} of {stream.count} pieces")
-            )
-        found.append(findings)
-    return found
+def _of_stream(stream: StreamSeen, row: Row | None) -> list[Finding]:
+    numbers = [i for _, i in stream.pieces]
+    if len({execution for execution, _ in stream.pieces}) > 1:
+        return [Finding("stream", stream.request_id, f"pieces of two executions: {numbers}")]
+    if numbers != list(range(len(numbers))):
+        return [Finding("stream", stream.request_id, f"a gap, or a piece twice: {numbers}")]
+    if row is not None and row.kind == "ok" and len(numbers) != stream.count:
+        return [Finding("stream", stream.request_id, f"ended well with {len(numbers)} of {stream.count} pieces")]
+    return []
 
 
 def _keys(evidence: Evidence) -> list[Finding]:

@@ -12,6 +12,7 @@ import httpx2
 
 from penstock.client import AsyncClient, AsyncRequestHandle
 from penstock.client import errors as client_errors
+from penstock.files.blobs import Sums
 from penstock.torture.app import backwards, proof
 from penstock.torture.journals import SyncedJournal
 from penstock.torture.schedule import Planned
@@ -218,6 +219,9 @@ class Callers:
                 await asyncio.sleep(_PAUSE)
 
 
-def find_blob(files: Path, sha256: str) -> Path | None:
-    """Where the folder of files keeps the bytes with this sum."""
-    return next((files / "blobs" / sha256[:2]).glob(f"{sha256}-*"), None)
+def find_blob(files: Path, data: bytes) -> Path | None:
+    """Where the folder of files keeps these bytes."""
+    sums = Sums()
+    sums.add(data)
+    digest = sums.blob("").digest
+    return next((files / "blobs" / digest[:2]).glob(f"{digest}-*"), None)
