@@ -12,6 +12,7 @@ import msgspec
 
 from penstock.cli import exits, reach
 from penstock.cli.failures import AppFailed, BadArguments
+from penstock.cli.terminal import short
 
 if TYPE_CHECKING:
     from penstock.client import SyncClient, SyncRequestHandle
@@ -30,7 +31,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", metavar="DIR", help="save the files of the result there")
     parser.add_argument("--stream", action="store_true", help="print each chunk of a streaming endpoint")
     parser.add_argument("--no-wait", action="store_true", help="print the request's id and leave")
-    parser.add_argument("--timeout", type=float, metavar="S", help="stop waiting after S seconds; the request goes on")
+    parser.add_argument(
+        "--timeout",
+        type=float,
+        metavar="S",
+        help="stop waiting after S seconds; the request goes on (a --stream is cancelled)",
+    )
     parser.add_argument("--start-timeout", type=float, metavar="S", help="seconds within which it must have started")
     parser.add_argument("--priority", choices=("normal", "low"), help="low lets others go first")
     parser.add_argument("--webhook", metavar="URL", help="is told how the request ended")
@@ -39,6 +45,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.stream and (args.no_wait or args.webhook or args.priority):
+        raise BadArguments("--stream goes with neither --no-wait nor --webhook nor --priority")
     given = read_input(args.input)
     if args.input and _PAIR.match(args.input[0]):
         from penstock.cli.fields import check
@@ -179,6 +187,23 @@ def _left(args: argparse.Namespace, handle: SyncRequestHandle, why: str, code: i
 
 
 def _stream(client: SyncClient, value: Any, args: argparse.Namespace) -> int:
-    for chunk in client.stream(args.endpoint, value, path="" if args.endpoint.endswith("/stream") else "/stream"):
-        args.terminal.result_json(chunk)
+    from penstock.client.errors import TimeoutError
+
+    stream = client.stream(
+        args.endpoint,
+        value,
+        path="" if args.endpoint.endswith("/stream") else "/stream",
+        timeout=args.timeout,
+        start_timeout=args.start_timeout,
+        idempotency_key=args.idempotency_key,
+    )
+    try:
+        with stream:
+            for chunk in stream:
+                args.terminal.result_json(chunk)
+    except TimeoutError:
+        args.terminal.complain(f"not done after {args.timeout:g} s; the stream was left and its request cancelled")
+        return exits.FAILED
+    if stream.request_id:
+        args.terminal.say(f"{short(stream.request_id)}  its log: penstock requests logs {stream.request_id[-8:]}")
     return exits.OK

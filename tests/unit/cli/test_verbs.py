@@ -93,6 +93,12 @@ def test_call_stream(at: Penstock) -> None:
     assert [json.loads(line)["i"] for line in said.out.splitlines()] == [0, 1]
 
 
+def test_a_stream_that_takes_too_long(at: Penstock) -> None:
+    said = at("call", "acme/echo/stream", "--stream", "count:=100", "pause:=0.1", "--timeout", "0.5")
+    assert said.code == exits.FAILED and "its request cancelled" in said.err
+    assert at("call", "acme/echo/stream", "--stream", "--no-wait").code == exits.BAD_INPUT
+
+
 def test_call_with_a_misfit(at: Penstock) -> None:
     said = at("call", "acme/echo", "x=word")
     assert (said.code, said.out) == (exits.FAILED, "")
