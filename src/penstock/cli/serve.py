@@ -175,7 +175,7 @@ class Screen:
                 if app.fault and told.get(name) != app.fault:
                     told[name] = app.fault
                     began[name] = loop.time()
-                    self._app_line(name, "fault", app.fault)
+                    self._app_line(name, "stale" if app.slots else "fault", app.fault)
                 elif app.slots and not app.fault and (name in waiting or told.get(name)):
                     waiting.discard(name)
                     told[name] = None
@@ -191,9 +191,8 @@ class Screen:
             self._terminal.say(f"  {name}   {self._terminal.paint('ready', 'green')} {text}")
         else:
             # The reason with its traceback is in the log, on the same screen.
-            self._terminal.say(
-                f"  {name}   {self._terminal.paint('cannot run', 'red')}; callers are queued and see why"
-            )
+            what = "callers are queued and see why" if event == "fault" else "what ran before goes on serving"
+            self._terminal.say(f"  {name}   {self._terminal.paint('cannot run', 'red')}; {what}")
             self._terminal.say(f"    it is tried again by itself; all it said: penstock runners logs {name}")
 
     # ---- finished requests
