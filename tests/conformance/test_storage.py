@@ -13,7 +13,7 @@ import pytest
 from penstock.clock import ManualClock
 from penstock.database.sqlite import SqliteDatabase
 from penstock.errors import BadRequest, SetupError, Unavailable
-from penstock.files.blobs import BLOCK, Blob, Blobs, DamagedFile
+from penstock.files.blobs import BLOCK, SUM, Blob, Blobs, DamagedFile
 from penstock.files.folder import FolderBlobs
 from penstock.files.interface import Lifecycle
 from penstock.files.objects import ObjectBlobs
@@ -72,7 +72,7 @@ async def lying(blobs: Blobs) -> set[str]:
 @pytest.mark.parametrize("size", [0, 1, BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK, 20_000_001])
 async def test_what_is_written_comes_back(blobs: Blobs, size: int) -> None:
     data = (bytes(range(251)) * (size // 251 + 1))[:size]
-    blob = await blobs.write(pieces(data), md5=True)
+    blob = await blobs.write(pieces(data), sha256=True, md5=True)
     assert (blob.size, blob.sha256) == (size, hashlib.sha256(data).hexdigest())
     assert blob.md5 == hashlib.md5(data).hexdigest()
     assert await blobs.size(blob.key) == size
@@ -137,8 +137,8 @@ async def test_a_cancelled_write_leaves_nothing(blobs: Blobs) -> None:
 async def test_bytes_that_are_not_what_was_written_are_never_given(blobs: Blobs) -> None:
     blob = await blobs.write(pieces(bytes(2 * BLOCK + 5)))
     for wrong in (
-        Blob(blob.key, blob.size, blob.sha256, blob.sums[:4] + b"xxxx" + blob.sums[8:]),
-        Blob(blob.key, blob.size + 1, blob.sha256, blob.sums),
+        Blob(blob.key, blob.size, blob.digest, blob.sums[:SUM] + b"x" * SUM + blob.sums[2 * SUM :]),
+        Blob(blob.key, blob.size + 1, blob.digest, blob.sums),
     ):
         with pytest.raises(DamagedFile):
             await read(blobs, wrong, BLOCK)
@@ -273,3 +273,13 @@ async def test_a_store_that_is_slow_is_a_clear_error(flaky: tuple[Flaky, ObjectB
     store.delay = asyncio.Event()
     with pytest.raises(Unavailable, match="object store"):
         await blobs.write(pieces(b"x"))
+
+
+async def test_the_same_bytes_have_the_same_address_however_they_come(blobs: Blobs) -> None:
+    data = bytes(range(251)) * 20_000
+    one = await blobs.write(pieces(data))
+    two = await blobs.write(pieces(data, 70_001))
+    other = await blobs.write(pieces(data[:-1] + b"?"))
+    assert one.digest == two.digest != other.digest
+    assert one.sums == two.sums and len(one.sums) == SUM * -(-len(data) // BLOCK)
+    assert (one.sha256, one.md5) == ("", "")

@@ -65,7 +65,7 @@ class Catalog:
         def operation(cursor: Cursor) -> Kept:
             if upload and not list(cursor.execute(SQL["finish_upload"], (file.created_at, upload))):
                 before = _entry(cursor, file.id)
-                if before is not None and before.info.sha256 == blob.sha256:
+                if before is not None and before.info.digest == blob.digest:
                     return Kept(before.info, [blob.key])
                 raise BadRequest("this upload is finished, with other bytes; ask for a new one")
             unused = _doom(cursor, [row[0] for row in cursor.execute(SQL["drop_parts"], (upload,))], file.created_at)
@@ -74,7 +74,7 @@ class Catalog:
             cursor.execute(SQL["add_file"], {**fields, "private": int(file.private), "blob": key, "size": blob.size})
             info = FileInfo(
                 file.id, path_of(file.id, file.file_name), file.file_name, file.content_type, blob.size, blob.sha256,
-                file.created_at, file.expires_at, file.owner, file.private,
+                file.created_at, file.expires_at, file.owner, file.private, blob.digest,
             )  # fmt: skip
             return Kept(info, unused + spare)
 
@@ -142,8 +142,8 @@ class Catalog:
     async def parts(self, upload_id: str) -> list[tuple[Part, Blob]]:
         def operation(cursor: Cursor) -> list[tuple[Part, Blob]]:
             return [
-                (Part(n, etag, size), Blob(key, size, sha256, sums))
-                for n, size, etag, key, sha256, sums in cursor.execute(SQL["list_parts"], (upload_id,))
+                (Part(n, etag, size), Blob(key, size, digest, sums))
+                for n, size, etag, key, digest, sums in cursor.execute(SQL["list_parts"], (upload_id,))
             ]
 
         return await self._database.read(operation)
@@ -212,12 +212,12 @@ def _entry(cursor: Cursor, file_id: str) -> Entry | None:
 
 
 def _entry_of(row: tuple[Any, ...]) -> Entry:
-    file_id, file_name, content_type, size, sha256, created_at, expires_at, owner, private, key, sums = row
+    file_id, file_name, content_type, size, sha256, created_at, expires_at, owner, private, key, sums, digest = row
     info = FileInfo(
         file_id, path_of(file_id, file_name), file_name, content_type, size, sha256, created_at, expires_at, owner,
-        bool(private),
+        bool(private), digest,
     )  # fmt: skip
-    return Entry(info, Blob(key, size, sha256, sums))
+    return Entry(info, Blob(key, size, digest, sums))
 
 
 def _upload(cursor: Cursor, name: str, key: str) -> Upload | None:
@@ -229,9 +229,11 @@ def _upload(cursor: Cursor, name: str, key: str) -> Upload | None:
 
 def _keep(cursor: Cursor, blob: Blob, now: float) -> tuple[str, list[str]]:
     """The key under which new bytes stay, and the new key if the bytes were here already."""
-    for (key,) in cursor.execute(SQL["live_blob"], (blob.sha256,)):
+    for (key,) in cursor.execute(SQL["live_blob"], (blob.digest,)):
+        if blob.sha256:
+            cursor.execute(SQL["learn_sha256"], (blob.sha256, key))
         return key, [blob.key]
-    cursor.execute(SQL["add_blob"], (blob.key, blob.sha256, blob.size, blob.sums, now))
+    cursor.execute(SQL["add_blob"], (blob.key, blob.digest, blob.sha256, blob.size, blob.sums, now))
     return blob.key, []
 
 

@@ -17,12 +17,15 @@ class FileInfo(msgspec.Struct, frozen=True):
     content_type: str
     size: int
     sha256: str
+    """Hex, where a sender has named it; otherwise empty."""
     created_at: float
     expires_at: float | None = None
     owner: str = ""
     """The id of the API key that stored it; empty without keys."""
     private: bool = False
     """Needs a signed URL or its owner's key."""
+    digest: str = ""
+    """The content's address: the same for the same bytes. Empty where they came straight to the object store."""
 
 
 class Lifecycle(msgspec.Struct, frozen=True):

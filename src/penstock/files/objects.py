@@ -69,9 +69,9 @@ class ObjectBlobs:
             raise SetupError(f"cannot use the files at {bare}: {_in_one_line(error)}") from error
         return blobs
 
-    async def write(self, chunks: AsyncIterator[bytes], *, md5: bool = False) -> Blob:
+    async def write(self, chunks: AsyncIterator[bytes], *, sha256: bool = False, md5: bool = False) -> Blob:
         key = f"blob-{secrets.token_hex(24)}"
-        sums = Sums(md5=md5)
+        sums = Sums(sha256=sha256, md5=md5)
         source = _Source(chunks, sums)
         batches = source.batches()
         try:

@@ -194,7 +194,7 @@ class FilesService:
         if not 1 <= n <= MAX_PARTS:
             raise BadRequest(f"part {n}: parts are numbered from 1 to {MAX_PARTS}")
         blob = await self._take(data, expected)
-        etag = blob.sha256[:32]
+        etag = blob.digest[:32]
         try:
             unused = await self._catalog.put_part(upload.id, n, blob, etag, self._clock.wall())
         except BaseException:
@@ -265,7 +265,7 @@ class FilesService:
     async def _take(self, data: AsyncIterator[bytes], expected: Expected) -> Blob:
         """Bring bytes into the store and compare them with what was said of them."""
         async with self._reserved(expected.size) as most:
-            blob = await self._blobs.write(_at_most(data, most), md5=bool(expected.md5))
+            blob = await self._blobs.write(_at_most(data, most), sha256=bool(expected.sha256), md5=bool(expected.md5))
         if problem := _differs(blob, expected):
             await self._blobs.delete(blob.key)
             raise BadRequest(f"{problem}; nothing was stored")

@@ -52,7 +52,7 @@ async def download(call: Call) -> Response:
     """
     info = await _file(call)
     _may_read(call, info)
-    etag = f'"{info.sha256[:32] or info.id}"'
+    etag = f'"{info.digest[:32] or info.id}"'
     headers = _headers(call, info, etag)
     if _not_modified(call, info, etag):
         return _Bytes(304, headers, None, b"", False)

@@ -223,7 +223,7 @@ async def _abort(call: Call, found: Upload) -> Response:
 def _stored(call: Call, info: FileInfo) -> Response:
     url = call.origins.cdn + info.path
     return answers.json(
-        {"access_url": url, "file_url": url, **described(call, info)}, headers={"etag": f'"{info.sha256[:32]}"'}
+        {"access_url": url, "file_url": url, **described(call, info)}, headers={"etag": f'"{info.digest[:32]}"'}
     )
 
 

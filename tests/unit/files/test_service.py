@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -294,3 +295,14 @@ async def test_a_system_that_takes_little_at_once_gets_all_of_it(house: House, m
     for parts in ([data], [data[:700_000], data[700_000:]], small):
         info = await files.put(pieces(*parts), file_name="a", content_type="")
         assert await whole(files, info.path) == data
+
+
+async def test_a_sha256_is_known_from_the_sender_who_names_it(house: House) -> None:
+    files = await house.open()
+    digest = hashlib.sha256(b"same").hexdigest()
+    first = await files.put(pieces(b"same"), file_name="a", content_type="text/plain")
+    named = await files.put(pieces(b"same"), file_name="b", content_type="text/plain", expected=Expected(sha256=digest))
+    assert (first.sha256, named.sha256, first.digest) == ("", digest, named.digest)
+    again = await files.info(first.path)
+    assert again is not None and again.sha256 == digest
+    assert len(house.lying()) == 1

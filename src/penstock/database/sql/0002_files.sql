@@ -3,13 +3,14 @@
 -- The bytes. `key` is where they lie in the store; files and parts with the same bytes share one.
 CREATE TABLE blobs (
   key TEXT PRIMARY KEY,
-  sha256 TEXT NOT NULL,             -- hex; empty: came straight to the object store and was never read whole
+  digest TEXT NOT NULL,             -- address of the content, hex; empty: came straight to the object store
+  sha256 TEXT NOT NULL,             -- hex, where a sender has named it; otherwise empty
   size INTEGER NOT NULL,
-  sums BLOB NOT NULL,               -- CRC-32 of each block, 4 bytes each, big endian; empty: unknown
+  sums BLOB NOT NULL,               -- of each block the first 8 bytes of its BLAKE3; empty: unknown
   created_at REAL NOT NULL,
   doomed_at REAL                    -- nobody refers to it and its bytes are being deleted; never comes back
 );
-CREATE INDEX blobs_sha256 ON blobs (sha256) WHERE doomed_at IS NULL AND sha256 <> '';
+CREATE INDEX blobs_digest ON blobs (digest) WHERE doomed_at IS NULL AND digest <> '';
 CREATE INDEX blobs_doomed ON blobs (key) WHERE doomed_at IS NOT NULL;
 
 CREATE TABLE files (

@@ -1,9 +1,12 @@
 -- name: live_blob
 -- Bytes that are here already and stay.
-SELECT key FROM blobs WHERE sha256 = ? AND doomed_at IS NULL AND sha256 <> '' LIMIT 1
+SELECT key FROM blobs WHERE digest = ? AND doomed_at IS NULL AND digest <> '' LIMIT 1
+
+-- name: learn_sha256
+UPDATE blobs SET sha256 = ? WHERE key = ? AND sha256 = ''
 
 -- name: add_blob
-INSERT INTO blobs (key, sha256, size, sums, created_at) VALUES (?, ?, ?, ?, ?)
+INSERT INTO blobs (key, digest, sha256, size, sums, created_at) VALUES (?, ?, ?, ?, ?, ?)
 
 -- name: add_file
 INSERT INTO files (id, blob, file_name, content_type, size, created_at, expires_at, owner, private, request_id)
@@ -11,12 +14,12 @@ VALUES (:id, :blob, :file_name, :content_type, :size, :created_at, :expires_at, 
 
 -- name: get_file
 SELECT f.id, f.file_name, f.content_type, f.size, b.sha256, f.created_at, f.expires_at, f.owner, f.private,
-  b.key, b.sums
+  b.key, b.sums, b.digest
 FROM files f JOIN blobs b ON b.key = f.blob WHERE f.id = ?
 
 -- name: list_files
 SELECT f.id, f.file_name, f.content_type, f.size, b.sha256, f.created_at, f.expires_at, f.owner, f.private,
-  b.key, x''
+  b.key, x'', b.digest
 FROM files f JOIN blobs b ON b.key = f.blob
 WHERE (f.created_at, f.id) < (?, ?) AND (? IS NULL OR f.owner = ?)
 ORDER BY f.created_at DESC, f.id DESC LIMIT ?
@@ -80,7 +83,7 @@ INSERT INTO upload_parts (upload, n, blob, size, etag) VALUES (?, ?, ?, ?, ?)
 ON CONFLICT (upload, n) DO UPDATE SET blob = excluded.blob, size = excluded.size, etag = excluded.etag
 
 -- name: list_parts
-SELECT p.n, p.size, p.etag, b.key, b.sha256, b.sums
+SELECT p.n, p.size, p.etag, b.key, b.digest, b.sums
 FROM upload_parts p JOIN blobs b ON b.key = p.blob WHERE p.upload = ? ORDER BY p.n
 
 -- name: drop_parts
