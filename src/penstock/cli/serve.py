@@ -180,7 +180,8 @@ class Screen:
                     waiting.discard(name)
                     told[name] = None
                     took = duration(loop.time() - began.get(name, loop.time()))
-                    runners = f"{app.runners} runner" + ("" if app.runners == 1 else "s")
+                    ready = sum(one.app == name and one.state == "ready" for one in server.fleet.runners())
+                    runners = f"{ready} runner" + ("" if ready == 1 else "s")
                     self._app_line(name, "ready", f"in {took}, {runners}   (penstock runners logs {name})")
             await asyncio.sleep(0.02 if waiting else 1.0)
 
