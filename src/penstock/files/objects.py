@@ -52,18 +52,9 @@ class ObjectBlobs:
         Raises:
             SetupError: the URL names no store, or the bucket cannot be listed.
         """
-        parts = urlsplit(url)
-        bare = parts._replace(query="").geturl()
-        options: dict[str, Any] = dict(parse_qsl(parts.query))
-        client: dict[str, Any] = {"timeout": f"{timeout:g}s", "connect_timeout": f"{CONNECT_TIMEOUT:g}s"}
-        retry = {"max_retries": retries, "retry_timeout": timedelta(seconds=timeout)}
-        endpoint = str(options.get("endpoint") or os.environ.get("AWS_ENDPOINT_URL") or "")
-        if endpoint.startswith("http://"):
-            client["allow_http"] = True
+        bare = urlsplit(url)._replace(query="").geturl()
         try:
-            # The options of three providers in one variable: typed as what they have in common.
-            store = cast(Any, from_url)(bare, config=options or None, client_options=client, retry_config=retry)
-            blobs = cls(store, url=bare)
+            blobs = cls(store_of(url, timeout, retries), url=bare)
             await blobs.size("penstock-probe")
         except (*_FAILED, ValueError, Unavailable) as error:
             raise SetupError(f"cannot use the files at {bare}: {_in_one_line(error)}") from error
@@ -144,6 +135,27 @@ class ObjectBlobs:
 
     def _refused(self, error: Exception) -> Unavailable:
         return Unavailable(f"the object store {self._url} does not take or give the bytes: {_in_one_line(error)}")
+
+
+def store_of(url: str, timeout: float = TIMEOUT, retries: int = RETRIES) -> Any:
+    """The library's store for a URL, its query as options; asks nobody yet.
+
+    Raises:
+        BaseError, ValueError: the URL names no store, or lacks what its provider needs.
+    """
+    parts = urlsplit(url)
+    options: dict[str, Any] = dict(parse_qsl(parts.query))
+    client: dict[str, Any] = {"timeout": f"{timeout:g}s", "connect_timeout": f"{CONNECT_TIMEOUT:g}s"}
+    endpoint = str(options.get("endpoint") or os.environ.get("AWS_ENDPOINT_URL") or "")
+    if endpoint.startswith("http://"):
+        client["allow_http"] = True
+    # The options of three providers in one variable: typed as what they have in common.
+    return cast(Any, from_url)(
+        parts._replace(query="").geturl(),
+        config=options or None,
+        client_options=client,
+        retry_config={"max_retries": retries, "retry_timeout": timedelta(seconds=timeout)},
+    )
 
 
 class _Source:
