@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import socket
 from datetime import UTC, datetime
 from email.parser import BytesParser
 from typing import Any
@@ -150,6 +151,60 @@ def test_checksums_are_compared(http: httpx2.Client) -> None:
 
 
 # ---- downloads
+
+
+def _listed(http: httpx2.Client, name: str) -> list[dict[str, Any]]:
+    return [
+        one for one in http.get("/api/v1/files", params={"limit": 1000}).json()["files"] if one["file_name"] == name
+    ]
+
+
+def test_a_length_that_lies_leaves_nothing_and_a_repeat_works(http: httpx2.Client) -> None:
+    urls = http.post("/storage/upload/initiate", json={"file_name": "cut.bin"}).json()
+    at = urlsplit(urls["upload_url"])
+    head = f"PUT {at.path}?{at.query} HTTP/1.1\r\nhost: {at.netloc}\r\ncontent-length: 100\r\n\r\n"
+    with socket.create_connection((str(at.hostname), int(at.port or 80))) as connection:
+        connection.sendall(head.encode() + b"only so much")
+        connection.shutdown(socket.SHUT_WR)
+        while connection.recv(1000):  # until the server has given up on the rest
+            pass
+    assert http.get(urls["file_url"]).status_code == 404
+    assert _listed(http, "cut.bin") == []
+    assert httpx2.put(urls["upload_url"], content=b"all of it").is_success
+    assert http.get(urls["file_url"]).content == b"all of it"
+
+
+def test_a_file_without_bytes_is_a_file(http: httpx2.Client) -> None:
+    url = upload(http, b"", "text/plain")
+    got = http.get(url)
+    assert (got.status_code, got.content, got.headers["content-length"]) == (200, b"", "0")
+    assert http.get(url, headers={"range": "bytes=0-0"}).status_code == 416
+
+
+@pytest.mark.parametrize("type", ["text/html", "application/x-msdownload", "made/up", "image/png; charset=nonsense"])
+def test_any_type_is_stored_and_served_as_it_was_declared(http: httpx2.Client, type: str) -> None:
+    assert http.get(upload(http, b"no picture at all", type)).headers["content-type"] == type
+
+
+def test_a_part_with_another_etag_a_missing_part_and_none_at_all_are_400(http: httpx2.Client) -> None:
+    urls = http.post("/storage/upload/initiate-multipart", json={"file_name": "parts.bin"}).json()
+    at = httpx2.URL(urls["upload_url"])
+    for n in (1, 3):
+        sent = httpx2.put(at.copy_with(path=f"{at.path}/{n}"), content=b"part %d" % n).json()
+    for parts, says in (
+        ([], "no parts"),
+        ([{"partNumber": 1, "etag": "x"}, sent], "missing: 2"),
+        ([sent, sent], "twice"),
+    ):
+        answer = httpx2.post(at.copy_with(path=f"{at.path}/complete"), json={"parts": parts})
+        assert answer.status_code == 400 and says in answer.json()["detail"], answer.text
+    assert http.get(urls["file_url"]).status_code == 404 and _listed(http, "parts.bin") == []
+    first, second = (httpx2.put(at.copy_with(path=f"{at.path}/{n}"), content=b"part %d" % n).json() for n in (1, 2))
+    wrong = httpx2.post(at.copy_with(path=f"{at.path}/complete"), json={"parts": [first, second | {"etag": "x"}, sent]})
+    assert wrong.status_code == 400 and "part 2" in wrong.json()["detail"]
+    done = httpx2.post(at.copy_with(path=f"{at.path}/complete"), json={"parts": [sent, first, second]})
+    assert done.is_success, done.text
+    assert http.get(urls["file_url"]).content == b"part 1part 2part 3"
 
 
 def test_what_a_download_says_of_itself(http: httpx2.Client) -> None:
