@@ -11,6 +11,7 @@ from penstock.cli.terminal import Terminal, bar, duration, short
 
 if TYPE_CHECKING:
     from penstock.client import Completed, Queued, Status
+    from penstock.client.statuses import Progress
 
 STILL_WAITING = 15.0
 """Where nothing is redrawn, a line says so after so many seconds without news."""
@@ -30,6 +31,7 @@ class Follower:
         self._told = False
         self.error: str | None = None
         """What the request said of its failure, once it has ended badly."""
+        self._shown: Progress | None = None
         self._line = ""
         self._drawn = False
         self._news = self._began
@@ -67,7 +69,9 @@ class Follower:
                     self._print(f"{self._id}  started")
                 for entry in status.new_logs:
                     self._print("  │ " + str(entry.get("message", "")).replace("\n", "\n  │ "))
-                if status.progress is not None and isinstance(status, InProgress):
+                # The last step may come with the end itself.
+                if status.progress is not None and status.progress != self._shown:
+                    self._shown = status.progress
                     self._progress(status.progress.step, status.progress.total, status.progress.message)
                 if isinstance(status, Completed):
                     self._done(status)
