@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from penstock.wire import signing
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "webhook_receivers"
+PACKAGES = Path(__file__).parents[1] / "contracts" / "official" / "js" / "node_modules"
 PRIVATE = Ed25519PrivateKey.generate()
 SECRET = b"a secret of the tests, 32 bytes."
 
@@ -54,7 +55,7 @@ def jwks_url() -> Iterator[str]:
         thread.join()
 
 
-def command(name: str) -> list[str]:
+def command(name: str, folder: Path) -> list[str]:
     """How the example says that it is started, on any free port."""
     if name == "fastapi_app.py":
         pytest.importorskip("fastapi")
@@ -63,13 +64,15 @@ def command(name: str) -> list[str]:
         pytest.importorskip("flask")
         return [sys.executable, "-m", "flask", "--app", "flask_app", "run", "--port", "0"]
     node = shutil.which("node")
-    if node is None or not (EXAMPLES / "node_modules" / "express").exists():
-        pytest.skip("needs node, and npm install express in examples/webhook_receivers")
-    return [node, name]
+    if node is None or not (PACKAGES / "express").exists():
+        pytest.skip("needs Node and its packages: scripts/official_clients.py says why they are not there")
+    # A module finds its packages beside itself.
+    folder.joinpath("node_modules").symlink_to(PACKAGES)
+    return [node, str(shutil.copy(EXAMPLES / name, folder))]
 
 
 @pytest.fixture(params=["fastapi_app.py", "flask_app.py", "express_app.mjs"])
-def receiver(request: pytest.FixtureRequest, jwks_url: str) -> Iterator[Running]:
+def receiver(request: pytest.FixtureRequest, jwks_url: str, tmp_path: Path) -> Iterator[Running]:
     environ = {
         **os.environ,
         "PORT": "0",
@@ -78,7 +81,12 @@ def receiver(request: pytest.FixtureRequest, jwks_url: str) -> Iterator[Running]
         "PYTHONUNBUFFERED": "1",
     }
     process = subprocess.Popen(
-        command(request.param), cwd=EXAMPLES, env=environ, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        command(request.param, tmp_path),
+        cwd=EXAMPLES,
+        env=environ,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
     )
     assert process.stdout is not None
     lines: list[str] = []
