@@ -26,6 +26,9 @@ from penstock.files.blobs import BLOCK, Blob, DamagedFile, Lying, Sums, check_bl
 
 BATCH = 1024 * 1024
 """Bytes that are gathered before they are handed to a thread."""
+ALL_BATCHES = 32 * 1024 * 1024
+"""The same, of all that is being written; when there is much at once, each gathers less."""
+LEAST_BATCH = 64 * 1024
 WRITEBACK = 8 * 1024 * 1024
 """Bytes after which the system is told to begin with the writing, so that little is left for the end."""
 MAX_PIECES = 512
@@ -41,6 +44,7 @@ class FolderBlobs:
     def __init__(self, root: Path) -> None:
         self._incoming = root / "incoming"
         self._blobs = root / "blobs"
+        self._writing = 0
 
     @classmethod
     async def open(cls, root: Path) -> FolderBlobs:
@@ -69,13 +73,14 @@ class FolderBlobs:
         batch: list[bytes] = []
         held = 0
         working: asyncio.Future[None] | None = None
+        self._writing += 1
         try:
             # While a thread writes one batch, the loop gathers the next. The pieces stay as they came: what is not
             # copied stays in the processor's cache.
             async for chunk in chunks:
                 batch.append(chunk)
                 held += len(chunk)
-                if held >= BATCH:
+                if held >= max(min(BATCH, ALL_BATCHES // self._writing), LEAST_BATCH):
                     if working is not None:
                         await working
                     working = loop.run_in_executor(None, pen.add, batch)
@@ -90,6 +95,8 @@ class FolderBlobs:
             if isinstance(error, OSError):
                 raise refused(error) from error
             raise
+        finally:
+            self._writing -= 1
 
     async def read(self, blob: Blob, start: int, end: int) -> AsyncGenerator[bytes, None]:
         if start >= end:
