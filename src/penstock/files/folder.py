@@ -29,7 +29,7 @@ BATCH = 1024 * 1024
 ALL_BATCHES = 32 * 1024 * 1024
 """The same, of all that is being written; when there is much at once, each gathers less."""
 LEAST_BATCH = 64 * 1024
-WRITEBACK = 8 * 1024 * 1024
+WRITEBACK = 32 * 1024 * 1024
 """Bytes after which the system is told to begin with the writing, so that little is left for the end."""
 MAX_PIECES = 512
 """Pieces that one system call takes; more are joined."""
