@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from penstock import __version__
+from penstock.allocation import reuse_buffers
 from penstock.clock import Clock, SystemClock
 from penstock.database.keys import KeyStore
 from penstock.database.sqlite import SqliteDatabase
@@ -263,6 +264,7 @@ async def serve(
 
     loop = asyncio.get_running_loop()
     await server.open()
+    reuse_buffers()
     # What is here now stays for good: the collector need not walk it again, nor look after every few hundred calls.
     gc.collect()
     gc.freeze()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import struct
 from collections.abc import Callable
 from typing import cast
@@ -15,6 +16,8 @@ from penstock.wire import frames
 log = logging.getLogger("penstock.fleet")
 
 _HIGH_WATER = 1024 * 1024
+_LARGE = 64 * 1024
+"""Packets from this size on are not copied behind their length."""
 _LATER = 0.05
 """Seconds that a frame which nobody waits for may wait for company: it need not wake the runner by itself."""
 
@@ -44,6 +47,8 @@ class SocketLink(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         self._transport.set_write_buffer_limits(high=_HIGH_WATER)
+        if (own := transport.get_extra_info("socket")) is not None:
+            own.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, frames.SOCKET_BUFFER)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
@@ -106,7 +111,12 @@ class SocketLink(asyncio.Protocol):
         outbox, self._outbox = self._outbox, []
         if self._transport is not None and outbox:
             packet = frames.pack(outbox)
-            self._transport.write(struct.pack(">I", len(packet)) + packet)
+            head = struct.pack(">I", len(packet))
+            if len(packet) < _LARGE:
+                self._transport.write(head + packet)
+            else:
+                self._transport.write(head)
+                self._transport.write(packet)
 
     async def drained(self) -> None:
         await self._room.wait()

@@ -16,7 +16,7 @@ from penstock.fleet.dispatcher import Dispatcher
 from penstock.fleet.runners import Runner
 from penstock.queue.interface import Claim, NewRequest, Queue
 from penstock.settings import Settings
-from penstock.wire.frames import MESSAGE_COST, SLICE, Frame, SessionClose, SessionMessage, SessionMore
+from penstock.wire.frames import MESSAGE_COST, Frame, SessionClose, SessionMessage, SessionMore, session_messages
 from penstock.wire.states import State
 
 _POSITION_EVERY = 1.0
@@ -43,10 +43,8 @@ class Channel:
         if self.runner is None or self.runner.link is None or self.closed:
             return
         link = self.runner.link
-        data = message.data
-        for begin in range(0, len(data) or 1, SLICE):
-            more = begin + SLICE < len(data)
-            link.send(SessionMessage(self.request_id, data[begin : begin + SLICE], message.text, more))
+        for part in session_messages(self.request_id, message.data, message.text):
+            link.send(part)
             await link.drained()
 
     def deliver(self, frame: SessionMessage | SessionClose) -> None:

@@ -27,7 +27,7 @@ from penstock.wire.frames import Entries, Frame, FromGateway, RunnerLog
 
 log = logging.getLogger("penstock.runner")
 
-_RECEIVE = 256 * 1024
+_RECEIVE = 1024 * 1024
 _PACKET_FRAMES = 2048
 _RETRY_PAUSE = 0.1
 
@@ -77,6 +77,7 @@ class Link:
         while True:
             for address in self._addresses():
                 found = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+                found.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, frames.SOCKET_BUFFER)
                 found.setblocking(False)
                 try:
                     await self._loop.sock_connect(found, address)

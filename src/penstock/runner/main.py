@@ -17,6 +17,7 @@ from typing import Any
 
 import msgspec
 
+from penstock.allocation import reuse_buffers
 from penstock.app.app import App, ignored_attributes
 from penstock.app.loading import LoadError, load, trace_of, where_of
 from penstock.app.served import Endpoint, app_info, compile_endpoints
@@ -251,6 +252,7 @@ def parse(argv: list[str]) -> Arguments | str:
 
 def main(argv: list[str]) -> int:
     """Run the process; returns its exit code."""
+    reuse_buffers()
     arguments = parse(argv)
     if isinstance(arguments, str):
         try:

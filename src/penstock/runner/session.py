@@ -24,7 +24,7 @@ from penstock.app.loading import trace_of
 from penstock.app.served import Endpoint
 from penstock.runner import outcomes
 from penstock.runner.attempt import Attempt
-from penstock.wire.frames import MESSAGE_COST, SLICE, Frame, SessionClose, SessionMessage, SessionMore
+from penstock.wire.frames import MESSAGE_COST, SLICE, Frame, SessionClose, SessionMessage, SessionMore, session_messages
 
 _END = object()
 
@@ -289,9 +289,8 @@ class Session:
         slices = -(-len(data) // SLICE) or 1
         with self._lock:
             self._unread += len(data) + slices * MESSAGE_COST
-        for begin in range(0, len(data) or 1, SLICE):
-            more = begin + SLICE < len(data)
-            self._send_frame(SessionMessage(self._id, data[begin : begin + SLICE], text, more))
+        for part in session_messages(self._id, data, text):
+            self._send_frame(part)
 
     def _report(self, message: Message, error: BaseException) -> None:
         """Tell the caller what became of one message; the operator gets the traceback of what was not foreseen."""

@@ -10,7 +10,8 @@ WINDOW may be unacknowledged per transfer, so that a heartbeat or a cancel never
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Iterator
+from typing import Literal, cast
 
 import msgspec
 
@@ -21,6 +22,8 @@ SLICE = 256 * 1024
 WINDOW = 8
 MESSAGE_COST = 64
 MAX_PACKET = 64 * 1024 * 1024
+SOCKET_BUFFER = 2 * 1024 * 1024
+"""Bytes that a socket may hold on its way, so that a large message takes few turns; the system may allow less."""
 
 Mode = Literal["call", "stream", "session"]
 
@@ -271,6 +274,17 @@ class SessionMore(Frame, tag="smore"):
 
     request_id: str
     n: int
+
+
+def session_messages(request_id: str, data: bytes, text: bool) -> Iterator[SessionMessage]:
+    """A message in slices, none of which is copied out of it before it is packed."""
+    if len(data) <= SLICE:
+        yield SessionMessage(request_id, data, text)
+        return
+    view = memoryview(data)
+    for begin in range(0, len(data), SLICE):
+        part = cast(bytes, view[begin : begin + SLICE])  # packed as bytes are
+        yield SessionMessage(request_id, part, text, begin + SLICE < len(data))
 
 
 class SessionClose(Frame, tag="sclose"):
