@@ -74,8 +74,8 @@ class Writer:
         self._lazy_timer: asyncio.TimerHandle | None = None
         self._wal_pages = 0
         self.failing = False
-        """The last commit failed. Until one succeeds nobody is told early: what is handed out then would be taken back,
-        handed out again, and so run over and over while a disk is full."""
+        """The last commit failed. Until one that writes succeeds nobody is told early: what is handed out then would be
+        taken back, handed out again, and so run over and over while a disk is full."""
         self.damage: DatabaseDamaged | None = None
         """The damage that an operation has met."""
         self._checkpoints = Checkpoints(path)
@@ -186,7 +186,6 @@ class Writer:
                 self._tell(self._tell_early, early)
             if done:
                 self._cursor.execute("COMMIT")
-                self.failing = False
             if early and not told:
                 self._tell(self._tell_early, early)
         except Exception as error:
@@ -254,7 +253,9 @@ class Writer:
             log.debug("a group was committed after its loop had closed")
 
     def _committed_pages(self, _connection: apsw.Connection, _name: str, pages: int) -> int:
+        # Called by commits that wrote something; one that did not says nothing about the disk.
         self._wal_pages = pages
+        self.failing = False
         return apsw.SQLITE_OK
 
     def _checkpoint(self) -> None:

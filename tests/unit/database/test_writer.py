@@ -125,6 +125,14 @@ async def test_a_full_disk_is_an_error_and_not_the_end(database: SqliteDatabase)
     ]
 
 
+async def test_only_a_commit_that_writes_shows_that_the_disk_takes_something_again(database: SqliteDatabase) -> None:
+    database._writer.failing = True
+    await database.write(lambda cursor: cursor.execute("SELECT 1").fetchall())
+    assert database.failing
+    await database.write(put("x"))
+    assert not database.failing
+
+
 async def test_a_closed_database_says_so(database: SqliteDatabase) -> None:
     last = database.write(put("last"))
     await database.close()
