@@ -86,7 +86,11 @@ class Runner:
         """Serve until drained or alone; returns the exit code."""
         if not await self._link.connect(PATIENCE):
             return 4
-        welcome = await self._welcomed
+        begun: list[asyncio.Future[Any]] = [self._welcomed, self._ended]
+        await asyncio.wait(begun, return_when=asyncio.FIRST_COMPLETED)
+        if not self._welcomed.done():
+            return self._ended.result()  # the gateway died before it said anything
+        welcome = self._welcomed.result()
         self._reconnect_for = welcome.reconnect
         capture.install(self._own)
         os.register_at_fork(after_in_child=self._link.forget)

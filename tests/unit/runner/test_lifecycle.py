@@ -136,6 +136,16 @@ async def test_without_a_gateway_a_runner_ends(gateway: Gateway) -> None:
         assert await runner.exit_code() == 4
 
 
+async def test_a_gateway_that_dies_before_its_welcome_leaves_no_runner_behind(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gateway, "_answer", lambda frame: None)
+    async with running(gateway, f"{APPS / 'basic.py'}:Echo") as runner:
+        await gateway.first(Hello)
+        await gateway.die()
+        assert await runner.exit_code() == 4
+
+
 async def test_an_async_function_that_blocks_costs_no_heartbeat_and_can_be_cancelled(echo: Gateway) -> None:
     request_id = echo.execute("/hang/async")
     beats = len(echo.all(Heartbeat))
