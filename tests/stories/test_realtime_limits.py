@@ -260,7 +260,23 @@ def test_a_waiting_session_can_be_cancelled(live: ServedApp, http: httpx2.Client
         assert told["type"] == "x-fal-error"
         with pytest.raises(ConnectionClosed) as closed:
             hear(second)
-        assert closed.value.rcvd is not None and closed.value.rcvd.code == 1013
+        assert closed.value.rcvd is not None
+        assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (1001, "client_cancelled")
+
+
+def test_a_waiting_session_whose_start_takes_too_long_is_told_so(live: ServedApp) -> None:
+    with session(live, "/acme/one/realtime") as first:
+        first.send("1")
+        hear(first)
+        limit = {"x-fal-request-timeout": "1.2"}
+        with session(live, "/acme/one/realtime", additional_headers=limit) as second:
+            told = hear(second)
+            while told["type"] == "x-fal-message":
+                told = hear(second)
+            assert (told["type"], told["error"]) == ("x-fal-error", "request_timeout")
+            with pytest.raises(ConnectionClosed) as closed:
+                hear(second)
+            assert closed.value.rcvd is not None and closed.value.rcvd.code == 1013
 
 
 def test_a_waiting_caller_that_leaves_leaves_the_queue(live: ServedApp, http: httpx2.Client) -> None:

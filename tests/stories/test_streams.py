@@ -102,6 +102,20 @@ def test_leaving_keeps_it_otherwise(http: httpx2.Client, path: str, header: str)
         assert [data["i"] for _, data in read(answer)] == list(range(1, 30))
 
 
+def test_who_comes_back_may_ask_again_that_leaving_cancels(http: httpx2.Client, tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+    body = {"count": 10_000, "pause": 0.01, "mark": str(mark)}
+    request_id = http.post(f"{QUEUE}/ticks", json=body).json()["request_id"]
+    path = f"{QUEUE}/requests/{request_id}/stream"
+    with http.stream("GET", path) as watcher:
+        events = read(watcher)
+        assert next(events)[1]["i"] == 0
+        with http.stream("GET", path, headers={"penstock-on-disconnect": "cancel"}) as answer:
+            next(read(answer))
+        assert [data for _, data in events][-1]["error_type"] == "client_cancelled"
+    assert until(mark.exists)
+
+
 def test_a_cancelled_stream_ends_with_the_cancellation(http: httpx2.Client) -> None:
     with http.stream("POST", "/acme/live/ticks/stream", json={"count": 10_000, "pause": 0.01}) as answer:
         events = read(answer)
@@ -212,6 +226,22 @@ def test_leaving_a_websocket_cancels_where_it_was_asked_for(live: ServedApp, tmp
         socket.send("{bad")
         time.sleep(0.2)
     assert until(mark.exists)
+
+
+def test_leaving_a_websocket_cancels_also_what_was_not_taken_up(live: ServedApp, http: httpx2.Client) -> None:
+    """More calls than run ahead: the gateway reads no further, and hears of the end when it answers."""
+    asked = {"penstock-on-disconnect": "cancel"}
+    with dial(live, "/acme/live/ticks", additional_headers=asked, close_timeout=0.1) as socket:
+        for pause in (0.5, 0.7, 0.9):
+            socket.send(json.dumps({"count": 2, "pause": pause}))
+        for _ in range(20):
+            socket.send(json.dumps({"count": 10_000, "pause": 0.01}))
+        until(lambda: len(running(http)) == 10)
+    until(lambda: not running(http))
+
+
+def running(http: httpx2.Client) -> list[str]:
+    return [one for runner in http.get("/api/v1/runners").json()["items"] for one in runner["running"]]
 
 
 def test_calls_of_one_socket_run_at_once(live: ServedApp) -> None:

@@ -204,9 +204,13 @@ def status_stream_call(base: dict[str, str], urls: RequestUrls, *, with_logs: bo
     return Call("GET", f"{urls.status}/stream?logs={1 if with_logs else 0}", headers)
 
 
-def chunk_stream_call(base: dict[str, str], urls: RequestUrls, *, last_id: str | None) -> Call:
+def chunk_stream_call(
+    base: dict[str, str], urls: RequestUrls, *, last_id: str | None, on_disconnect: str | None = None
+) -> Call:
     """Follow the partial output of a request from where `last_id` was."""
     headers = base | {"accept": "text/event-stream"}
+    if on_disconnect is not None:
+        headers["penstock-on-disconnect"] = on_disconnect
     if last_id is not None:
         headers["last-event-id"] = last_id
     return Call("GET", urls.response + "/stream", headers)

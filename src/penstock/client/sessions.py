@@ -16,6 +16,9 @@ from penstock.client.inputs import foreign
 from penstock.client.target import Target, endpoint_path
 from penstock.wire.ids import parse_endpoint
 
+CANCELLED = "client_cancelled"
+"""The reason with which the server closes a session that was cancelled."""
+
 Encode = Callable[[Any], bytes]
 Decode = Callable[[bytes], Any]
 
@@ -66,13 +69,14 @@ def read_frame(message: str | bytes, decode: Decode | None = None) -> Frame:
     """What a frame means: control messages are JSON text, results come in either kind.
 
     Raises:
-        OutputMismatch: a binary frame that is no msgpack.
+        OutputMismatch: a binary frame that is no msgpack, or that the caller's own `decode` does not take.
     """
     if not isinstance(message, str):
         try:
             return Result((decode or decode_message)(bytes(message)))
-        except msgspec.DecodeError as error:
-            raise errors.OutputMismatch(f"a message is no msgpack: {error}") from error
+        except Exception as error:  # a caller's own decoder may raise anything
+            reader = "msgpack" if decode is None else "message for decode_message"
+            raise errors.OutputMismatch(f"a message is no {reader}: {error}") from error
     try:
         payload = json.loads(message)
     except ValueError:

@@ -117,10 +117,8 @@ class Sessions:
                 if not channel.started.done():
                     view = await self._queue.get(request.id)
                     if view is None or view.state is State.DONE:
-                        why = view.error if view is not None else None
-                        raise RequestError(
-                            why or "the session was ended while it waited", error_type="client_cancelled"
-                        )
+                        why = (view and view.error) or "the session was ended while it waited"
+                        raise RequestError(why, error_type=(view and view.error_type) or "client_cancelled")
                     if view.position is not None:
                         waiting(view.position)
             channel.started.result()

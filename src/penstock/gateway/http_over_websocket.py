@@ -61,6 +61,8 @@ async def serve_bodies(call: Call, target: Target) -> None:
     finally:
         reading.cancel()
         await asyncio.gather(reading, return_exceptions=True)
+        if call.headers.get("penstock-on-disconnect", target.on_disconnect) == "cancel":
+            await asyncio.shield(_cancel(call, unanswered))
 
 
 async def _read(call: Call, target: Target, waiting: asyncio.Queue[_Call | None], unanswered: list[_Call]) -> None:
@@ -69,10 +71,13 @@ async def _read(call: Call, target: Target, waiting: asyncio.Queue[_Call | None]
         unanswered.append(one)
         await waiting.put(one)
     if call.headers.get("penstock-on-disconnect", target.on_disconnect) == "cancel":
-        begun = [one.request_id for one in unanswered if one.ticket is not None]
-        ending = (call.rooms.fleet.cancel(request_id, "client_disconnected") for request_id in begun)
-        await asyncio.shield(asyncio.gather(*ending))
+        await asyncio.shield(_cancel(call, unanswered))
     await waiting.put(None)
+
+
+async def _cancel(call: Call, unanswered: list[_Call]) -> None:
+    begun = [one.request_id for one in unanswered if one.ticket is not None]
+    await asyncio.gather(*(call.rooms.fleet.cancel(request_id, "client_disconnected") for request_id in begun))
 
 
 async def _answer(call: Call, one: _Call, target: Target) -> None:

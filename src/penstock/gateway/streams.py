@@ -16,6 +16,7 @@ import msgspec
 from starlette.types import Receive, Scope, Send
 
 from penstock.errors import BadRequest
+from penstock.gateway.access import require
 from penstock.gateway.call import Call, Response
 from penstock.gateway.status import status_object
 from penstock.gateway.submitting import Target, new_request, read_input
@@ -158,12 +159,18 @@ async def stream_chunks(call: Call, target: Target) -> Response:
 
 
 async def follow_chunks(call: Call, view: RequestView) -> Response:
-    """`GET …/requests/{id}/stream`: replay what follows `Last-Event-ID`, then follow."""
+    """`GET …/requests/{id}/stream`: replay what follows `Last-Event-ID`, then follow.
+
+    One watcher of several that leaves ends nothing, unless the call itself asks for that.
+    """
     try:
         after = sse.parse_chunk_id(call.headers.get("last-event-id"))
     except ValueError as error:
         raise BadRequest(str(error)) from None
-    blocks = Follower(call, view.id).blocks(after=after, cancel_on_leave=False)
+    leaves = call.headers.get("penstock-on-disconnect")
+    if leaves == "cancel":
+        require(call.caller, "submit")
+    blocks = Follower(call, view.id).blocks(after=after, cancel_on_leave=leaves == "cancel")
     return EventStream(call, blocks, view.id)
 
 

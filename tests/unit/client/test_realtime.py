@@ -27,6 +27,7 @@ class Live:
         self.inputs: list[Any] = []
         self.tokens = 0
         self.cut_after = 0
+        self.end = (1011, "gone")
         self.refuse = 0
         server.socket = self.socket
         server.handlers["POST /rest/tokens/"] = self.token
@@ -57,7 +58,7 @@ class Live:
                 else:
                     await socket.send_bytes(msgspec.msgpack.encode(value))
                 if self.cut_after and len(self.inputs) == self.cut_after:
-                    await socket.close(1011, "gone")
+                    await socket.close(*self.end)
                     return
         except WebSocketDisconnect:
             return
@@ -185,6 +186,38 @@ async def test_a_broken_session_is_opened_again(aclient: AsyncClient, live: Live
         await session.send({"n": 1})
         assert await anext(session) == {"n": 1}
     assert live.tokens == 1  # still fresh
+
+
+async def test_a_session_that_was_cancelled_is_not_opened_again_by_itself(
+    aclient: AsyncClient, live: Live, quick: None
+) -> None:
+    live.end = (1001, "client_cancelled")
+    live.cut_after = 1
+    async with aclient.realtime.connect("acme/live", throttle_interval=0) as session:
+        await session.send({"n": 0})
+        assert await anext(session) == {"n": 0}
+        with pytest.raises(fal_client.RealtimeError, match="client_cancelled"):
+            await anext(session)
+        assert len(live.opened) == 1
+        await session.send({"n": 1})
+        assert await anext(session) == {"n": 1}
+    assert len(live.opened) == 2
+
+
+async def test_a_notice_whose_callback_fails_and_a_message_that_cannot_be_decoded_end_nothing(
+    aclient: AsyncClient, live: Live
+) -> None:
+    def fails(anything: Any) -> Any:
+        raise KeyError("of the caller's own")
+
+    async with aclient.realtime.connect(
+        "acme/live", on_notice=fails, decode_message=fails, throttle_interval=0
+    ) as session:
+        for n in range(2):
+            await session.send({"n": n})
+            with pytest.raises(fal_client.OutputMismatch, match="decode_message"):
+                await anext(session)
+    assert len(live.opened) == 1
 
 
 async def test_a_server_that_closes_in_good_order_ends_the_iteration(aclient: AsyncClient, live: Live) -> None:

@@ -59,8 +59,9 @@ async def test_a_broken_stream_goes_on(server: Any, aclient: AsyncClient, cut: i
 
     server.handlers["POST /acme/gen/stream"] = first
     server.handlers["GET /queue/acme/gen/requests/r1/stream"] = rest
-    seen = [chunk["n"] async for chunk in aclient.stream("acme/gen", {})]
+    seen = [chunk["n"] async for chunk in aclient.stream("acme/gen", {}, on_disconnect="cancel")]
     assert seen == [1, 2, 3, 4, 5]
+    assert [call.headers["penstock-on-disconnect"] for call in server.seen] == ["cancel"] * len(server.seen)
 
 
 def test_a_stream_that_broke_before_its_first_chunk_begins_again_with_the_same_key(

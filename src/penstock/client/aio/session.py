@@ -29,7 +29,8 @@ class AsyncSession:
 
     The socket opens with the first input, or when iterating begins. If it breaks it is opened again, with back-off; an
     input that was on its way then may be lost, as a frame of a video may. If the server closes in good order, because
-    the app is done or nothing came for long, iterating ends, and the next input opens a new socket.
+    the app is done or nothing came for long, iterating ends, and the next input opens a new socket. So does the next
+    input after the error of a session that somebody cancelled.
 
     It is a context manager; `close` sends what waits and closes in good order.
     """
@@ -159,7 +160,8 @@ class AsyncSession:
                 if await self._ended():
                     return
                 error: ClientError = RealtimeError("CONNECTION_CLOSED", f"{self._code} {self._reason}".strip())
-                wait = retries.after_failure(Failure.LOST)
+                # Who cancels a session means it: it is not opened again by itself.
+                wait = None if self._reason == sessions.CANCELLED else retries.after_failure(Failure.LOST)
             except (ConnectionError, TimeoutError) as failure:
                 error, wait = failure, retries.after_failure(Failure.UNSENT)
             except ClientError as failure:
@@ -247,7 +249,7 @@ class AsyncSession:
             if isinstance(frame, Result):
                 await self._tell_result(convert_output(frame.value, self._output_type))
             elif isinstance(frame, Notice):
-                await flow.call(self._on_notice, frame.payload)
+                await self._call_back(self._on_notice, frame.payload)
             elif isinstance(frame, Fault):
                 await self._tell_error(frame.error)
             elif isinstance(frame, Stranger):
@@ -271,7 +273,7 @@ class AsyncSession:
         else:
             await self._call_back(self._on_error, error)
 
-    async def _call_back(self, callback: Callable[[Any], Any], value: Any) -> None:
+    async def _call_back(self, callback: Callable[[Any], Any] | None, value: Any) -> None:
         try:
             await flow.call(callback, value)
         except Exception:

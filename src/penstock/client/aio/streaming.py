@@ -90,7 +90,12 @@ class AsyncStream:
                     raise broken.error from broken
             await flow.sleep(deadline.bound(wait) or 0.0)
             if self.request_id is not None and exchange.penstock:
-                call = core.chunk_stream_call(exchange.base, self._urls(), last_id=self.last_event_id)
+                call = core.chunk_stream_call(
+                    exchange.base,
+                    self._urls(),
+                    last_id=self.last_event_id,
+                    on_disconnect=call.headers.get("penstock-on-disconnect"),
+                )
 
     async def _refused(self, answer: OpenAnswer, retries: Retries) -> float | None:
         """None if chunks follow, or the wait before another try.

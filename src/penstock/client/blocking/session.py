@@ -30,7 +30,8 @@ class SyncSession:
 
     The socket opens with the first input, or when iterating begins. If it breaks it is opened again, with back-off; an
     input that was on its way then may be lost, as a frame of a video may. If the server closes in good order, because
-    the app is done or nothing came for long, iterating ends, and the next input opens a new socket.
+    the app is done or nothing came for long, iterating ends, and the next input opens a new socket. So does the next
+    input after the error of a session that somebody cancelled.
 
     It is a context manager; `close` sends what waits and closes in good order.
     """
@@ -160,7 +161,8 @@ class SyncSession:
                 if self._ended():
                     return
                 error: ClientError = RealtimeError("CONNECTION_CLOSED", f"{self._code} {self._reason}".strip())
-                wait = retries.after_failure(Failure.LOST)
+                # Who cancels a session means it: it is not opened again by itself.
+                wait = None if self._reason == sessions.CANCELLED else retries.after_failure(Failure.LOST)
             except (ConnectionError, TimeoutError) as failure:
                 error, wait = failure, retries.after_failure(Failure.UNSENT)
             except ClientError as failure:
@@ -248,7 +250,7 @@ class SyncSession:
             if isinstance(frame, Result):
                 self._tell_result(convert_output(frame.value, self._output_type))
             elif isinstance(frame, Notice):
-                flow.call(self._on_notice, frame.payload)
+                self._call_back(self._on_notice, frame.payload)
             elif isinstance(frame, Fault):
                 self._tell_error(frame.error)
             elif isinstance(frame, Stranger):
@@ -272,7 +274,7 @@ class SyncSession:
         else:
             self._call_back(self._on_error, error)
 
-    def _call_back(self, callback: Callable[[Any], Any], value: Any) -> None:
+    def _call_back(self, callback: Callable[[Any], Any] | None, value: Any) -> None:
         try:
             flow.call(callback, value)
         except Exception:
