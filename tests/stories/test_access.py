@@ -220,10 +220,12 @@ def test_who_may_open_a_session(guarded: ServedApp, http: httpx2.Client) -> None
     base = guarded.url.replace("http", "ws") + "/acme/desk/realtime"
     good = token(http, key, "desk")
 
-    def opened(query: str = "", origin: str | None = None, **headers: str) -> int:
+    def opened(query: str = "", origin: str | None = None, offered: str = "", **headers: str) -> int:
+        offers: Any = [offered, "penstock"] if offered else None
+        more: dict[str, Any] = {"origin": origin, "subprotocols": offers, "additional_headers": headers, "proxy": None}
         with contextlib.ExitStack() as stack:
             try:
-                stack.enter_context(connect(base + query, origin=origin, additional_headers=headers, proxy=None))  # type: ignore[arg-type]
+                stack.enter_context(connect(base + query, **more))
             except InvalidStatus as refused:
                 return refused.response.status_code
             return 101
@@ -231,12 +233,17 @@ def test_who_may_open_a_session(guarded: ServedApp, http: httpx2.Client) -> None
     assert opened(Authorization=key) == 101
     assert opened(f"?fal_jwt_token={good}") == 101
     assert opened(f"?fal_jwt_token={good}", origin="https://example.com") == 101  # the token is the page's own
+    assert opened(Authorization=f"Bearer {good}", origin="https://example.com") == 101
+    assert opened(offered=f"penstock.token.{good}", origin="https://example.com") == 101
+    assert opened(offered="penstock.token.nonsense", origin="https://example.com") == 401
+    assert opened(offered=f"penstock.token.{token(http, key, 'echo')}", origin="https://example.com") == 403
     assert opened() == 401
     assert opened(Authorization="Key any:thing") == 401
     assert opened("?fal_jwt_token=nonsense") == 401
     assert opened(Authorization=reader) == 403
     assert opened(f"?fal_jwt_token={token(http, key, 'echo')}") == 403
     assert opened(Authorization=key, origin="https://example.com") == 403
+    assert opened("?fal_jwt_token=nonsense", Authorization=key, origin="https://example.com") == 403
     assert opened(Authorization=key, origin="http://localhost:3000") == 101
 
 

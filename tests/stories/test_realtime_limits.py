@@ -194,6 +194,25 @@ def test_a_message_over_the_limit(live: ServedApp) -> None:
         assert closed.value.rcvd is not None and closed.value.rcvd.code == 1009
 
 
+def test_a_text_that_is_not_utf8_ends_its_connection_and_fills_no_log(
+    live: ServedApp, caplog: pytest.LogCaptureFixture
+) -> None:
+    with session(live) as socket:
+        socket.send(b"\xff\xfe", text=True)
+        with pytest.raises(ConnectionClosed) as closed:
+            hear(socket)
+    assert closed.value.rcvd is not None and closed.value.rcvd.code == 1007
+    assert not [record for record in caplog.records if record.exc_info]
+
+
+def test_a_message_in_pieces_is_one_message(live: ServedApp) -> None:
+    with session(live) as socket:
+        socket.send(iter(['{"n"', ":", "", " 4", "}"]))
+        assert hear(socket) == {"n": 2.0, "note": None}
+        socket.send(iter([b"\x81\xa1", b"n", b"\x06"]))
+        assert hear(socket) == {"n": 3.0}
+
+
 def test_an_answer_to_nobody_is_stopped(live: ServedApp, http: httpx2.Client) -> None:
     with session(live) as socket:
         say(socket, {"n": 1, "note": "wait"})

@@ -166,9 +166,14 @@ class Gateway:
         if self._access.open:
             if origin is not None and not self._cors(origin, headers):
                 raise Forbidden(f"pages of {origin} may not connect to a server that asks for no key")
-        elif origin is not None and token is None and not self._cors(origin, headers):
-            raise Forbidden(f"pages of {origin} need a token, or --cors {origin}")
         call.caller = self._access.identify(authorization, token)
+        if (
+            origin is not None
+            and not self._access.open
+            and not call.caller.by_token
+            and not self._cors(origin, headers)
+        ):
+            raise Forbidden(f"pages of {origin} need a token, or --cors {origin}")
         require(call.caller, "submit")
 
 
