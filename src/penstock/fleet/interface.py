@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Protocol
 
 import msgspec
 
 from penstock.queue.interface import Cancelled, NewRequest, Receipt
 from penstock.wire.events import Chunk, Outcome
-from penstock.wire.frames import AppInfo, SessionClose, SessionMessage
+from penstock.wire.frames import AppInfo, SessionClose
 
 
 class AppState(msgspec.Struct, frozen=True):
@@ -64,13 +64,24 @@ class SessionChannel(Protocol):
 
     request_id: str
 
-    async def send(self, message: SessionMessage) -> None:
-        """To the runner; waits while its buffer is full."""
+    def connect(self, put: Callable[[bytes, bool], bool], ended: Callable[[SessionClose], None]) -> None:
+        """From now on hand on what comes from the runner, and what has come, in the turn in which it comes.
+
+        Args:
+            put: takes a message and whether it is text; False: no more until `go_on`.
+            ended: hears, once and last, that the runner's side is over.
+        """
         ...
 
-    def received(self) -> AsyncIterator[SessionMessage | SessionClose]:
-        """From the runner, until the session is closed."""
+    def go_on(self) -> None:
+        """There is room for the caller's messages again."""
         ...
+
+    def send(self, data: bytes, text: bool) -> bool:
+        """To the runner; False: it is on its way, and its connection has no room for more until `drained`."""
+        ...
+
+    async def drained(self) -> None: ...
 
     async def close(self, code: int = 1000, reason: str = "") -> None: ...
 

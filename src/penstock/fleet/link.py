@@ -118,6 +118,10 @@ class SocketLink(asyncio.Protocol):
                 self._transport.write(head)
                 self._transport.write(packet)
 
+    @property
+    def has_room(self) -> bool:
+        return self._room.is_set()
+
     async def drained(self) -> None:
         await self._room.wait()
 

@@ -31,6 +31,11 @@ class Link(Protocol):
         """Queue a frame that nobody waits for: it leaves with the next one, or after a moment."""
         ...
 
+    @property
+    def has_room(self) -> bool:
+        """Whether more should be queued now."""
+        ...
+
     async def drained(self) -> None:
         """Wait until the connection's buffer has room."""
         ...

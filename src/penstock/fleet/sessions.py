@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 
 from penstock.clock import Clock
 from penstock.errors import InternalError, RequestError, Unavailable
 from penstock.fleet.dispatcher import Dispatcher
-from penstock.fleet.runners import Runner
+from penstock.fleet.runners import Link, Runner
 from penstock.queue.interface import Claim, NewRequest, Queue
 from penstock.settings import Settings
 from penstock.wire.frames import MESSAGE_COST, Frame, SessionClose, SessionMessage, SessionMore, session_messages
@@ -33,50 +33,77 @@ class Channel:
         self._tell_after = window // 4
         self._taken = 0
         self._inbox: deque[SessionMessage | SessionClose] = deque()
-        self._news = asyncio.Event()
         self._parts: list[bytes] = []
+        self._put: Callable[[bytes, bool], bool] | None = None
+        self._ended: Callable[[SessionClose], None] | None = None
+        self._room = False
         self.runner: Runner | None = None
         self.closed = False
 
-    async def send(self, message: SessionMessage) -> None:
-        """To the runner, in slices, waiting while the connection is full."""
-        if self.runner is None or self.runner.link is None or self.closed:
-            return
-        link = self.runner.link
-        for part in session_messages(self.request_id, message.data, message.text):
+    # ---- to the runner
+
+    def send(self, data: bytes, text: bool) -> bool:
+        """In slices, many a packet."""
+        if (link := self._link()) is None or self.closed:
+            return True
+        for part in session_messages(self.request_id, data, text):
             link.send(part)
+        return link.has_room
+
+    async def drained(self) -> None:
+        if (link := self._link()) is not None:
             await link.drained()
+
+    def _link(self) -> Link | None:
+        return None if self.runner is None else self.runner.link
+
+    # ---- to the caller
+
+    def connect(self, put: Callable[[bytes, bool], bool], ended: Callable[[SessionClose], None]) -> None:
+        self._put, self._ended = put, ended
+        self.go_on()
+
+    def go_on(self) -> None:
+        self._room = True
+        self._hand_on()
 
     def deliver(self, frame: SessionMessage | SessionClose) -> None:
         """From the runner, which keeps to its window."""
         if isinstance(frame, SessionClose):
             self.closed = True
         self._inbox.append(frame)
-        self._news.set()
+        if self._room:
+            self._hand_on()
 
-    async def received(self) -> AsyncIterator[SessionMessage | SessionClose]:
-        """Whole messages; whoever asks for the next one has dealt with those before."""
+    def _hand_on(self) -> None:
+        """What came, message by message, as long as there is room. The runner hears of what was taken, and of the last
+        message only when there is room behind it."""
+        put, ended, inbox = self._put, self._ended, self._inbox
+        if put is None or ended is None:
+            self._room = False
+            return
         while True:
-            while not self._inbox:
-                self._news.clear()
-                await self._news.wait()
-            frame = self._inbox.popleft()
-            if isinstance(frame, SessionClose):
-                yield frame
-                return
-            cost = len(frame.data) + MESSAGE_COST
-            if frame.more or self._parts:
-                self._parts.append(frame.data)
-                if not frame.more:
-                    whole = SessionMessage(frame.request_id, b"".join(self._parts), frame.text)
-                    self._parts.clear()
-                    yield whole
-            else:
-                yield frame
-            self._taken += cost
             if self._taken >= self._tell_after:
                 self._sessions.tell(self, SessionMore(self.request_id, self._taken))
                 self._taken = 0
+            if not inbox:
+                return
+            frame = inbox.popleft()
+            if isinstance(frame, SessionClose):
+                self._put = None
+                ended(frame)
+                return
+            self._taken += len(frame.data) + MESSAGE_COST
+            if frame.more:
+                self._parts.append(frame.data)
+                continue
+            data = frame.data
+            if self._parts:
+                data = b"".join((*self._parts, data))
+                self._parts.clear()
+            if not put(data, frame.text):
+                self._room = False
+                return
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
         """The caller is done: the runner ends the session and its request completes."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import logging
+import contextlib
 from collections import deque
 from typing import Any
 
@@ -13,11 +13,10 @@ from penstock.errors import InvalidInput, NotFound, RequestError
 from penstock.fleet.interface import SessionChannel
 from penstock.gateway.call import Call
 from penstock.gateway.http_over_websocket import serve_bodies
+from penstock.gateway.sockets import EXTENSION, CallerSocket
 from penstock.gateway.submitting import Target, find_target, new_request
 from penstock.queue.interface import NewRequest
-from penstock.wire.frames import SessionClose, SessionMessage
-
-log = logging.getLogger("penstock.gateway")
+from penstock.wire.frames import SessionClose
 
 TOKEN_PROTOCOL = "penstock.token."  # noqa: S105 - how a subprotocol begins that carries a token
 """A page cannot set headers on a WebSocket: it offers its token as a subprotocol."""
@@ -146,49 +145,80 @@ async def _opened(call: Call, request: NewRequest, held: _Held) -> SessionChanne
 
 
 async def _carry(call: Call, channel: SessionChannel, held: _Held) -> None:
-    limit = call.rooms.settings.session_max_message
-    outward = asyncio.ensure_future(_to_caller(call, channel))
+    """Join the caller's socket and the channel, and wait until either side is done."""
+    socket: CallerSocket = call.scope["extensions"][EXTENSION]
+    ended: asyncio.Future[SessionClose] = asyncio.get_running_loop().create_future()
+    into = _Into(call, socket, channel)
     code, reason = 1001, ""
+    leaving: asyncio.Future[Any] | None = None
     try:
-        while True:
-            message = held.take() if held else await call.receive()
+        channel.connect(socket.put, ended.set_result)
+        while held:
+            message = held.take()
             if message["type"] == "websocket.disconnect":
-                # This comes as well after a close of ours.
                 code = int(message.get("code") or 1005)
                 return
-            text = message.get("text")
-            data = text.encode() if text is not None else message["bytes"]
-            if len(data) > limit:
-                why = f"a message of {len(data)} bytes; at most {limit} are taken (setting session_max_message)"
-                await _say(call, "x-fal-error", error="MESSAGE_TOO_LARGE", reason=why)
-            else:
-                await channel.send(SessionMessage(channel.request_id, data, text is not None))
+            if not into.take(*_content(message)):
+                await channel.drained()
+        socket.carry(into.take, channel.go_on)
+        leaving = asyncio.ensure_future(call.receive())
+        await asyncio.wait([leaving, ended], return_when=asyncio.FIRST_COMPLETED)
+        if not leaving.done():
+            close = ended.result()
+            with contextlib.suppress(OSError):  # the caller has left meanwhile
+                await call.send({"type": "websocket.close", "code": close.code, "reason": close.reason[:120]})
+        # This comes as well after a close of ours.
+        code = int((await leaving).get("code") or 1005)
     finally:
         await channel.close(code, reason)
-        outward.cancel()
-        await asyncio.gather(outward, return_exceptions=True)
+        into.stop()
+        if leaving is not None:
+            leaving.cancel()
 
 
-async def _to_caller(call: Call, channel: SessionChannel) -> None:
-    """Results, as fast as the caller's socket takes them."""
-    try:
-        async for frame in channel.received():
-            if isinstance(frame, SessionClose):
-                await call.send({"type": "websocket.close", "code": frame.code, "reason": frame.reason[:120]})
-            elif frame.text:
-                await call.send({"type": "websocket.send", "text": frame.data.decode("utf-8", "replace")})
-            else:
-                await call.send({"type": "websocket.send", "bytes": frame.data})
-    except OSError:
-        return  # the caller has left, which the other direction hears
-    except Exception as error:
-        log.error("session %s: %s", channel.request_id, error, exc_info=error)
-        await call.send({"type": "websocket.close", "code": 1011, "reason": "Internal Server Error"})
+class _Into:
+    """From the caller's socket into the channel."""
+
+    def __init__(self, call: Call, socket: CallerSocket, channel: SessionChannel) -> None:
+        self._limit = call.rooms.settings.session_max_message
+        self._socket = socket
+        self._channel = channel
+        self._waiting: asyncio.Task[None] | None = None
+
+    def take(self, data: bytes, text: bool) -> bool:
+        """A message of the caller; False: it is taken, and the socket is told when there is room for more."""
+        if len(data) > self._limit:
+            why = f"a message of {len(data)} bytes; at most {self._limit} are taken (setting session_max_message)"
+            self._socket.put(_control("x-fal-error", error="MESSAGE_TOO_LARGE", reason=why), True)
+            return True
+        if self._channel.send(data, text):
+            return True
+        if self._waiting is None:
+            self._waiting = asyncio.ensure_future(self._go_on())
+        return False
+
+    def stop(self) -> None:
+        if self._waiting is not None:
+            self._waiting.cancel()
+
+    async def _go_on(self) -> None:
+        await self._channel.drained()
+        self._waiting = None
+        self._socket.resume()
+
+
+def _content(message: dict[str, Any]) -> tuple[bytes, bool]:
+    text = message.get("text")
+    return (text.encode(), True) if text is not None else (message["bytes"], False)
 
 
 async def _say(call: Call, kind: str, **members: object) -> None:
+    await call.send({"type": "websocket.send", "text": _control(kind, **members).decode()})
+
+
+def _control(kind: str, **members: object) -> bytes:
     """A control message: always JSON text (PROTOCOL 6.4)."""
-    await call.send({"type": "websocket.send", "text": msgspec.json.encode({"type": kind, **members}).decode()})
+    return msgspec.json.encode({"type": kind, **members})
 
 
 def _parameters(call: Call) -> bytes:

@@ -1,20 +1,41 @@
-"""A caller's WebSocket connection: uvicorn's own, except for when its peer counts as gone."""
+"""A caller's WebSocket connection: uvicorn's own, and a short way for the messages of sessions.
+
+Handshakes, control frames, messages in pieces and whatever breaks the protocol are the library's. A whole message of a
+session goes from the bytes that came to the runner in the same turn of the loop, and an answer straight to the socket:
+queues and tasks between them cost several times what the message itself does.
+"""
 
 from __future__ import annotations
 
 import logging
-from typing import Any
+from asyncio.transports import BaseTransport
+from collections.abc import Callable
+from typing import Any, cast
 
+import websockets.frames
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame
+
+from penstock.gateway.together import Together
+from penstock.wire.websocket import BINARY, TEXT, FrameCutter, Incoming, outgoing_head
 
 log = logging.getLogger("penstock.gateway.sockets")
 log.setLevel(logging.WARNING)
 # A text that is not UTF-8 ends its connection with code 1007: its sender is told, nobody else needs a traceback.
 log.addFilter(lambda record: not str(record.msg).startswith("Invalid UTF-8"))
 
+EXTENSION = "penstock.socket"
+"""Under this name among a scope's extensions lies its `CallerSocket`."""
+
 _LAST_WORDS = 1.0
 """Seconds that the close frame gets to leave before a connection is cut."""
+_LARGE = 16 * 1024
+"""Messages from this size on are not copied behind their head."""
+
+_apply_mask: Callable[[bytes, bytes], bytes] = vars(websockets.frames)["apply_mask"]  # in C where the library has it so
+
+Take = Callable[[bytes, bool], bool]
+"""Takes a message and whether it is text; False: it is taken, and there is no room for more just now."""
 
 
 class CallerSocket(WebSocketsSansIOProtocol):
@@ -27,10 +48,97 @@ class CallerSocket(WebSocketsSansIOProtocol):
     """
 
     frames: list[bytes | bytearray]  # type: ignore[assignment]
+    _take: Take | None = None
+    _room: Callable[[], None] | None = None
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
         super().__init__(*arguments, **keywords)
         self.logger = log
+        self._cutter = FrameCutter(self.config.ws_max_size)
+
+    def connection_made(self, transport: BaseTransport) -> None:
+        # A session's messages leave at once.
+        super().connection_made(transport.alone() if isinstance(transport, Together) else transport)
+
+    async def run_asgi(self) -> None:
+        cast(dict[str, Any], self.scope["extensions"])[EXTENSION] = self
+        await super().run_asgi()
+
+    # ---- the messages of a session
+
+    def carry(self, take: Take, room: Callable[[], None]) -> None:
+        """From now on messages go to `take` as they come, not to `receive`, which tells the end only.
+
+        Args:
+            take: gets a message. After it said False nothing more is read until `resume`.
+            room: is called when the socket takes messages again, after `put` said False.
+        """
+        for event in [self.queue.get_nowait() for _ in range(self.queue.qsize())]:
+            if event["type"] == "websocket.receive":
+                text = event.get("text")
+                take(text.encode() if text is not None else event.get("bytes") or b"", text is not None)
+            else:
+                self.queue.put_nowait(event)
+        self._take, self._room = take, room
+        self.resume()
+
+    def resume(self) -> None:
+        """Read on."""
+        if self.read_paused:
+            self.read_paused = False
+            self.transport.resume_reading()
+
+    def put(self, data: bytes, text: bool) -> bool:
+        """Send a message; False: it is on its way, and there is no room for more just now."""
+        if self.close_sent or self.disconnected or self.transport.is_closing():
+            return True
+        head = outgoing_head(TEXT if text else BINARY, len(data))
+        if len(data) < _LARGE:
+            self.transport.write(head + data)
+        else:
+            self.transport.write(head)
+            self.transport.write(data)
+        return self.writable.is_set()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._room is not None:
+            self._room()
+
+    # ---- bytes that came
+
+    def data_received(self, data: bytes) -> None:
+        if not self.handshake_initiated:
+            super().data_received(data)
+            return
+        for frame in self._cutter.feed(data):
+            if self._take is None or not self._short_way(frame):
+                super().data_received(frame.head + frame.masked)
+
+    def _short_way(self, frame: Incoming) -> bool:
+        """Hand on a whole message; False: the frame is the library's to judge."""
+        if not frame.is_message or self.frames or self.close_sent:
+            return False
+        return self._handed_on(_apply_mask(frame.masked, frame.mask), frame.first == TEXT)
+
+    def _handed_on(self, data: bytes, text: bool) -> bool:
+        if text and not data.isascii():
+            try:
+                data.decode()
+            except UnicodeDecodeError:
+                return False
+        if self._take is not None and not self._take(data, text) and not self.read_paused:
+            self.read_paused = True
+            self.transport.pause_reading()
+        return True
+
+    def send_receive_event_to_app(self) -> None:
+        if self._take is not None and not self.close_sent:
+            data = bytes(self.frames[0])
+            if self._handed_on(data, self.curr_msg_data_type == "text"):
+                self.frames = []
+                return
+        super().send_receive_event_to_app()
 
     def handle_cont(self, event: Frame) -> None:
         if not isinstance(whole := self.frames[0], bytearray):

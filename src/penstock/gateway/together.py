@@ -43,6 +43,11 @@ class Together:
     def writelines(self, parts: Any) -> None:
         self.write(b"".join(parts))
 
+    def alone(self) -> asyncio.Transport:
+        """The transport itself, for whoever wants its writes to leave at once; nothing is held back any more."""
+        self._flush()
+        return self._transport
+
     def write_eof(self) -> None:
         self._flush()
         self._transport.write_eof()
