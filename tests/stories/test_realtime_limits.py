@@ -262,6 +262,9 @@ def test_a_session_waits_its_turn_and_is_told_so(live: ServedApp, http: httpx2.C
             told = hear(second)
             assert told == {"type": "x-fal-message", "action": "queued", "position": 0}
             assert view(http, second)["state"] == "IN_QUEUE"
+            metrics = http.get("/metrics").text
+            assert 'penstock_queued{app="acme/one"} 1.0' in metrics
+            assert 'penstock_running{app="acme/one"} 1.0' in metrics
             time.sleep(2.5)  # longer than a ping takes to fail: it is answered while the session waits
             first.close()
             assert [hear(second), hear(second)] == [3, 4], "the newest of what it sent meanwhile"

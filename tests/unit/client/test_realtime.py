@@ -29,6 +29,7 @@ class Live:
         self.cut_after = 0
         self.end = (1011, "gone")
         self.refuse = 0
+        self.refusal = 403
         server.socket = self.socket
         server.handlers["POST /rest/tokens/"] = self.token
 
@@ -41,7 +42,7 @@ class Live:
         self.opened.append(socket)
         if self.refuse:
             self.refuse -= 1
-            await socket.close()
+            await socket.send_denial_response(JSONResponse({"detail": "not now"}, self.refusal))
             return
         await socket.accept()
         await socket.send_text('{"type":"x-fal-message","action":"queued","position":0}')
@@ -235,6 +236,33 @@ async def test_a_refusal_is_final(aclient: AsyncClient, live: Live) -> None:
         await session.send({"n": 1})
         with pytest.raises(fal_client.Forbidden):
             await anext(session)
+
+
+@pytest.mark.parametrize("status", [429, 503])
+async def test_a_server_that_is_busy_or_starting_is_asked_again(
+    aclient: AsyncClient, live: Live, quick: None, status: int
+) -> None:
+    live.refuse, live.refusal = 3, status
+    async with aclient.realtime.connect("acme/live") as session:
+        await session.send({"n": 1})
+        assert await anext(session) == {"n": 1}
+    assert len(live.opened) == 4 and live.tokens == 1
+
+
+async def test_a_token_that_is_not_taken_any_more_is_renewed_once(
+    aclient: AsyncClient, live: Live, quick: None
+) -> None:
+    live.refuse, live.refusal = 1, 401
+    async with aclient.realtime.connect("acme/live") as session:
+        await session.send({"n": 1})
+        assert await anext(session) == {"n": 1}
+        assert live.tokens == 2
+    live.refuse = 5
+    async with aclient.realtime.connect("acme/live") as session:
+        await session.send({"n": 1})
+        with pytest.raises(fal_client.Unauthorized):
+            await anext(session)
+    assert live.refuse == 3
 
 
 async def test_connections_are_shared_by_key(aclient: AsyncClient, live: Live) -> None:

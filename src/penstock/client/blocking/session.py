@@ -167,9 +167,11 @@ class SyncSession:
                 error, wait = failure, retries.after_failure(Failure.UNSENT)
             except ClientError as failure:
                 error, wait = failure, None
-                if isinstance(failure, HTTPError) and failure.status_code == 401 and retries.made == 1:
-                    self._forget_token()
-                    wait = retries.after_failure(Failure.UNSENT)
+                if isinstance(failure, HTTPError):
+                    wait = retries.after_answer(failure.status_code, failure.response_headers)
+                    if failure.status_code == 401 and retries.made == 1:
+                        self._forget_token()
+                        wait = retries.after_failure(Failure.UNSENT)
             if wait is None or self._closing:
                 with self._lock:
                     self._running = False
