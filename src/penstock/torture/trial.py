@@ -32,7 +32,7 @@ from penstock.torture.torturer import LEASE, Torturer
 from penstock.torture.words import APP, JOURNALS
 from penstock.wire.ids import new_request_id
 
-CALLERS = 48
+CALLERS = 96
 """Calls that are under way at once."""
 _PEACE = 60.0
 """Seconds that everything gets to end, once nothing is wrong any more."""
