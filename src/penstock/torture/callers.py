@@ -16,6 +16,7 @@ from penstock.files.blobs import Sums
 from penstock.torture.app import backwards, proof
 from penstock.torture.journals import SyncedJournal
 from penstock.torture.schedule import Planned
+from penstock.torture.uploads import Uploads
 from penstock.torture.words import APP
 
 T = TypeVar("T")
@@ -38,10 +39,11 @@ class Callers:
         url: the gateway's origin.
         hook: where webhooks go.
         journal: what they write down.
+        uploads: is told of files that were acknowledged.
         run: part of all idempotency keys of this run.
     """
 
-    def __init__(self, url: str, hook: str, journal: SyncedJournal, run: str) -> None:
+    def __init__(self, url: str, hook: str, journal: SyncedJournal, uploads: Uploads, run: str) -> None:
         self._url = url
         self._clients: list[AsyncClient] = []
         self._idle: list[AsyncClient] = []
@@ -49,6 +51,7 @@ class Callers:
         self._http = httpx2.AsyncClient(timeout=20)
         self._hook = hook
         self._journal = journal
+        self._uploads = uploads
         self._run = run
         self._unread: list[AsyncRequestHandle] = []
         self._read: list[AsyncRequestHandle] = []
@@ -162,11 +165,13 @@ class Callers:
     async def _file(self, client: AsyncClient, planned: Planned, body: dict[str, Any], chance: random.Random) -> None:
         data = chance.randbytes(chance.randrange(1, 200_000))
         url = await self._patiently(lambda: client.upload(data, "application/octet-stream"))
+        await self._uploads.acknowledged(url, data)
         handle = await self._submit(client, planned, "/file", {**body, "file": {"url": url}})
         result = await self._result(handle)
         if result is not None:
             stored = await self._download(result["file"]["url"])
             right = stored == backwards(data)
+            await self._uploads.acknowledged(result["file"]["url"], backwards(data))
             self._journal.note(k="file", request_id=handle.request_id, right=right)
 
     async def _download(self, url: str) -> bytes:
