@@ -31,7 +31,7 @@ from penstock.torture.words import RUNNERS
 LEASE = 1.5
 _RECOVERY_LIMIT = 60.0
 _POLL = 0.02
-_FILES = 8
+_FILES = 5
 """Files that are uploaded at once while the disk is ill."""
 
 
@@ -97,7 +97,10 @@ class Torturer:
         # Slow syncs, so that some writes are under way at any moment.
         self._set(msgspec.structs.replace(self._plan, sync_delay=0.2))
         storing = self._store(chance)
-        await asyncio.sleep(chance.uniform(0.1, 1.0))
+        incoming = self._process.data / "files" / "incoming"
+        while not storing.done() and not await asyncio.to_thread(lambda: any(incoming.iterdir())):
+            await asyncio.sleep(_POLL)
+        await asyncio.sleep(chance.uniform(0.0, 0.5))
         await asyncio.to_thread(self._process.kill_everything)
         self._set(msgspec.structs.replace(self._plan, sync_delay=0.0))
         count = await asyncio.to_thread(damage.lose_power, self._process.data, self._notes, chance)
@@ -234,13 +237,16 @@ class Torturer:
             await asyncio.sleep(0.05)
 
     async def _while_storing(self, chance: random.Random, seconds: float, **what: object) -> None:
-        """Files that are refused meanwhile are taken afterwards."""
-        suffering = asyncio.create_task(self._for_a_while(seconds, **what))
-        await asyncio.sleep(2 * POLL)
-        refused = await self._store(chance)
-        await suffering
-        for data in refused:
-            await self._stored(data)
+        """As `_for_a_while`, and until some uploads have been answered. Files that are refused are taken afterwards."""
+        before = self._plan
+        self._set(msgspec.structs.replace(before, **what))
+        try:
+            await asyncio.sleep(2 * POLL)
+            refused, _ = await asyncio.gather(self._store(chance), asyncio.sleep(seconds))
+        finally:
+            self._set(before)
+        await asyncio.sleep(0.05)
+        await asyncio.gather(*[self._uploads.store_at_last(data) for data in refused])
 
     def _store(self, chance: random.Random) -> asyncio.Task[list[bytes]]:
         """Upload some files at once; the result is those that were not acknowledged."""

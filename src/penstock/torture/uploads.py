@@ -55,6 +55,11 @@ class Uploads:
         await self.acknowledged(url, data)
         return True
 
+    async def store_at_last(self, data: bytes) -> None:
+        """Upload again and again until it is acknowledged."""
+        while not await self.store(data):
+            await asyncio.sleep(_PAUSE)
+
     async def read_all(self) -> None:
         """Read all that was acknowledged, once more."""
         gate = asyncio.Semaphore(_READERS)
@@ -85,4 +90,4 @@ class Uploads:
 
 def some_files(chance: random.Random, count: int) -> list[bytes]:
     """Of all sizes, most of them small."""
-    return [chance.randbytes(chance.choice((100, 5_000, 70_000, 1_500_000))) for _ in range(count)]
+    return [chance.randbytes(chance.choice((100, 5_000, 70_000, 400_000))) for _ in range(count)]
