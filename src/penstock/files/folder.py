@@ -59,6 +59,8 @@ class FolderBlobs:
             try:
                 for folder in (store._incoming, store._blobs):
                     folder.mkdir(parents=True, exist_ok=True)
+                sync_folder(root)
+                sync_folder(root.parent)
                 for left in store._incoming.iterdir():
                     left.unlink()
             except OSError as error:

@@ -232,6 +232,7 @@ def install(control: Path, notes: Path) -> FaultyClock:
         notes: a folder for what must be known of the disk after the process is gone.
     """
     import penstock.fleet.fleet
+    from penstock.testing import faulty_files
 
     faults = Faults(control)
     FaultyLink.faults = faults
@@ -239,6 +240,7 @@ def install(control: Path, notes: Path) -> FaultyClock:
     vars(penstock.fleet.fleet)["SocketLink"] = FaultyLink
     global _disk
     _disk = FaultyDisk(faults, notes)
+    faulty_files.install(faults, notes)
     os.environ.setdefault("PENSTOCK_TORTURED", "1")
     return FaultyClock(faults)
 

@@ -70,6 +70,7 @@ def audit(evidence: Evidence) -> Audit:
     findings += [f for stream in evidence.streams for f in _of_stream(stream, evidence.rows.get(stream.request_id))]
     findings += _keys(evidence)
     findings += [Finding("file", name, "its bytes are not those that were stored") for name in evidence.files_wrong]
+    findings += _uploads(evidence)
     findings += [Finding("damage_served", d.what, d.said) for d in evidence.damages if not d.refused]
     findings += [Finding("trouble", "", what) for what in evidence.troubles]
     extra, allowed, runs = _runs(evidence)
@@ -145,6 +146,16 @@ def _of_stream(stream: StreamSeen, row: Row | None) -> list[Finding]:
     if row is not None and row.kind == "ok" and len(numbers) != stream.count:
         return [Finding("stream", stream.request_id, f"ended well with {len(numbers)} of {stream.count} pieces")]
     return []
+
+
+def _uploads(evidence: Evidence) -> list[Finding]:
+    """Every acknowledged upload was read at the end, and was whole."""
+    gone = sorted(url for url in evidence.stored if url not in evidence.reread)
+    wrong = sorted(url for url, right in evidence.reread.items() if not right)
+    return [
+        *(Finding("file", url, "an acknowledged upload could not be read at the end") for url in gone),
+        *(Finding("file", url, "an acknowledged upload is gone or has other bytes") for url in wrong),
+    ]
 
 
 def _keys(evidence: Evidence) -> list[Finding]:

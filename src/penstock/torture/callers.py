@@ -16,61 +16,77 @@ from penstock.files.blobs import Sums
 from penstock.torture.app import backwards, proof
 from penstock.torture.journals import SyncedJournal
 from penstock.torture.schedule import Planned
+from penstock.torture.uploads import Uploads
 from penstock.torture.words import APP
 
 T = TypeVar("T")
 
 RACERS = 50
+_READERS = 64
+"""Outcomes that are read at once at the end."""
+_ATTEMPTS = 3
+"""Tries of the client itself: its waits double, and after a kill nobody should stay away for much longer than the
+server does."""
 _PAUSE = 0.1
 _LATER = frozenset({408, 429, 502, 503, 507})
 """Statuses that are no outcome: the server could not do it just now."""
 
 
 class Callers:
-    """All callers of a run, over one client.
+    """All callers of a run.
 
     Args:
         url: the gateway's origin.
         hook: where webhooks go.
         journal: what they write down.
+        uploads: is told of files that were acknowledged.
+        run: part of all idempotency keys of this run.
     """
 
-    def __init__(self, url: str, hook: str, journal: SyncedJournal, run: str) -> None:
-        self._client = AsyncClient(base_url=url, key="torture:torture")
+    def __init__(self, url: str, hook: str, journal: SyncedJournal, uploads: Uploads, run: str) -> None:
+        self._url = url
+        self._clients: list[AsyncClient] = []
+        self._idle: list[AsyncClient] = []
+        self._racing = self._new_client()
         self._http = httpx2.AsyncClient(timeout=20)
         self._hook = hook
         self._journal = journal
+        self._uploads = uploads
         self._run = run
         self._unread: list[AsyncRequestHandle] = []
         self._read: list[AsyncRequestHandle] = []
         self.acknowledged = 0
 
     async def aclose(self) -> None:
-        await self._client.aclose()
+        for client in self._clients:
+            await client.aclose()
         await self._http.aclose()
 
     async def call(self, planned: Planned) -> None:
         """Make one call, and follow it to its end."""
         chance = random.Random(planned.seed)  # noqa: S311 - repeatable on purpose
         body = {"n": planned.n, "seconds": planned.seconds}
+        client = self._a_client()
         try:
             match planned.kind:
                 case "run":
-                    await self._run_it(planned, body, chance)
+                    await self._run_it(client, planned, body, chance)
                 case "race":
                     await self._race(planned, body)
                 case "file":
-                    await self._file(planned, body, chance)
+                    await self._file(client, planned, body, chance)
                 case _:
-                    await self._queued(planned, body, chance)
+                    await self._queued(client, planned, body, chance)
         except client_errors.ClientError as error:
             await self._journal.keep(k="trouble", what=f"{planned.kind} {planned.n}: {type(error).__name__}: {error}")
+        finally:
+            self._idle.append(client)
 
     async def read_again(self, sample: int, seed: int) -> None:
         """At the end: read what nobody has waited for, and once more what was read before."""
         chance = random.Random(seed)  # noqa: S311 - repeatable on purpose
         again = self._unread + chance.sample(self._read, min(sample, len(self._read)))
-        gate = asyncio.Semaphore(32)
+        gate = asyncio.Semaphore(_READERS)
 
         async def one(handle: AsyncRequestHandle) -> None:
             async with gate:
@@ -80,53 +96,64 @@ class Callers:
             for handle in again:
                 group.create_task(one(handle))
 
+    def _a_client(self) -> AsyncClient:
+        """A client that nobody uses. Each call has one of its own: before each exchange a client looks at all the
+        connections that it holds, so that one client for all would spend half of its time with that."""
+        return self._idle.pop() if self._idle else self._new_client()
+
+    def _new_client(self) -> AsyncClient:
+        client = AsyncClient(base_url=self._url, key="torture:torture", max_attempts=_ATTEMPTS)
+        self._clients.append(client)
+        return client
+
     # ---- kinds of calls
 
-    async def _queued(self, planned: Planned, body: dict[str, Any], chance: random.Random) -> None:
+    async def _queued(self, client: AsyncClient, planned: Planned, body: dict[str, Any], chance: random.Random) -> None:
         path = chance.choice(("", "/sync"))
         if planned.kind == "stream":
             path, body = "/pieces", {**body, "count": 12}
         webhook = self._hook if planned.kind == "webhook" else None
-        handle = await self._submit(planned, path, body, webhook)
+        handle = await self._submit(client, planned, path, body, webhook)
         if planned.kind == "cancel":
             await asyncio.sleep(chance.uniform(0.0, 0.3))
             await self._patiently(handle.cancel)
-            await self._journal.keep(k="cancel", request_id=handle.request_id)
+            self._journal.note(k="cancel", request_id=handle.request_id)
         elif planned.kind == "stream":
-            await self._stream(handle, 12, chance)
+            await self._stream(client, handle, 12, chance)
         elif planned.kind == "later":
             self._unread.append(handle)
             return
         await self._result(handle)
 
     async def _submit(
-        self, planned: Planned, path: str, body: dict[str, Any], webhook: str | None = None
+        self, client: AsyncClient, planned: Planned, path: str, body: dict[str, Any], webhook: str | None = None
     ) -> AsyncRequestHandle:
         key = f"{self._run}-{planned.n}"
         handle = await self._patiently(
-            lambda: self._client.submit(APP, body, path=path, webhook_url=webhook, idempotency_key=key)
+            lambda: client.submit(APP, body, path=path, webhook_url=webhook, idempotency_key=key)
         )
         await self._acknowledged(planned, handle.request_id, key, webhook is not None)
         return handle
 
     async def _acknowledged(self, planned: Planned, request_id: str, key: str, webhook: bool = False) -> None:
+        # On disk before anything is done with it: all else that a caller notes is only what it saw.
         await self._journal.keep(
             k="ack", request_id=request_id, n=planned.n, kind=planned.kind, key=key, webhook=webhook
         )
         self.acknowledged += 1
 
-    async def _run_it(self, planned: Planned, body: dict[str, Any], chance: random.Random) -> None:
+    async def _run_it(self, client: AsyncClient, planned: Planned, body: dict[str, Any], chance: random.Random) -> None:
         key = f"{self._run}-{planned.n}"
         path = chance.choice(("", "/sync"))
-        result = await self._patiently(lambda: self._client.run(APP, body, path=path, idempotency_key=key, timeout=60))
+        result = await self._patiently(lambda: client.run(APP, body, path=path, idempotency_key=key, timeout=60))
         await self._acknowledged(planned, result["request_id"], key)
-        await self._saw(result["request_id"], result)
+        self._saw(result["request_id"], result)
 
     async def _race(self, planned: Planned, body: dict[str, Any]) -> None:
         handles: list[AsyncRequestHandle] = []
 
         async def one() -> None:
-            handles.append(await self._submit(planned, "", body))
+            handles.append(await self._submit(self._racing, planned, "", body))
 
         async with asyncio.TaskGroup() as group:
             for _ in range(RACERS):
@@ -135,15 +162,17 @@ class Callers:
         self.acknowledged -= RACERS - 1
         await self._result(handles[0])
 
-    async def _file(self, planned: Planned, body: dict[str, Any], chance: random.Random) -> None:
+    async def _file(self, client: AsyncClient, planned: Planned, body: dict[str, Any], chance: random.Random) -> None:
         data = chance.randbytes(chance.randrange(1, 200_000))
-        url = await self._patiently(lambda: self._client.upload(data, "application/octet-stream"))
-        handle = await self._submit(planned, "/file", {**body, "file": {"url": url}})
+        url = await self._patiently(lambda: client.upload(data, "application/octet-stream"))
+        await self._uploads.acknowledged(url, data)
+        handle = await self._submit(client, planned, "/file", {**body, "file": {"url": url}})
         result = await self._result(handle)
         if result is not None:
             stored = await self._download(result["file"]["url"])
             right = stored == backwards(data)
-            await self._journal.keep(k="file", request_id=handle.request_id, right=right)
+            await self._uploads.acknowledged(result["file"]["url"], backwards(data))
+            self._journal.note(k="file", request_id=handle.request_id, right=right)
 
     async def _download(self, url: str) -> bytes:
         async def get() -> bytes:
@@ -154,14 +183,14 @@ class Callers:
 
         return await self._patiently(get)
 
-    async def _stream(self, handle: AsyncRequestHandle, count: int, chance: random.Random) -> None:
+    async def _stream(self, client: AsyncClient, handle: AsyncRequestHandle, count: int, chance: random.Random) -> None:
         """Follow the pieces, hang up in the middle, and go on where it was left."""
         seen: list[tuple[str, int]] = []
         last: str | None = None
         ended = False
         while not ended:
             leave = chance.randrange(1, count * 2)
-            stream = self._client.streaming.follow(APP, handle.request_id, last_event_id=last, timeout=60)
+            stream = client.streaming.follow(APP, handle.request_id, last_event_id=last, timeout=60)
             try:
                 async for piece in stream:
                     seen.append((piece["execution"], piece["i"]))
@@ -178,7 +207,7 @@ class Callers:
                 await asyncio.sleep(_PAUSE)
             finally:
                 await stream.aclose()
-        await self._journal.keep(k="stream", request_id=handle.request_id, count=count, pieces=seen)
+        self._journal.note(k="stream", request_id=handle.request_id, count=count, pieces=seen)
 
     # ---- outcomes
 
@@ -187,22 +216,22 @@ class Callers:
         try:
             result = await self._patiently(lambda: handle.get(timeout=60))
         except client_errors.HTTPError as error:
-            await self._journal.keep(
+            self._journal.note(
                 k="result", request_id=handle.request_id, status=error.status_code, error=error.error_type or ""
             )
             return None
         if not isinstance(result, dict) or "execution" not in result:
-            await self._journal.keep(k="result", request_id=handle.request_id, status=200, error="", stream=True)
+            self._journal.note(k="result", request_id=handle.request_id, status=200, error="", stream=True)
             return None
-        await self._saw(handle.request_id, result)
+        self._saw(handle.request_id, result)
         if len(self._read) < 5_000:
             self._read.append(handle)
         return result
 
-    async def _saw(self, request_id: str, result: dict[str, Any]) -> None:
+    def _saw(self, request_id: str, result: dict[str, Any]) -> None:
         # A stream's outcome is its last piece, which proves nothing.
         right = "i" in result or (result["proof"] == proof(result["n"]) and result["request_id"] == request_id)
-        await self._journal.keep(
+        self._journal.note(
             k="result", request_id=request_id, status=200, error="", execution=result["execution"], right=right
         )
 

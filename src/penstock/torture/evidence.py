@@ -9,6 +9,7 @@ import apsw
 import msgspec
 
 from penstock.database.folder import DATABASE
+from penstock.files.blobs import Sums
 from penstock.queue.sqlite.rows import unpack_entries
 from penstock.torture import journals
 from penstock.wire.events import Completed, Stale
@@ -87,6 +88,10 @@ class Evidence(msgspec.Struct):
     seen: list[Seen] = []
     streams: list[StreamSeen] = []
     files_wrong: list[str] = []
+    stored: set[str] = set()
+    """URLs of uploads that were acknowledged."""
+    reread: dict[str, bool] = {}
+    """Of those, the ones that were read at the end, and whether they were whole."""
     troubles: list[str] = []
     """What the client raised that neither an outcome nor a server that is down explains."""
     runs: list[Run] = []
@@ -126,6 +131,7 @@ def gather(folder: Path) -> Evidence:
         elif line["k"] == "mended" and not line["right"]:
             evidence.files_wrong.append("a file that was mended")
     read_database(evidence, folder / "data" / DATABASE)
+    evidence.files_wrong += wrong_files(folder / "data" / DATABASE, folder / "data" / "files")
     return evidence
 
 
@@ -139,6 +145,10 @@ def _caller(evidence: Evidence, line: dict[str, Any]) -> None:
             evidence.streams.append(msgspec.convert(line, StreamSeen))
         case "trouble":
             evidence.troubles.append(line["what"])
+        case "stored":
+            evidence.stored.add(line["url"])
+        case "reread":
+            evidence.reread[line["url"]] = line["right"]
         case "file":
             if not line["right"]:
                 evidence.files_wrong.append(line["request_id"])
@@ -177,6 +187,27 @@ def read_database(evidence: Evidence, path: Path) -> None:
         evidence.owed = [request_id for (request_id,) in rows]
     finally:
         connection.close()
+
+
+def wrong_files(database: Path, files: Path) -> list[str]:
+    """Keys that a database names and whose bytes are not in the folder as they were summed up when they came."""
+    connection = apsw.Connection(str(database), flags=apsw.SQLITE_OPEN_READWRITE)
+    try:
+        rows: list[Any] = connection.execute(
+            "SELECT key, digest FROM blobs WHERE doomed_at IS NULL ORDER BY key"
+        ).fetchall()
+    finally:
+        connection.close()
+    return [key for key, digest in rows if _digest(files / "blobs" / key[:2] / key) != digest]
+
+
+def _digest(path: Path) -> str:
+    """Of a stored file; empty where there is none."""
+    if not path.exists():
+        return ""
+    sums = Sums()
+    sums.add(path.read_bytes())
+    return sums.blob("").digest
 
 
 def _execution(body: bytes) -> str:

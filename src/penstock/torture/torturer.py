@@ -18,17 +18,21 @@ import httpx2
 import msgspec
 
 from penstock.errors import PenstockError
-from penstock.testing.faults import FaultPlan
+from penstock.testing.faults import POLL, FaultPlan
+from penstock.testing.faulty_files import lose_files
 from penstock.testing.process import GatewayProcess
 from penstock.torture import damage
 from penstock.torture.callers import find_blob
 from penstock.torture.journals import SyncedJournal
 from penstock.torture.schedule import Fault
+from penstock.torture.uploads import Uploads, some_files
 from penstock.torture.words import RUNNERS
 
 LEASE = 1.5
 _RECOVERY_LIMIT = 60.0
-_POLL = 0.01
+_POLL = 0.02
+_FILES = 5
+"""Files that are uploaded at once while the disk is ill."""
 
 
 class Recovery(msgspec.Struct, frozen=True):
@@ -45,13 +49,17 @@ class Torturer:
         process: the gateway, started.
         plan: where the gateway looks for its faults.
         notes: where it notes what is not synced.
+        uploads: stores files while the disk is ill.
     """
 
-    def __init__(self, process: GatewayProcess, plan: Path, notes: Path, journal: SyncedJournal) -> None:
+    def __init__(
+        self, process: GatewayProcess, plan: Path, notes: Path, journal: SyncedJournal, uploads: Uploads
+    ) -> None:
         self._process = process
         self._plan_file = plan
         self._notes = notes
         self._journal = journal
+        self._uploads = uploads
         self._plan = FaultPlan()
         self._http = httpx2.AsyncClient(timeout=5)
 
@@ -88,11 +96,17 @@ class Torturer:
     async def _power(self, chance: random.Random) -> float:
         # Slow syncs, so that some writes are under way at any moment.
         self._set(msgspec.structs.replace(self._plan, sync_delay=0.2))
-        await asyncio.sleep(chance.uniform(0.1, 0.5))
+        storing = self._store(chance)
+        incoming = self._process.data / "files" / "incoming"
+        while not storing.done() and not await asyncio.to_thread(lambda: any(incoming.iterdir())):
+            await asyncio.sleep(_POLL)
+        await asyncio.sleep(chance.uniform(0.0, 0.5))
         await asyncio.to_thread(self._process.kill_everything)
         self._set(msgspec.structs.replace(self._plan, sync_delay=0.0))
         count = await asyncio.to_thread(damage.lose_power, self._process.data, self._notes, chance)
-        self._journal.note(k="power", unsynced=count)
+        files = await asyncio.to_thread(lose_files, self._process.data / "files", self._notes, chance)
+        await storing
+        self._journal.note(k="power", unsynced=count, files=files)
         return await self._start()
 
     async def _torn_log(self, chance: random.Random) -> float:
@@ -135,13 +149,13 @@ class Torturer:
     # ---- disturbances
 
     async def _disk_full(self, chance: random.Random) -> None:
-        await self._for_a_while(chance.uniform(0.2, 1.0), disk_full=True)
+        await self._while_storing(chance, chance.uniform(0.2, 1.0), disk_full=True)
 
     async def _slow_sync(self, chance: random.Random) -> None:
         await self._for_a_while(chance.uniform(0.5, 1.5), sync_delay=chance.choice((0.02, 0.1, 0.3)))
 
     async def _failing_sync(self, chance: random.Random) -> None:
-        await self._for_a_while(chance.uniform(0.2, 1.0), sync_fails=True)
+        await self._while_storing(chance, chance.uniform(0.2, 1.0), sync_fails=True)
 
     async def _clock_jump(self, chance: random.Random) -> None:
         offset = chance.choice((-7200.0, -60.0, 60.0, 3600.0, 7200.0))
@@ -195,7 +209,9 @@ class Torturer:
         from penstock.client import AsyncClient
 
         async with AsyncClient(base_url=self._process.url, key="torture:torture") as client:
-            return await client.upload(data, "application/octet-stream")
+            url = await client.upload(data, "application/octet-stream")
+        await self._uploads.acknowledged(url, data)
+        return url
 
     async def _fetched(self, url: str) -> bytes | None:
         """The whole file, or None where it is refused or cut."""
@@ -219,6 +235,28 @@ class Torturer:
         finally:
             self._set(before)
             await asyncio.sleep(0.05)
+
+    async def _while_storing(self, chance: random.Random, seconds: float, **what: object) -> None:
+        """As `_for_a_while`, and until some uploads have been answered. Files that are refused are taken afterwards."""
+        before = self._plan
+        self._set(msgspec.structs.replace(before, **what))
+        try:
+            await asyncio.sleep(2 * POLL)
+            refused, _ = await asyncio.gather(self._store(chance), asyncio.sleep(seconds))
+        finally:
+            self._set(before)
+        await asyncio.sleep(0.05)
+        await asyncio.gather(*[self._uploads.store_at_last(data) for data in refused])
+
+    def _store(self, chance: random.Random) -> asyncio.Task[list[bytes]]:
+        """Upload some files at once; the result is those that were not acknowledged."""
+        files = some_files(chance, _FILES)
+
+        async def all_of_them() -> list[bytes]:
+            taken = await asyncio.gather(*[self._uploads.store(data) for data in files])
+            return [data for data, was_taken in zip(files, taken, strict=True) if not was_taken]
+
+        return asyncio.create_task(all_of_them())
 
     async def _start(self) -> float:
         begun = time.monotonic()

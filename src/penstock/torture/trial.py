@@ -29,10 +29,11 @@ from penstock.torture.gateway import NOTES, PLAN
 from penstock.torture.journals import SyncedJournal
 from penstock.torture.receiver import Receiver
 from penstock.torture.torturer import LEASE, Torturer
+from penstock.torture.uploads import Uploads
 from penstock.torture.words import APP, JOURNALS
 from penstock.wire.ids import new_request_id
 
-CALLERS = 48
+CALLERS = 96
 """Calls that are under way at once."""
 _PEACE = 60.0
 """Seconds that everything gets to end, once nothing is wrong any more."""
@@ -120,11 +121,13 @@ class Trial:
         )
         try:
             await asyncio.to_thread(process.start)
-            callers = Callers(process.url, receiver.url, callers_journal, os.urandom(4).hex())
-            torturer = Torturer(process, plan, unsynced, torturer_journal)
+            uploads = Uploads(process.url, callers_journal)
+            callers = Callers(process.url, receiver.url, callers_journal, uploads, os.urandom(4).hex())
+            torturer = Torturer(process, plan, unsynced, torturer_journal, uploads)
             try:
-                await self._torture(callers, torturer, process.url)
+                await self._torture(callers, torturer, uploads, process.url)
             finally:
+                await uploads.aclose()
                 await callers.aclose()
                 await torturer.aclose()
             await asyncio.to_thread(process.stop)
@@ -134,7 +137,7 @@ class Trial:
             for journal in (callers_journal, torturer_journal):
                 journal.close()
 
-    async def _torture(self, callers: Callers, torturer: Torturer, url: str) -> None:
+    async def _torture(self, callers: Callers, torturer: Torturer, uploads: Uploads, url: str) -> None:
         faults = schedule.faults(self._wanted.seed, self._wanted.kills, self._wanted.requests)
         calling = asyncio.create_task(self._call(callers))
         try:
@@ -145,6 +148,7 @@ class Trial:
                 async with asyncio.timeout(_PEACE + self._wanted.requests / 50):
                     await calling
                     await callers.read_again(_READ_AGAIN, self._wanted.seed)
+                    await uploads.read_all()
                     await _delivered(url)
         finally:
             calling.cancel()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import dataclass
 from typing import Any, TypedDict
@@ -14,6 +15,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 
 import penstock.client as fal_client
 from penstock.client import AsyncClient, Completed, InProgress, Queued, SyncClient
+from penstock.client.aio import flow
 
 pytestmark = pytest.mark.anyio
 
@@ -285,3 +287,27 @@ def test_nobody_there(unused_port: int) -> None:
 def test_an_endpoint_names_owner_and_alias(client: SyncClient, endpoint: str) -> None:
     with pytest.raises(ValueError, match="owner/alias"):
         client.run(endpoint, {})
+
+
+async def test_a_hundred_first_calls_at_once_make_one_pool(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+    monkeypatch.setattr(flow, "_new_client", lambda make=flow._new_client: made.append(make()) or made[-1])
+    async with AsyncClient(base_url=server.url) as client:
+        await asyncio.gather(*[client.run("acme/echo", n) for n in range(100)])
+    assert len(made) == 1
+
+
+async def test_a_connection_that_was_reset_as_it_opened_is_no_bug_of_ours(
+    server: Any, aclient: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the HTTP library raises then under uvloop: it asks None for the name of its peer."""
+    pool = await aclient.exchange._pool.make()
+    send, tries = pool.send, []
+
+    async def reset_once(*given: Any, **named: Any) -> Any:
+        tries.append(1)
+        return getattr(None, "getpeername") if len(tries) == 1 else await send(*given, **named)  # noqa: B009
+
+    monkeypatch.setattr(pool, "send", reset_once)
+    assert (await aclient.run("acme/echo", 7))["echo"] == 7
+    assert len(tries) == 2 and len(server.seen) == 1

@@ -55,6 +55,8 @@ def sound() -> Evidence:
         delivered={"b": 2},
         faults=[FaultSeen("runner", True, 1.0, 0.5)],
         damages=[Damage("database", True)],
+        stored={"/files/1", "/files/2"},
+        reread={"/files/1": True, "/files/2": True},
     )
 
 
@@ -137,6 +139,14 @@ def change_a_file(e: Evidence) -> None:
     e.files_wrong.append("a")
 
 
+def lose_an_upload(e: Evidence) -> None:
+    del e.reread["/files/1"]
+
+
+def change_an_upload(e: Evidence) -> None:
+    e.reread["/files/1"] = False
+
+
 def serve_damage(e: Evidence) -> None:
     e.damages.append(Damage("file", False))
 
@@ -169,6 +179,8 @@ def raise_something(e: Evidence) -> None:
         (split_a_key, "key"),
         (fail_for_no_reason, "error"),
         (change_a_file, "file"),
+        (lose_an_upload, "file"),
+        (change_an_upload, "file"),
         (serve_damage, "damage_served"),
         (run_too_often, "extra_runs"),
         (raise_something, "trouble"),

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from penstock.client import limits
 from penstock.client.core import USER_AGENT
+from penstock.client.trust import certificates
 
 if TYPE_CHECKING:
     import httpx2
@@ -32,6 +33,7 @@ class Pool:
     def __init__(self) -> None:
         self._client: httpx2.AsyncClient | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._making: tuple[asyncio.AbstractEventLoop, asyncio.Lock] | None = None
 
     def ready(self) -> httpx2.AsyncClient | None:
         """The client, if there is one for this loop.
@@ -41,12 +43,17 @@ class Pool:
         return self._client if self._loop is asyncio.get_running_loop() else None
 
     async def make(self) -> httpx2.AsyncClient:
-        """The client, a new one if need be. Loading the library and the certificates blocks, hence the thread."""
-        made = await asyncio.to_thread(_new_client)
-        if (other := self.ready()) is not None:
-            return other
-        self._client, self._loop = made, asyncio.get_running_loop()
-        return made
+        """The client, a new one if need be. Loading the library and the certificates blocks, hence the thread; it also
+        costs some ten milliseconds of work, hence the lock: a hundred first calls at once make one client."""
+        loop = asyncio.get_running_loop()
+        if self._making is None or self._making[0] is not loop:
+            self._making = loop, asyncio.Lock()
+        async with self._making[1]:
+            if (other := self.ready()) is not None:
+                return other
+            made = await asyncio.to_thread(_new_client)
+            self._client, self._loop = made, loop
+            return made
 
     async def aclose(self) -> None:
         client, self._client = self._client, None
@@ -62,7 +69,7 @@ def _new_client() -> httpx2.AsyncClient:
         max_keepalive_connections=limits.MAX_CONNECTIONS,
         keepalive_expiry=limits.KEEP_ALIVE,
     )
-    return httpx2.AsyncClient(limits=bounds, follow_redirects=False)
+    return httpx2.AsyncClient(verify=certificates(), limits=bounds, follow_redirects=False)
 
 
 async def sleep(seconds: float) -> None:

@@ -95,7 +95,7 @@ class Exchange:
             limit = timeout if deadline is None else deadline.bound(timeout)
             request = _request(call, limit)
             try:
-                response = client.send(request)
+                response = _asked(client, request)
             except httpx2.RequestError as error:
                 if isinstance(error, httpx2.ReadTimeout | httpx2.WriteTimeout) and call.method != "GET":
                     raise TimeoutError(_limit(timeout, deadline)) from error
@@ -147,7 +147,7 @@ class Exchange:
 
         limit = idle if deadline is None else deadline.bound(idle)
         try:
-            response = client.send(_request(call, limit), stream=True)
+            response = _asked(client, _request(call, limit), stream=True)
         except httpx2.RequestError as error:
             raise Broken(failure_of(error), unreachable(call, error)) from error
         self._met = True
@@ -215,6 +215,20 @@ def _cut(response: httpx2.Response) -> None:
     if end is not None:
         with suppress(OSError):
             end.shutdown(socket.SHUT_RDWR)
+
+
+def _asked(client: Any, request: httpx2.Request, *, stream: bool = False) -> httpx2.Response:
+    import httpx2
+
+    try:
+        response: httpx2.Response = client.send(request, stream=stream)
+        return response
+    except AttributeError as error:
+        # Under uvloop the library asks a connection that was reset as soon as it was open for its peer's name, and
+        # finds no socket.
+        if error.obj is not None:
+            raise
+        raise httpx2.ReadError("it was reset as soon as it was open", request=request) from error
 
 
 def _request(call: Call, limit: float | None) -> httpx2.Request:

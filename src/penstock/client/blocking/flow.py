@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from penstock.client import limits
 from penstock.client.core import USER_AGENT
+from penstock.client.trust import certificates
 
 if TYPE_CHECKING:
     import httpx2
@@ -63,7 +64,7 @@ def _new_client() -> httpx2.Client:
         max_keepalive_connections=limits.MAX_CONNECTIONS,
         keepalive_expiry=limits.KEEP_ALIVE,
     )
-    return httpx2.Client(limits=bounds, follow_redirects=False)
+    return httpx2.Client(verify=certificates(), limits=bounds, follow_redirects=False)
 
 
 def sleep(seconds: float) -> None:
