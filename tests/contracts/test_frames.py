@@ -8,6 +8,7 @@ import pytest
 from penstock.wire import frames
 from penstock.wire.events import Chunk, Log, Outcome, Progress
 from penstock.wire.frames import Frame
+from penstock.wire.packets import BULK, packets
 from penstock.wire.states import OutcomeKind
 
 FROM_RUNNER: list[tuple[Frame, object]] = [
@@ -70,7 +71,12 @@ def test_each_side_reads_what_the_other_wrote() -> None:
 def test_the_bytes_of_a_packet() -> None:
     packet = frames.pack([frames.Committed("q", 1, True), frames.Heartbeat()])
     assert packet.hex() == "9295a9636f6d6d6974746564a17101c30093a4626561740000"
-    assert frames.VERSION == 2
+    assert frames.VERSION == 3
+    ((head,),) = [packet.buffers for packet in packets([frames.Heartbeat()])]
+    assert bytes(head).hex() == "00000009" + "9193a4626561740000"
+    ((head, data),) = [packet.buffers for packet in packets([frames.FileSlice(1, bytes(BULK), True)])]
+    assert bytes(head).hex() == "8000000c" + "00004000" + "9194a5736c69636501c400c3"
+    assert bytes(data) == bytes(BULK)
 
 
 def test_a_reader_of_this_version_passes_over_fields_of_the_next() -> None:

@@ -249,7 +249,9 @@ def test_a_runner_that_dies_closes_its_sessions_with_a_reason(live: ServedApp, h
             assert ended(http, one)["error_type"] == "runner_disconnected"
     with session(live) as again:
         say(again, {"n": 2})
-        assert hear(again) == {"n": 1.0}
+        while (heard := hear(again)).get("type") == "x-fal-message":
+            assert heard["action"] == "queued"  # the next runner takes a moment
+        assert heard == {"n": 1.0}
 
 
 def test_a_session_waits_its_turn_and_is_told_so(live: ServedApp, http: httpx2.Client) -> None:

@@ -5,19 +5,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-import struct
 from collections.abc import Callable
 from typing import cast
 
 import msgspec
 
 from penstock.wire import frames
+from penstock.wire.packets import PacketReader, packets
 
 log = logging.getLogger("penstock.fleet")
 
 _HIGH_WATER = 1024 * 1024
-_LARGE = 64 * 1024
-"""Packets from this size on are not copied behind their length."""
 _LATER = 0.05
 """Seconds that a frame which nobody waits for may wait for company: it need not wake the runner by itself."""
 
@@ -32,7 +30,7 @@ class SocketLink(asyncio.Protocol):
     ) -> None:
         self._received = received
         self._lost = lost
-        self._buffer = bytearray()
+        self._reader = PacketReader(frames.from_runner)
         self._outbox: list[frames.Frame] = []
         self._flushing = False
         self._loop = asyncio.get_running_loop()
@@ -62,36 +60,12 @@ class SocketLink(asyncio.Protocol):
         self._room.set()
 
     def data_received(self, data: bytes) -> None:
-        held = self._buffer
-        if held:
-            held += data
         try:
-            # Whole packets are read where they lie; only the beginning of the next one is kept.
-            with memoryview(held or data) as view:
-                used = self._packets(view)
+            for received in self._reader.feed(data):
+                self._received(self, received)
         except (msgspec.MsgspecError, ValueError) as error:
             log.error("a runner broke the protocol, its connection is closed: %s", error)
             self.close()
-            return
-        if held:
-            del held[:used]
-        elif used < len(data):
-            held += data[used:]
-
-    def _packets(self, view: memoryview) -> int:
-        """Hand on the packets that are whole; returns the bytes that they took."""
-        begin, size = 0, len(view)
-        while size - begin >= 4:
-            (length,) = struct.unpack_from(">I", view, begin)
-            if length > frames.MAX_PACKET:
-                raise ValueError(f"a packet of {length} bytes; at most {frames.MAX_PACKET} are taken")
-            end = begin + 4 + length
-            if size < end:
-                break
-            received = frames.from_runner(view[begin + 4 : end])
-            begin = end
-            self._received(self, received)
-        return begin
 
     # ---- Link
 
@@ -110,13 +84,9 @@ class SocketLink(asyncio.Protocol):
         self._flushing = False
         outbox, self._outbox = self._outbox, []
         if self._transport is not None and outbox:
-            packet = frames.pack(outbox)
-            head = struct.pack(">I", len(packet))
-            if len(packet) < _LARGE:
-                self._transport.write(head + packet)
-            else:
-                self._transport.write(head)
-                self._transport.write(packet)
+            for packet in packets(outbox):
+                for buffer in packet.buffers:
+                    self._transport.write(buffer)
 
     @property
     def has_room(self) -> bool:

@@ -13,9 +13,8 @@ import logging
 import os
 import select
 import socket
-import struct
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -24,11 +23,14 @@ from penstock.clock import Clock
 from penstock.wire import frames
 from penstock.wire.events import Chunk, Entry
 from penstock.wire.frames import Entries, Frame, FromGateway, RunnerLog
+from penstock.wire.packets import PacketReader, packets
 
 log = logging.getLogger("penstock.runner")
 
 _RECEIVE = 1024 * 1024
 _PACKET_FRAMES = 2048
+_BUFFERS = 64
+"""Buffers that one system call takes."""
 _RETRY_PAUSE = 0.1
 
 
@@ -58,13 +60,13 @@ class Link:
         self._thread = threading.get_ident()
         self._socket: socket.socket | None = None
         self._outbox: list[Frame] = []
-        self._packets: list[tuple[memoryview, list[Frame]]] = []
+        self._packets: list[tuple[memoryview, Sequence[Frame]]] = []
         self._unsent = 0
         self._scheduled = False
         self._writing = False
         self._lock = threading.RLock()
         self._room = threading.Condition(self._lock)
-        self._buffer = bytearray()
+        self._reader = PacketReader(frames.from_gateway)
         self._received_bytes = bytearray(_RECEIVE)
         """Kept, since a fresh one of this size is mapped and unmapped for every read."""
         self._inbox: list[FromGateway] = []
@@ -103,7 +105,7 @@ class Link:
         with self._lock:
             self._socket = found
             self._address = address
-            self._buffer.clear()
+            self._reader = PacketReader(frames.from_gateway)
             unsent = [f for _, packet in self._packets for f in packet] + self._outbox
             self._packets.clear()
             self._unsent = 0
@@ -175,38 +177,44 @@ class Link:
             self.flush()
 
     def _pack(self, batch: list[Frame]) -> None:
-        body = frames.pack(batch)
-        if len(body) > frames.MAX_PACKET and len(batch) > 1:
-            middle = len(batch) // 2
-            self._pack(batch[:middle])
-            self._pack(batch[middle:])
-            return
-        packet = struct.pack(">I", len(body)) + body
-        self._packets.append((memoryview(packet), batch))
-        self._unsent += len(packet)
+        for packet in packets(batch):
+            *heads, last = packet.buffers
+            self._packets += [(memoryview(head), []) for head in heads]
+            self._packets.append((memoryview(last), packet.frames))
+            self._unsent += sum(map(len, packet.buffers))
 
     def _write(self) -> None:
-        taken, to = 0, self._socket
+        to = self._socket
         if to is None:
             return
         try:
-            for view, batch in self._packets:
-                sent = to.send(view)
+            while self._packets:
+                views = [view for view, _ in self._packets[:_BUFFERS]]
+                sent = to.sendmsg(views)
                 self._unsent -= sent
-                if sent < len(view):
-                    self._packets[taken] = (view[sent:], batch)
+                if self._sent(sent) < len(views):
                     break
-                taken += 1
         except (BlockingIOError, InterruptedError):
             pass
         except OSError as error:
             # The reader sees it too, and on the loop.
-            del self._packets[:taken]
             self._break(str(error))
             return
-        del self._packets[:taken]
         self._watch_for_room()
         self._room.notify_all()
+
+    def _sent(self, size: int) -> int:
+        """So many bytes are gone; returns how many buffers are."""
+        gone = 0
+        for view, batch in self._packets:
+            if size < len(view):
+                if size:
+                    self._packets[gone] = (view[size:], batch)
+                break
+            size -= len(view)
+            gone += 1
+        del self._packets[:gone]
+        return gone
 
     def _watch_for_room(self) -> None:
         if threading.get_ident() != self._thread:
@@ -243,35 +251,12 @@ class Link:
                 self._break("the connection was closed")
                 return False
             try:
-                self._take_in(memoryview(self._received_bytes)[:size])
+                for received in self._reader.feed(memoryview(self._received_bytes)[:size]):
+                    self._inbox += received
             except (msgspec.MsgspecError, ValueError) as error:
                 self._break(f"it sent what is no packet: {error}")
                 return False
             return True
-
-    def _take_in(self, data: memoryview) -> None:
-        """Packets are read where they lie; only the beginning of the next one is kept."""
-        held = self._buffer
-        if not held:
-            held += data[self._cut_packets(data) :]
-            return
-        held += data
-        with memoryview(held) as view:
-            used = self._cut_packets(view)
-        del held[:used]
-
-    def _cut_packets(self, view: memoryview) -> int:
-        begin, size = 0, len(view)
-        while size - begin >= 4:
-            (length,) = struct.unpack_from(">I", view, begin)
-            if length > frames.MAX_PACKET:
-                raise ValueError(f"a packet of {length} bytes; at most {frames.MAX_PACKET} are taken")
-            end = begin + 4 + length
-            if size < end:
-                break
-            self._inbox += frames.from_gateway(view[begin + 4 : end])
-            begin = end
-        return begin
 
     def deliver(self) -> None:
         """Hand out the frames that were read. On the loop only."""

@@ -11,7 +11,7 @@ from penstock.app.exceptions import AppException, FieldException, RequestCancell
 from penstock.app.signature import OutputError
 from penstock.errors import InvalidInput
 from penstock.wire.events import Outcome
-from penstock.wire.frames import MAX_PACKET
+from penstock.wire.packets import MAX_PACKET
 from penstock.wire.states import OutcomeKind
 
 JSON = {"content-type": "application/json"}

@@ -1,8 +1,7 @@
 """What a gateway and a runner say to each other.
 
-One connection, dialled by the runner (a Unix socket here, a WebSocket from afar). On a Unix socket a packet is four
-bytes of big-endian length and that many bytes of msgpack: a list of frames, so that one write carries many.
-Frames are array-like tagged structs: a field may be added at the end, with a default; anything else is a new VERSION.
+One connection, dialled by the runner (a Unix socket here, a WebSocket from afar); `packets` says how frames travel on
+it. They are array-like tagged structs: a field may be added at the end, with a default; anything else is a new VERSION.
 
 Large payloads are cut into slices of SLICE bytes (`FileSlice`, `SessionMessage.more`), of which at most
 WINDOW may be unacknowledged per transfer, so that a heartbeat or a cancel never waits behind one.
@@ -10,18 +9,17 @@ WINDOW may be unacknowledged per transfer, so that a heartbeat or a cancel never
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Literal, cast
 
 import msgspec
 
 from penstock.wire.events import Entry, Outcome
 
-VERSION = 2
+VERSION = 3
 SLICE = 256 * 1024
 WINDOW = 8
 MESSAGE_COST = 64
-MAX_PACKET = 64 * 1024 * 1024
 SOCKET_BUFFER = 2 * 1024 * 1024
 """Bytes that a socket may hold on its way, so that a large message takes few turns; the system may allow less."""
 
@@ -330,7 +328,7 @@ _decode_from_runner = msgspec.msgpack.Decoder(list[FromRunner]).decode
 _decode_from_gateway = msgspec.msgpack.Decoder(list[FromGateway]).decode
 
 
-def pack(frames: list[Frame]) -> bytes:
+def pack(frames: Sequence[Frame]) -> bytes:
     """A packet's body: the frames in order."""
     return _encode(frames)
 

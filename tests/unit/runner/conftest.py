@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import struct
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -17,6 +16,7 @@ import pytest
 from penstock.wire import frames
 from penstock.wire.events import Chunk, Entry, Log, Outcome, Progress
 from penstock.wire.frames import AppInfo, Committed, Entries, Execute, Finished, Frame, Hello, Ready, Welcome
+from penstock.wire.packets import PacketReader, packets
 
 APPS = Path(__file__).parents[2] / "apps"
 F = TypeVar("F")
@@ -42,7 +42,6 @@ class Gateway:
         self.note = folder / "note"
         self.commit = True
         self.frames: list[Frame] = []
-        self.raw: list[bytes] = []
         self.welcome: dict[str, Any] = {
             "heartbeat": 0.2,
             "lease": 10.0,
@@ -70,15 +69,14 @@ class Gateway:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.append(writer)
         try:
-            while True:
-                (length,) = struct.unpack(">I", await reader.readexactly(4))
-                packet = await reader.readexactly(length)
-                self.raw.append(packet)
-                for frame in frames.from_runner(packet):
-                    self.frames.append(frame)
-                    self._answer(frame)
+            cut = PacketReader(frames.from_runner)
+            while data := await reader.read(1 << 16):
+                for received in cut.feed(data):
+                    for frame in received:
+                        self.frames.append(frame)
+                        self._answer(frame)
                 self._changed.set()
-        except (asyncio.IncompleteReadError, ConnectionError):
+        except ConnectionError:
             pass
         finally:
             writer.close()
@@ -96,8 +94,8 @@ class Gateway:
                 self.send(Committed(frame.request_id, frame.attempt, chunks=max(numbers)))
 
     def send(self, *items: Frame) -> None:
-        body = frames.pack(list(items))
-        self._writers[-1].write(struct.pack(">I", len(body)) + body)
+        for packet in packets(items):
+            self._writers[-1].writelines(packet.buffers)
 
     async def until(self, found: Callable[[], F], timeout: float = 20) -> F:
         """What `found` returns once it returns something."""
