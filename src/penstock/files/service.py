@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import aclosing, asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 
 import msgspec
@@ -145,8 +145,11 @@ class FilesService:
         if size > self._settings.max_file_bytes:
             await self._blobs.delete(upload.key)
             raise TooLarge(f"the upload has {size} bytes; at most {self._settings.max_file_bytes} are taken")
-        with suppress(BadRequest):  # another call adopted it first
-            await self._catalog.add(self._file_of(upload), Blob(upload.key, size), upload=upload.id)
+        # Its sender may write to `upload.key` for a while yet; a file that is visible never changes.
+        blob = await self._blobs.adopt(upload.key)
+        if blob is not None:
+            await self._show(self._file_of(upload), blob, upload=upload.id)
+            await self._delete([upload.key])
         return await self._catalog.get(file_id)
 
     async def page(self, *, before: tuple[float, str] | None, owner: str | None, limit: int) -> list[FileInfo]:
