@@ -95,7 +95,7 @@ async def abort(call: Call) -> Response:
 
 
 async def token(call: Call) -> Response:
-    """`POST /storage/auth/token`: a token that is good for uploads and for nothing else."""
+    """`POST /storage/auth/token`: a token with the scope `files` and no other."""
     await call.body(_SMALL_BODY)
     access: Access = call.rooms.extra["access"]
     settings, now = call.rooms.settings, call.rooms.clock.wall()
