@@ -201,6 +201,25 @@ def test_a_length_that_lies_leaves_nothing_and_a_repeat_works(http: httpx2.Clien
     assert http.get(urls["file_url"]).content == b"all of it"
 
 
+@pytest.mark.parametrize(
+    "rest",
+    [
+        b"content-length: 3\r\n\r\nmore than three",
+        b"content-length: 70000\r\n\r\n" + b"x" * 90_000,
+        b"transfer-encoding: chunked\r\n\r\n5\r\nabc\r\nzz",
+        b"transfer-encoding: chunked\r\n\r\n3\r\nabc\r\nzz\r\n",
+    ],
+)
+def test_a_body_that_is_not_as_announced_is_refused_and_leaves_nothing(http: httpx2.Client, rest: bytes) -> None:
+    at = urlsplit(str(http.base_url))
+    head = f"POST /files/upload HTTP/1.1\r\nhost: {at.netloc}\r\nx-fal-file-name: liar.bin\r\n"
+    with socket.create_connection((str(at.hostname), int(at.port or 80)), timeout=10) as connection:
+        connection.sendall(head.encode() + rest)
+        answer = connection.makefile("rb").read()
+    assert answer.startswith(b"HTTP/1.1 400 ") and b"nothing was done" in answer
+    assert _listed(http, "liar.bin") == []
+
+
 def test_a_file_without_bytes_is_a_file(http: httpx2.Client) -> None:
     url = upload(http, b"", "text/plain")
     got = http.get(url)
