@@ -4,9 +4,9 @@
 
 Sizes in MB (1,000,000 bytes). Both servers are uvicorn with uvloop and httptools in a process of their own; the client
 is a plain socket, so that it costs as little as it can. FastAPI's handler writes each piece as it comes and answers;
-ours also computes SHA-256 and block checksums, and answers after the bytes are on disk (fsync), so that the peer is
-shown with an fsync, too. `growth` is the peak of resident memory above what it was before. What each server stored is
-compared by SHA-256 with what it was sent.
+ours also computes the BLAKE3 of each block and of the whole, and answers after the bytes are on disk (fsync), so that
+the peer is shown with an fsync, too. `growth` is the peak of resident memory above what it was before. What each server
+stored is compared by SHA-256 with what it was sent.
 """
 
 from __future__ import annotations

@@ -68,9 +68,10 @@ async with AsyncClient(base_url="https://gpu.example.org", key="id:secret") as c
 | `key` for fal's hosts | `FAL_KEY`, or `FAL_KEY_ID` and `FAL_KEY_SECRET` | never sent anywhere else |
 
 Both spellings work everywhere: `arguments=` and `input=`, `with_logs=` and `include_logs=`. A `pathlib.Path`, bytes and
-PIL images anywhere in an input are uploaded first and become URLs; a plain string never is. In the module, functions
-with the suffix `_async` are those of the async client. The blocking client is the same as the async one without
-`await`: `SyncClient`, `SyncRequestHandle`, `SyncStream`, `SyncSession`, and `RealtimeConnection`.
+PIL images anywhere in an input, also within dataclasses and models, are uploaded first and become URLs; a plain string
+never is. In the module, functions with the suffix `_async` are those of the async client. The blocking client is the
+same as the async one without `await`: `SyncClient`, `SyncRequestHandle`, `SyncStream`, `SyncSession`, and
+`RealtimeConnection`.
 
 What is repeated: a call that reads, and a call that makes a request, which carries an `Idempotency-Key` so that a
 repeat never makes a second one. On fal's cloud, which knows no such key, a call is repeated only if it was not sent.

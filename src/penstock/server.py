@@ -19,6 +19,7 @@ import ssl
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -115,7 +116,9 @@ class Server:
         self.files = await self._open_files()
         closing(self.files.close)
         own_hosts = sorted({f"{name}:{self.port}" for name in ("127.0.0.1", "localhost", "[::1]", host)})
-        own_hosts += [name for name in (settings.domain, settings.public_url.partition("://")[2]) if name]
+        if domain := settings.domain:
+            own_hosts += [at for name in (domain, f"files.{domain}") for at in (name, f"{name}:{self.port}")]
+        own_hosts += [name for name in (urlsplit(settings.public_url).netloc,) if name]
         self.fleet = LocalFleet(
             self.queue, self.files, clock, settings, own_hosts=own_hosts, token=_secret(data / "runner.token").hex()
         )

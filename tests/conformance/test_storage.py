@@ -214,6 +214,31 @@ async def test_the_files_room_over_s3(s3: str, tmp_path: Path) -> None:
     await database.close()
 
 
+async def test_a_file_that_is_visible_changes_no_more_though_its_signed_url_is_still_good(
+    s3: str, tmp_path: Path
+) -> None:
+    import httpx2
+
+    async def nothing(ids: Sequence[str]) -> set[str]:
+        return set()
+
+    settings = Settings(data=str(tmp_path), files=f"s3://penstock/{tmp_path.name}?endpoint={s3}&{CREDENTIALS}")
+    database = await SqliteDatabase.open(tmp_path)
+    files = await FilesService.open(settings, database, ManualClock(), referenced=nothing)
+    grant = await files.grant(file_name="a", content_type="", lifecycle=Lifecycle(), owner="", multipart=False)
+    assert grant.direct_url is not None
+    async with httpx2.AsyncClient() as client:
+        assert (await client.put(grant.direct_url, content=b"first")).is_success
+        seen = await asyncio.gather(*(files.info(grant.file_path) for _ in range(4)))
+        assert (await client.put(grant.direct_url, content=b"other bytes")).is_success
+    info = await files.info(grant.file_path)
+    assert info is not None and seen == [info] * 4
+    assert [block async for block in files.read(info)] == [b"first"]
+    assert len(await lying(files._blobs)) == 2  # the file's, and what came too late
+    await files.close()
+    await database.close()
+
+
 class Flaky:
     """An object store that answers what it is told to."""
 

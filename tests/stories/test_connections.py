@@ -57,6 +57,18 @@ class Wire:
             return None
         return Answer(int(line.split()[1]), headers, body)
 
+    def until(self, text: bytes) -> bytes:
+        """What comes up to `text`."""
+        came = b""
+        while text not in came:
+            came += (piece := self._reader.read1())
+            assert piece, f"the gateway hung up before {text!r}"
+        return came
+
+    def rest(self) -> bytes:
+        """What comes until the gateway hangs up."""
+        return self._reader.read()
+
     def close(self) -> None:
         self._reader.close()
         self._socket.close()
@@ -166,6 +178,14 @@ def test_a_refused_head_ends_the_connection(dial: Dial) -> None:
     wire = dial()
     assert ask(wire, b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"a" * 70_000 + b"\r\n\r\n").status == 431
     assert wire.answer() is None
+
+
+def test_an_answer_that_has_begun_is_ended_before_the_connection_is(dial: Dial) -> None:
+    wire = dial()
+    wire.send(post(wire.host, "/acme/echo/stream", b'{"count": 3, "pause": 0.2}'))
+    begun = wire.until(b'"i":0')
+    wire.send(b"no request\r\n\r\n")
+    assert b'"i":2' in begun + wire.rest()
 
 
 def test_headers_up_to_the_limit_are_taken(dial: Dial) -> None:

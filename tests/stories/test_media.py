@@ -133,6 +133,7 @@ def test_a_picture_reaches_the_author(http: httpx2.Client, outside: Outside, way
         ("data:image/png;base64", "file_download_error"),
         ("{outside}/page.html", "image_load_error"),
         (data_uri(b"no picture"), "image_load_error"),
+        (data_uri(b"\x89PNG\r\n\x1a\n" + bytes(100)), "image_load_error"),
         ("{outside}/large.png", "file_too_large"),
         (data_uri(png() + bytes(LARGEST)), "file_too_large"),
         ("{outside}/bomb.png", "image_too_large"),

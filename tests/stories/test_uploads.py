@@ -103,6 +103,33 @@ def test_a_broken_form_is_refused(http: httpx2.Client) -> None:
         assert answer.status_code == 400, answer.text
 
 
+@pytest.mark.parametrize(
+    ("second", "status"),
+    [
+        (b"content-disposition: form-data; name=b; filename=b\r\ncontent-type: nonsense\r\n\r\n2\r\n--x--", 422),
+        (b"content-disposition: form-data; name=b; filename=b\x07\r\n\r\n2\r\n--x--", 422),
+        (b"content-disposition: form-data; name=b\x07; filename=b\r\n\r\n2\r\n--x--", 422),
+        (b"content-disposition: form-data; name=b; filename=b\r\n\r\nhalf", 400),
+        (b"", 400),
+    ],
+)
+def test_a_form_is_stored_with_all_of_its_files_or_not_at_all(http: httpx2.Client, second: bytes, status: int) -> None:
+    first = b'--x\r\ncontent-disposition: form-data; name=a; filename="first of two"\r\n\r\n1\r\n--x\r\n'
+    headers = {"content-type": "multipart/form-data; boundary=x"}
+    answer = http.post("/files/upload", content=first + second, headers=headers)
+    assert answer.status_code == status, answer.text
+    assert _listed(http, "first of two") == []
+
+
+def test_control_characters_in_an_etag_are_422(http: httpx2.Client) -> None:
+    urls = http.post("/storage/upload/initiate-multipart", json={}).json()
+    at = httpx2.URL(urls["upload_url"])
+    answer = httpx2.post(
+        at.copy_with(path=f"{at.path}/complete"), json={"parts": [{"partNumber": 1, "etag": "a\u0000"}]}
+    )
+    assert answer.status_code == 422, answer.text
+
+
 def test_an_abandoned_upload_is_gone(http: httpx2.Client) -> None:
     urls = http.post("/storage/upload/initiate-multipart", json={}).json()
     assert http.delete(urls["upload_url"]).is_success
@@ -172,6 +199,25 @@ def test_a_length_that_lies_leaves_nothing_and_a_repeat_works(http: httpx2.Clien
     assert _listed(http, "cut.bin") == []
     assert httpx2.put(urls["upload_url"], content=b"all of it").is_success
     assert http.get(urls["file_url"]).content == b"all of it"
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        b"content-length: 3\r\n\r\nmore than three",
+        b"content-length: 70000\r\n\r\n" + b"x" * 90_000,
+        b"transfer-encoding: chunked\r\n\r\n5\r\nabc\r\nzz",
+        b"transfer-encoding: chunked\r\n\r\n3\r\nabc\r\nzz\r\n",
+    ],
+)
+def test_a_body_that_is_not_as_announced_is_refused_and_leaves_nothing(http: httpx2.Client, rest: bytes) -> None:
+    at = urlsplit(str(http.base_url))
+    head = f"POST /files/upload HTTP/1.1\r\nhost: {at.netloc}\r\nx-fal-file-name: liar.bin\r\n"
+    with socket.create_connection((str(at.hostname), int(at.port or 80)), timeout=10) as connection:
+        connection.sendall(head.encode() + rest)
+        answer = connection.makefile("rb").read()
+    assert answer.startswith(b"HTTP/1.1 400 ") and b"nothing was done" in answer
+    assert _listed(http, "liar.bin") == []
 
 
 def test_a_file_without_bytes_is_a_file(http: httpx2.Client) -> None:
@@ -260,6 +306,28 @@ def test_a_range_that_cannot_be_is_416(http: httpx2.Client, wanted: str) -> None
     got = http.get(upload(http), headers={"range": wanted})
     assert got.status_code == 416
     assert got.headers["content-range"] == f"bytes */{len(DATA)}"
+
+
+@pytest.mark.parametrize(
+    "wanted", ["bytes=0-9", "bytes=-7", "bytes=1200000-1200009,0-4", "bytes=9999999-", "lines=1-2"]
+)
+def test_head_says_of_a_range_what_get_says(http: httpx2.Client, wanted: str) -> None:
+    url = upload(http)
+    got, head = (http.request(method, url, headers={"range": wanted}) for method in ("GET", "HEAD"))
+    assert (head.status_code, head.content) == (got.status_code, b"")
+    for name in ("content-length", "content-range", "etag", "accept-ranges"):
+        assert head.headers.get(name) == got.headers.get(name), name
+
+
+def test_a_page_may_send_and_read_what_files_need(http: httpx2.Client) -> None:
+    """A browser sends and shows only what the answers to its preflight and its call name."""
+    url, page = upload(http), {"origin": "http://localhost:3000"}
+    wanted = {"range", "if-range", "if-none-match", "if-modified-since", "content-md5", "penstock-sha256"}
+    asked = {"access-control-request-method": "PUT", "access-control-request-headers": ", ".join(wanted)}
+    preflight = http.options(url, headers=page | asked)
+    assert wanted <= set(preflight.headers["access-control-allow-headers"].split(", "))
+    shown = http.get(url, headers=page).headers["access-control-expose-headers"].split(", ")
+    assert {"etag", "content-range", "accept-ranges", "content-disposition"} <= set(shown)
 
 
 def test_conditions(http: httpx2.Client) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import warnings
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 _FAR_TOO_LARGE = 1 << 32
 """Stands for the sides of what Pillow refuses to open for its size."""
 
+_KNOWN = frozenset({"image/png", "image/jpeg", "image/gif", "image/bmp"})
+"""Formats that Pillow reads however it was built."""
 
 ImagePreset = Literal["square_hd", "square", "portrait_4_3", "portrait_16_9", "landscape_4_3", "landscape_16_9"]
 
@@ -159,7 +162,8 @@ class Image(File):
                 image = PIL.ImageOps.exif_transpose(opened)
                 image.load()
         except Exception as error:
-            raise self._error(f"the image cannot be decoded: {error}", "image_load_error") from error
+            why = str(error).replace(str(path), path.name)
+            raise self._error(f"the image cannot be decoded: {why}", "image_load_error") from error
         return image.convert(mode) if mode else image
 
     def to_numpy(self, mode: str = "RGB") -> numpy.ndarray[Any, Any]:
@@ -171,7 +175,8 @@ class Image(File):
     def _check(self, path: Path, kind: str | None) -> None:
         width, height = _size_of(path)
         if width is None or height is None:
-            if not fits(kind, "image"):
+            # What Pillow knows and cannot read has a size that nobody has checked.
+            if not fits(kind, "image") or (kind in _KNOWN and find_spec("PIL") is not None):
                 raise self._error("this is no image that can be read", "image_load_error")
             return
         request = get_current_request()

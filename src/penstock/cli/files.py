@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import shlex
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -134,7 +135,7 @@ def _list(routes: Routes, terminal: Terminal, args: argparse.Namespace) -> None:
 
 
 def _put(routes: Routes, terminal: Terminal, args: argparse.Namespace) -> None:
-    from penstock.client import StorageSettings, UploadInterrupted
+    from penstock.client import StorageSettings, UploadInterrupted, UploadSession
 
     path = Path(args.path)
     if not path.is_file():
@@ -142,10 +143,20 @@ def _put(routes: Routes, terminal: Terminal, args: argparse.Namespace) -> None:
     expires: Any = int(args.expires) if args.expires and args.expires.isdigit() else args.expires
     lifecycle = StorageSettings(expires_in=expires) if expires else None
     drawn = Drawn(terminal, path.name)
+    begun = UploadSession.from_token(args.resume) if args.resume else None
+
+    def note(session: UploadSession) -> None:
+        nonlocal begun
+        begun = session
+
     try:
-        url = routes.client.storage.upload_file(path, lifecycle=lifecycle, resume=args.resume, on_progress=drawn)
-    except UploadInterrupted as error:
-        terminal.complain(f"what has arrived is kept: penstock files put {path} --resume '{error.session.token}'")
+        url = routes.client.storage.upload_file(
+            path, lifecycle=lifecycle, resume=begun, on_session=note, on_progress=drawn
+        )
+    except (UploadInterrupted, KeyboardInterrupt):
+        if begun is not None:
+            again = shlex.join(["penstock", "files", "put", str(path), "--resume", begun.token])
+            terminal.complain(f"what has arrived is kept: {again}")
         raise
     finally:
         drawn.end()

@@ -1,7 +1,7 @@
 """Inputs: JSON of what a caller gives, and which parts of it are files that must be uploaded first.
 
-`pathlib.Path`, `bytes` and PIL images are files, wherever they stand in lists, tuples and dictionaries. A `str` never
-is, even if it names one.
+`pathlib.Path`, `bytes` and PIL images are files, wherever they stand in lists, tuples, dictionaries, dataclasses,
+Pydantic models and msgspec structs. A `str` never is, even if it names one.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import mimetypes
 from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -64,10 +65,10 @@ def has_files(value: Any) -> bool:
     kind = type(value)
     if kind in _PLAIN:
         return False
-    if isinstance(value, dict):
-        return any(type(item) not in _PLAIN and has_files(item) for item in value.values())
     if isinstance(value, list | tuple):
         return any(type(item) not in _PLAIN and has_files(item) for item in value)
+    if (members := _members(value)) is not None:
+        return any(type(item) not in _PLAIN and has_files(item) for item in members.values())
     return _is_file(value)
 
 
@@ -75,16 +76,36 @@ def _walk(value: Any, found: list[LocalFile]) -> None:
     kind = type(value)
     if kind in _PLAIN:
         return
-    if isinstance(value, dict):
-        for item in value.values():
+    if isinstance(value, list | tuple):
+        for item in value:
             if type(item) not in _PLAIN:
                 _walk(item, found)
-    elif isinstance(value, list | tuple):
-        for item in value:
+    elif (members := _members(value)) is not None:
+        for item in members.values():
             if type(item) not in _PLAIN:
                 _walk(item, found)
     elif (file := _as_file(value)) is not None:
         found.append(file)
+
+
+def _members(value: Any) -> Mapping[Any, Any] | None:
+    """What a dictionary or an object with fields holds, by the names that JSON has for it; None for anything else."""
+    if type(value) is dict or isinstance(value, Mapping):
+        return value
+    if _is_model(value):
+        return {name: getattr(value, name) for name in sorted(value.model_fields_set)}
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: getattr(value, field.name) for field in fields(value)}
+    if isinstance(value, msgspec.Struct):
+        tag = value.__struct_config__
+        named = {field.encode_name: getattr(value, field.name) for field in msgspec.structs.fields(value)}
+        return named if tag.tag is None else {tag.tag_field: tag.tag, **named}
+    return None
+
+
+def _is_model(value: Any) -> bool:
+    """Whether it is a Pydantic model, without importing Pydantic."""
+    return hasattr(value, "model_fields_set") and callable(getattr(value, "model_dump", None))
 
 
 def put_urls(value: Any, urls: list[str]) -> Any:
@@ -95,11 +116,17 @@ def put_urls(value: Any, urls: list[str]) -> Any:
 def _replace(value: Any, next_url: Any) -> Any:
     if type(value) in _PLAIN:
         return value
-    if isinstance(value, dict):
-        return {key: _replace(item, next_url) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_replace(item, next_url) for item in value]
-    return next_url() if _is_file(value) else value
+    if not isinstance(value, dict) and not has_files(value):
+        return value  # it has its own way into JSON
+    if (members := _members(value)) is not None:
+        if not _is_model(value):
+            return {key: _replace(item, next_url) for key, item in members.items()}
+        files = {name: item for name, item in members.items() if has_files(item)}
+        rest = value.model_dump(mode="json", exclude_unset=True, exclude=set(files))
+        return rest | {name: _replace(item, next_url) for name, item in files.items()}
+    return next_url()
 
 
 def _is_file(value: Any) -> bool:

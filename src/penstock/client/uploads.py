@@ -209,7 +209,10 @@ class UploadSession(msgspec.Struct):
         Raises:
             ValueError: it is none.
         """
-        return msgspec.json.decode(token, type=cls)
+        try:
+            return msgspec.json.decode(token, type=cls)
+        except msgspec.DecodeError as error:
+            raise ValueError(f"this is no token of an upload that was cut off: {error}") from error
 
     def missing(self) -> list[int]:
         """The numbers of the parts that are still to be sent."""

@@ -83,6 +83,11 @@ class Blobs(Protocol):
         """A URL to which a caller may PUT the bytes of `key` himself; None where the store has no such thing."""
         ...
 
+    async def adopt(self, key: str) -> Blob | None:
+        """What a caller has PUT under `key`, copied to a new key for which nobody has a signed URL: it changes no
+        more. None if nothing lies there."""
+        ...
+
     async def close(self) -> None: ...
 
 

@@ -144,6 +144,9 @@ class FolderBlobs:
     async def presign_put(self, key: str, seconds: float) -> str | None:
         return None
 
+    async def adopt(self, key: str) -> Blob | None:
+        return None
+
     async def close(self) -> None:
         return None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from typing import Protocol
 
@@ -184,9 +185,15 @@ class Uploads(Protocol):
         ...
 
 
+_MENTION = re.compile(rb"files(?:\\?/|\\u002[fF])([0-9A-Za-z]{8,64})(?![0-9A-Za-z])")
+"""JSON may write a slash as `/`, as `\\/` (PHP does) and as `\\u002f`."""
+
+
 def file_ids(body: bytes) -> tuple[str, ...]:
     """The ids of our own files that a JSON input mentions. Cheap where it mentions none."""
-    if b"/files/" not in body:
+    if b"files" not in body:
         return ()
-    found = (part[: part.find(b"/")] for part in body.split(b"/files/")[1:])
-    return tuple({part.decode() for part in found if 8 <= len(part) <= 64 and part.isalnum()})
+    found = (
+        match for match in _MENTION.finditer(body) if body[match.start() - 1 : match.start()] in (b"/", b"f", b"F")
+    )
+    return tuple({match[1].decode() for match in found})

@@ -130,6 +130,17 @@ class ObjectBlobs:
             return None
         return await obstore.sign_async(self._store, "PUT", key, timedelta(seconds=seconds))
 
+    async def adopt(self, key: str) -> Blob | None:
+        own = f"blob-{secrets.token_hex(24)}"
+        try:
+            await obstore.copy_async(self._store, key, own)
+        except _GONE:
+            return None
+        except _FAILED as error:
+            raise self._refused(error) from error
+        size = await self.size(own)
+        return None if size is None else Blob(own, size)
+
     async def close(self) -> None:
         return None
 

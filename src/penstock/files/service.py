@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import aclosing, asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
+
+import msgspec
 
 from penstock.clock import Clock
 from penstock.database.interface import Database
 from penstock.errors import BadRequest, NotFound, TooLarge
-from penstock.files.blobs import Blob, Blobs
+from penstock.files.blobs import Blob, Blobs, DamagedFile
 from penstock.files.catalog import Catalog, Entry, NewFile
 from penstock.files.folder import FolderBlobs
 from penstock.files.interface import Expected, FileInfo, Grant, Lifecycle, Part, Upload
@@ -91,13 +93,13 @@ class FilesService:
         lifecycle = lifecycle or Lifecycle()
         file_name, content_type = clean_name(file_name), clean_type(content_type)
         expected = expected or Expected(size)
-        blob = await self._take(data, expected)
-        now = self._clock.wall()
-        file = NewFile(
-            secrets.token_hex(16), file_name, content_type, now, self._expiry(lifecycle.expires_in, now), owner,
-            lifecycle.private, request_id,
-        )  # fmt: skip
-        return await self._show(file, blob)
+        async with self._taken(data, expected) as blob:
+            now = self._clock.wall()
+            file = NewFile(
+                secrets.token_hex(16), file_name, content_type, now, self._expiry(lifecycle.expires_in, now), owner,
+                lifecycle.private, request_id,
+            )  # fmt: skip
+            return await self._show(file, blob)
 
     async def info(self, path: str) -> FileInfo | None:
         entry = await self._entry(path)
@@ -143,8 +145,11 @@ class FilesService:
         if size > self._settings.max_file_bytes:
             await self._blobs.delete(upload.key)
             raise TooLarge(f"the upload has {size} bytes; at most {self._settings.max_file_bytes} are taken")
-        with suppress(BadRequest):  # another call adopted it first
-            await self._catalog.add(self._file_of(upload), Blob(upload.key, size), upload=upload.id)
+        # Its sender may write to `upload.key` for a while yet; a file that is visible never changes.
+        blob = await self._blobs.adopt(upload.key)
+        if blob is not None:
+            await self._show(self._file_of(upload), blob, upload=upload.id)
+            await self._delete([upload.key])
         return await self._catalog.get(file_id)
 
     async def page(self, *, before: tuple[float, str] | None, owner: str | None, limit: int) -> list[FileInfo]:
@@ -186,20 +191,21 @@ class FilesService:
     async def put_whole(self, upload: Upload, data: AsyncIterator[bytes], expected: Expected) -> FileInfo:
         if upload.kind == "multipart":
             raise BadRequest("this upload takes its bytes in parts: PUT …/1, …/2, then POST …/complete")
-        return await self._show(self._file_of(upload), await self._take(data, expected), upload=upload.id)
+        async with self._taken(data, expected) as blob:
+            return await self._show(self._file_of(upload), blob, upload=upload.id)
 
     async def put_part(self, upload: Upload, n: int, data: AsyncIterator[bytes], expected: Expected) -> Part:
         if upload.kind != "multipart" or upload.done_at is not None:
             raise BadRequest("this upload takes no parts (any more)")
         if not 1 <= n <= MAX_PARTS:
             raise BadRequest(f"part {n}: parts are numbered from 1 to {MAX_PARTS}")
-        blob = await self._take(data, expected)
-        etag = blob.digest[:32]
-        try:
-            unused = await self._catalog.put_part(upload.id, n, blob, etag, self._clock.wall())
-        except BaseException:
-            await self._blobs.delete(blob.key)
-            raise
+        async with self._taken(data, expected) as blob:
+            etag = blob.digest[:32]
+            try:
+                unused = await self._catalog.put_part(upload.id, n, blob, etag, self._clock.wall())
+            except BaseException:
+                await self._blobs.delete(blob.key)
+                raise
         await self._delete(unused)
         return Part(n, etag, blob.size)
 
@@ -210,15 +216,32 @@ class FilesService:
         if upload.kind != "multipart":
             raise BadRequest("this upload has no parts")
         if upload.done_at is not None:
-            # A sender that did not hear the first answer asks again.
-            entry = await self._catalog.get(upload.file_id)
-            if entry is None:
-                raise NotFound("the file of this upload was deleted")
-            return entry.info
+            return await self._completed(upload)
+        try:
+            return await self._complete(upload, parts, expected)
+        except (BadRequest, DamagedFile):
+            # Of two that complete at once the slower finds the parts gone, perhaps while it reads them.
+            now = await self._catalog.upload(upload.id)
+            if now is None or now.done_at is None:
+                raise
+            return await self._completed(upload)
+
+    async def _complete(self, upload: Upload, parts: list[Part], expected: Expected) -> FileInfo:
         here = await self._catalog.parts(upload.id)
         refuse_parts(parts, [part for part, _ in here])
-        blob = await self._take(self._joined([blob for _, blob in here]), expected)
-        return await self._show(self._file_of(upload), blob, upload=upload.id)
+        blobs = [blob for _, blob in here]
+        expected = msgspec.structs.replace(expected, size=sum(blob.size for blob in blobs))
+        # The parts go in the transaction in which the file comes: it takes their place in the quota.
+        parted = sum({blob.key: blob.size for blob in blobs}.values())
+        async with self._taken(self._joined(blobs), expected, freed=parted) as blob:
+            return await self._show(self._file_of(upload), blob, upload=upload.id)
+
+    async def _completed(self, upload: Upload) -> FileInfo:
+        """The file of an upload that is finished: a sender that did not hear the first answer asks again."""
+        entry = await self._catalog.get(upload.file_id)
+        if entry is None:
+            raise NotFound("the file of this upload was deleted")
+        return entry.info
 
     async def _joined(self, blobs: list[Blob]) -> AsyncIterator[bytes]:
         for blob in blobs:
@@ -262,41 +285,61 @@ class FilesService:
         await self._delete(kept.unused)
         return kept.info
 
-    async def _take(self, data: AsyncIterator[bytes], expected: Expected) -> Blob:
-        """Bring bytes into the store and compare them with what was said of them."""
-        async with self._reserved(expected.size) as most:
-            blob = await self._blobs.write(_at_most(data, most), sha256=bool(expected.sha256), md5=bool(expected.md5))
-        if problem := _differs(blob, expected):
-            await self._blobs.delete(blob.key)
-            raise BadRequest(f"{problem}; nothing was stored")
-        return blob
+    @asynccontextmanager
+    async def _taken(self, data: AsyncIterator[bytes], expected: Expected, *, freed: int = 0) -> AsyncIterator[Blob]:
+        """Bring bytes into the store and compare them with what was said of them. Until the block ends, in which they
+        get a row and count as used, the quota holds their place. `freed`: bytes that go when they come."""
+        most = await self._room(freed)
+        held = expected.size or 0
+        if held > most:
+            raise TooLarge(
+                f"the file has {held} bytes; at most {most} are taken (settings max_file_bytes, files_quota)"
+            )
+        self._coming += held
 
-    async def _room(self) -> int:
-        """Bytes that one more file may have.
+        async def counted() -> AsyncIterator[bytes]:
+            nonlocal held
+            size = 0
+            async for chunk in data:
+                size += len(chunk)
+                if size > most:
+                    raise TooLarge(
+                        f"more than {most} bytes came; no more are taken (settings max_file_bytes, files_quota)"
+                    )
+                if size > held:
+                    self._coming += size - held
+                    held = size
+                yield chunk
+
+        try:
+            blob = await self._blobs.write(counted(), sha256=bool(expected.sha256), md5=bool(expected.md5))
+            try:
+                if problem := _differs(blob, expected):
+                    raise BadRequest(f"{problem}; nothing was stored")
+                if expected.size is None and held > 0:
+                    await self._room(freed, above=-1)  # others may have filled it meanwhile
+            except BaseException:
+                await self._blobs.delete(blob.key)
+                raise
+            yield blob
+        finally:
+            self._coming -= held
+
+    async def _room(self, freed: int = 0, *, above: int = 0) -> int:
+        """Bytes that one more file may have, if `freed` bytes go when it comes.
 
         Raises:
-            TooLarge: the quota is used up.
+            TooLarge: the quota is used up: no more than `above` bytes are left.
         """
         if not self._settings.files_quota:
             return self._settings.max_file_bytes
-        left = self._settings.files_quota - await self._catalog.used() - self._coming
-        if left <= 0:
+        # Bytes that are shown meanwhile are counted twice rather than not at all.
+        coming = self._coming
+        used = await self._catalog.used()
+        left = self._settings.files_quota - used - max(coming, self._coming) + freed
+        if left <= above:
             raise TooLarge(f"the quota of {self._settings.files_quota} bytes for all files is used up; delete some")
         return min(self._settings.max_file_bytes, left)
-
-    @asynccontextmanager
-    async def _reserved(self, size: int | None) -> AsyncIterator[int]:
-        most = await self._room()
-        if size is not None and size > most:
-            raise TooLarge(
-                f"the file has {size} bytes; at most {most} are taken (settings max_file_bytes, files_quota)"
-            )
-        coming = size if size is not None else 0
-        self._coming += coming
-        try:
-            yield most
-        finally:
-            self._coming -= coming
 
     async def _delete(self, keys: list[str]) -> None:
         """Delete bytes that nobody refers to; what fails here is left to the sweeper."""
@@ -314,17 +357,19 @@ def refuse_parts(listed: list[Part], here: list[Part]) -> None:
     """Compare the parts that a sender lists with those that are here.
 
     Raises:
-        BadRequest: naming what is missing, unknown, listed twice or different.
+        BadRequest: naming what is missing, unknown, listed twice or different, or no number of a part.
     """
     if not listed:
         raise BadRequest("no parts are listed: send {'parts': [{'partNumber': 1, 'etag': '…'}, …]}")
-    numbers = sorted(part.n for part in listed)
-    if len(set(numbers)) != len(numbers):
+    numbers = {part.n for part in listed}
+    if wrong := [n for n in numbers if not 1 <= n <= MAX_PARTS]:
+        raise BadRequest(f"part {wrong[0]}: parts are numbered from 1 to {MAX_PARTS}")
+    if len(numbers) != len(listed):
         raise BadRequest("a part is listed twice")
     known = {part.n: part.etag for part in here}
-    if missing := [n for n in range(1, numbers[-1] + 1) if n not in known or n not in set(numbers)]:
+    if missing := [n for n in range(1, max(numbers) + 1) if n not in known or n not in numbers]:
         raise BadRequest(f"parts are missing: {', '.join(map(str, missing[:20]))}; upload them and complete again")
-    if unlisted := sorted(known.keys() - set(numbers)):
+    if unlisted := sorted(known.keys() - numbers):
         raise BadRequest(f"parts were uploaded but are not listed: {', '.join(map(str, unlisted[:20]))}")
     for part in listed:
         if part.etag.strip('"') != known[part.n]:
@@ -339,12 +384,3 @@ def _differs(blob: Blob, expected: Expected) -> str:
     if expected.md5 and blob.md5 != expected.md5.lower():
         return f"the MD5 of the bytes is {blob.md5}, announced was {expected.md5.lower()}"
     return ""
-
-
-async def _at_most(data: AsyncIterator[bytes], most: int) -> AsyncIterator[bytes]:
-    size = 0
-    async for chunk in data:
-        size += len(chunk)
-        if size > most:
-            raise TooLarge(f"more than {most} bytes came; no more are taken (settings max_file_bytes, files_quota)")
-        yield chunk

@@ -29,7 +29,8 @@ _CORS_HEADERS = (
     "authorization, content-type, accept, cache-control, last-event-id, idempotency-key, prefer, range, "
     "x-fal-target-url, x-fal-queue-priority, x-fal-runner-hint, x-fal-request-timeout, x-fal-request-start-timeout, "
     "x-fal-object-lifecycle, x-fal-object-lifecycle-preference, x-fal-user-agent, x-fal-file-name, x-fal-store-io, "
-    "x-fal-no-retry, x-fal-retry-config, x-fal-tags, penstock-on-disconnect, penstock-webhook-events, penstock-sha256"
+    "x-fal-no-retry, x-fal-retry-config, x-fal-tags, penstock-on-disconnect, penstock-webhook-events, "
+    "penstock-sha256, content-md5, if-none-match, if-modified-since, if-range"
 )
 _CORS_EXPOSED = (
     "x-fal-request-id, x-fal-request-timeout-type, x-fal-error-type, etag, content-range, accept-ranges, "

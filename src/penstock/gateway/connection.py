@@ -36,6 +36,10 @@ class Connection(HttpToolsProtocol):
     _status = 400
     _detail = "this is no HTTP request"
     _patience: asyncio.TimerHandle | None = None
+    _just_came = False
+    """A body ended in the bytes that are being parsed: its handler has not had it yet."""
+    _deaf = False
+    """What comes is no HTTP any more, and an answer is still to be given."""
 
     # ---- the time that a head may take
 
@@ -68,7 +72,10 @@ class Connection(HttpToolsProtocol):
     # ---- its size
 
     def data_received(self, data: bytes) -> None:
+        if self._deaf:
+            return
         before = self._in_head
+        self._just_came = False
         super().data_received(data)
         if not self._in_head:
             self._head = 0
@@ -105,23 +112,52 @@ class Connection(HttpToolsProtocol):
             raise _Refused
         super().on_headers_complete()
 
+    def on_message_complete(self) -> None:
+        super().on_message_complete()
+        cycle: RequestResponseCycle | None = self.cycle
+        self._just_came = cycle is not None and bool(cycle.body)
+
     def _too_large(self) -> None:
         self._status = 431
         self._detail = f"the head has more than {self.max_header_bytes} bytes (setting max_header_bytes)"
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse and close. In the middle of an answer to an earlier request only close: ours would look like it."""
+        """Refuse and close; an answer that is due for an earlier request comes first, and ours would look like it.
+
+        A body that is malformed, or followed at once by what is no request, is not what its sender announced: nothing
+        is done with it.
+        """
         cycle: RequestResponseCycle | None = self.cycle
         if cycle is None or cycle.response_complete:
-            request_id = new_request_id()
-            body = msgspec.json.encode({"detail": self._detail})
-            lines = [
-                STATUS_LINE[self._status],
-                b"content-type: application/json\r\ncontent-length: %d\r\n" % len(body),
-                b"x-fal-request-id: %b\r\nconnection: close\r\n\r\n" % request_id.encode(),
-                body,
-            ]
-            self.transport.write(b"".join(lines))
+            self._refuse()
+        elif self.pipeline or cycle.response_started:
+            self._end_after_answer(cycle)
+        elif cycle.more_body or self._just_came:
+            self._detail = "the body is malformed, or longer than its Content-Length; nothing was done"
+            cycle.disconnected = True
+            cycle.message_event.set()
+            self._refuse()
+        else:
+            self._end_after_answer(cycle)
+
+    def _end_after_answer(self, cycle: RequestResponseCycle) -> None:
+        """Close once the answers that are due are given; at once where more of a body was to come."""
+        if self.pipeline or cycle.more_body:
+            self.transport.close()
+            return
+        self._deaf = True
+        cycle.keep_alive = False
+
+    def _refuse(self) -> None:
+        request_id = new_request_id()
+        body = msgspec.json.encode({"detail": self._detail})
+        lines = [
+            STATUS_LINE[self._status],
+            b"content-type: application/json\r\ncontent-length: %d\r\n" % len(body),
+            b"x-fal-request-id: %b\r\nconnection: close\r\n\r\n" % request_id.encode(),
+            body,
+        ]
+        self.transport.write(b"".join(lines))
         self.transport.close()
 
 

@@ -44,7 +44,7 @@ def is_admin(call: Call) -> bool:
 
 
 async def download(call: Call) -> Response:
-    """`GET` and `HEAD` of a file's URL, whole or in ranges.
+    """`GET` and `HEAD` of a file's URL, whole or in ranges; `HEAD` answers a range as `GET` does, without the bytes.
 
     Raises:
         NotFound: no such file, or its time is over. Forbidden, Unauthorized: private, and no leave to read it.
@@ -59,10 +59,8 @@ async def download(call: Call) -> Response:
     spans: list[Span] | None = None
     wanted = call.headers.get("range")
     condition = call.headers.get("if-range")
-    if wanted and call.method == "GET" and (condition is None or same_version(condition, etag, info.created_at)):
+    if wanted and (condition is None or same_version(condition, etag, info.created_at)):
         spans = parse_ranges(wanted, info.size)
-    if call.method == "HEAD":
-        return _Bytes(200, [*headers, ("content-length", str(info.size))], None, b"", False)
     if spans is None:
         return await _begun(200, headers, call, info, [(b"", Span(0, info.size))], b"")
     if len(spans) == 1:
@@ -211,6 +209,9 @@ async def _begun(
 ) -> Response:
     """A response whose first bytes were read and checked: damage there is an error with a status."""
     length = sum(len(head) + span.end - span.start for head, span in parts) + len(tail)
+    headers = [*headers, ("content-length", str(length))]
+    if call.method == "HEAD":
+        return _Bytes(status, headers, None, b"", False)
 
     async def body() -> AsyncIterator[bytes]:
         for head, span in parts:
@@ -228,7 +229,7 @@ async def _begun(
     async for block in blocks:
         first = block
         break
-    return _Bytes(status, [*headers, ("content-length", str(length))], blocks, first, length > len(first))
+    return _Bytes(status, headers, blocks, first, length > len(first))
 
 
 class _Bytes:

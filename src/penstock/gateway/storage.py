@@ -95,7 +95,7 @@ async def abort(call: Call) -> Response:
 
 
 async def token(call: Call) -> Response:
-    """`POST /storage/auth/token`: a token that is good for uploads and for nothing else."""
+    """`POST /storage/auth/token`: a token with the scope `files` and no other."""
     await call.body(_SMALL_BODY)
     access: Access = call.rooms.extra["access"]
     settings, now = call.rooms.settings, call.rooms.clock.wall()
@@ -129,16 +129,22 @@ async def upload(call: Call) -> Response:
 async def _upload_form(call: Call, content_type: str) -> Response:
     lifecycle = _lifecycle(call)
     stored: list[FileInfo] = []
-    async for part in read_form(call.stream(), boundary_of(content_type)):
-        if part.file_name is not None:
-            info = await call.rooms.files.put(
-                part.body,
-                file_name=part.file_name,
-                content_type=part.content_type,
-                lifecycle=lifecycle,
-                owner=call.caller.key_id,
-            )
-            stored.append(info)
+    try:
+        async for part in read_form(call.stream(), boundary_of(content_type)):
+            refuse_control(part.name, "name")
+            if part.file_name is not None:
+                info = await call.rooms.files.put(
+                    part.body,
+                    file_name=part.file_name,
+                    content_type=part.content_type,
+                    lifecycle=lifecycle,
+                    owner=call.caller.key_id,
+                )
+                stored.append(info)
+    except BaseException:
+        for info in stored:  # all of a form, or nothing
+            await uploads(call).remove(info)
+        raise
     if not stored:
         raise BadRequest("the form holds no file: a part with a filename")
     more = {"files": [described(call, info) for info in stored]}
@@ -210,6 +216,8 @@ async def _list_parts(call: Call, found: Upload) -> Response:
 
 async def _complete(call: Call, found: Upload) -> Response:
     listed = (await call.json(_Complete, _PARTS_BODY, hint="{'parts': [{'partNumber', 'etag'}, …]}")).parts
+    for part in listed:
+        refuse_control(part.etag, "etag")
     parts = [Part(p.partNumber if p.partNumber is not None else p.part_number or 0, p.etag) for p in listed]
     expected = Expected(sha256=_sha256(call))
     return _stored(call, await uploads(call).complete(found, parts, expected))

@@ -34,6 +34,7 @@ T = TypeVar("T")
 
 FILE_FRAMES = (FileStored, FileSlice, FileMore)
 _PATIENCE = 300.0
+_PORTS = {"http": 80, "https": 443}
 
 
 class FileRefused(ValueError):
@@ -67,6 +68,7 @@ class Transfers:
         self.inputs = Inputs(
             welcome.fetch_cache_bytes, timeout=welcome.fetch_timeout, allow_private=welcome.allow_private_urls
         )
+        self._own = {place for netloc in welcome.own_hosts for place in _places(netloc)}
         self._owner = threading.get_ident()
         self._met = True
         """There is a gateway."""
@@ -165,10 +167,14 @@ class Transfers:
 
     def own(self, url: str, base_url: str) -> bool:
         """Whether a URL names one of the server's own files: under a name that it knows, or as this caller came."""
-        parts = urlsplit(url)
-        if not parts.path.startswith("/files/"):
+        try:
+            parts = urlsplit(url)
+            place = (parts.hostname or "", parts.port or _PORTS.get(parts.scheme, 0))
+        except ValueError:
+            return False  # no URL: the fetcher says so
+        if not parts.path.startswith("/files/") or "@" in parts.netloc:
             return False
-        return parts.netloc in self._welcome.own_hosts or url.startswith(f"{base_url}/files/")
+        return place in self._own or place in _places(urlsplit(base_url).netloc)
 
     @property
     def welcome(self) -> Welcome:
@@ -267,6 +273,12 @@ def _parts(data: bytes | Path, size: int) -> Iterator[tuple[bytes, bool]]:
                 return
 
 
+def _places(netloc: str) -> set[tuple[str, int]]:
+    """Host and port that a name means; without a port both of http's."""
+    parts = urlsplit(f"//{netloc}")
+    return {(parts.hostname or "", port) for port in ([parts.port] if parts.port else _PORTS.values())}
+
+
 def _checked(transfer: _Transfer, what: str) -> FileStored:
     stored = transfer.stored
     if stored is None:
@@ -283,7 +295,7 @@ def _decode_data_uri(url: str, to: Path, max_bytes: int | None) -> str:
     try:
         data = (
             base64.b64decode(unquote_to_bytes(body), validate=False)
-            if head.endswith(";base64")
+            if head[-7:].lower() == ";base64"
             else unquote_to_bytes(body)
         )
     except binascii.Error as error:
@@ -291,11 +303,11 @@ def _decode_data_uri(url: str, to: Path, max_bytes: int | None) -> str:
     if max_bytes is not None and len(data) > max_bytes:
         raise FileRefused(f"this data URI has {len(data)} bytes; at most {max_bytes} are taken", "file_too_large")
     to.write_bytes(data)
-    return head.removesuffix(";base64").split(";")[0] or "text/plain"
+    return head.split(";")[0].strip() or "text/plain"
 
 
 def _suffix(url: str) -> str:
-    if url.startswith("data:"):
+    if url[:5].lower() == "data:":
         return mimetypes.guess_extension(url[5:].split(",")[0].split(";")[0]) or ""
     suffix = Path(urlsplit(url).path).suffix
     return suffix if suffix.isascii() and len(suffix) <= 10 and suffix[1:].isalnum() else ""

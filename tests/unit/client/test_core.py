@@ -5,10 +5,13 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
+import msgspec
 import pydantic
 import pytest
 from hypothesis import given
@@ -153,6 +156,44 @@ def test_every_file_is_found_and_replaced(value: Any) -> None:
     replaced = inputs.put_urls(value, [f"u{n}" for n in range(len(files))])
     assert not inputs.has_files(replaced)
     assert json.dumps(replaced).count('"u') >= len(files)
+
+
+@dataclass
+class Scene:
+    image: Any
+    others: list[Any]
+    note: str = "n"
+
+
+class Shot(pydantic.BaseModel):
+    scene: Any
+    taken: datetime = datetime(2026, 1, 2, tzinfo=UTC)
+    url: str | None = None
+
+
+class Frame(msgspec.Struct, tag="frame", rename="camel"):
+    raw_bytes: Any
+
+
+def test_files_in_models_are_found_and_replaced() -> None:
+    shot = Shot(scene=Scene(Path("a.png"), [Frame(b"1"), Frame("no file")]), taken=datetime(2026, 1, 3, tzinfo=UTC))
+    value = {"first": MappingProxyType({"shot": shot}), "second": b"2"}
+    assert inputs.has_files(value)
+    assert [file.source for file in inputs.find_files(value)] == [Path("a.png"), b"1", b"2"]
+    assert json.loads(inputs.encode_input(inputs.put_urls(value, ["u1", "u2", "u3"]))) == {
+        "first": {
+            "shot": {
+                "taken": "2026-01-03T00:00:00Z",
+                "scene": {
+                    "image": "u1",
+                    "others": [{"type": "frame", "rawBytes": "u2"}, {"type": "frame", "rawBytes": "no file"}],
+                    "note": "n",
+                },
+            }
+        },
+        "second": "u3",
+    }
+    assert not inputs.has_files(Scene("a.png", [Shot(scene=1)]))
 
 
 def test_types_by_the_first_bytes() -> None:

@@ -255,3 +255,10 @@ def test_the_key_stays_on_the_configured_origin() -> None:
     target = point("http://here.test:81/base", "k", {})
     session = uploads.UploadSession("http://elsewhere.test/files/a/b", "u", 1, 1)
     assert uploads.session_url(target, session) == "http://here.test:81/base/files/a/b"
+
+
+@pytest.mark.parametrize("token", ["", "nonsense", "{}", "[1]"])
+def test_what_is_no_token_is_said(token: str, tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"a")
+    with SyncClient(base_url="http://127.0.0.1:1") as client, pytest.raises(ValueError, match="no token of an upload"):
+        client.storage.upload_file(tmp_path / "a", resume=token)

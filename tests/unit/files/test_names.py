@@ -16,6 +16,20 @@ from penstock.files.signing import Signer
 
 
 @pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ('"http://h/files/0123456789abcdef/a.png"', True), ('"http://h/files/0123456789abcdef"', True),
+        ('"http://h/files/0123456789abcdef?token=1.x"', True),
+        ('"http:\\/\\/h\\/files\\/0123456789abcdef\\/a.png"', True),
+        ('"http://h\\u002ffiles\\u002F0123456789abcdef\\u002fa.png"', True), ('"http://h/files/short/a.png"', False),
+        ('"my files/0123456789abcdef"', False), ("files/0123456789abcdef", False), ('"/files/' + "a" * 65 + '"', False),
+    ],
+)  # fmt: skip
+def test_own_files_are_found_however_json_writes_a_slash(text: str, found: bool) -> None:
+    assert file_ids(text.encode()) == (("0123456789abcdef",) if found else ())
+
+
+@pytest.mark.parametrize(
     ("name", "clean"),
     [
         ("a.png", "a.png"), ("../../etc/passwd", "passwd"), ("C:\\x\\y.txt", "y.txt"), ("dir/", "dir"), ("", "file"),

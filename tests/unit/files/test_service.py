@@ -13,7 +13,7 @@ import pytest
 from penstock.clock import ManualClock
 from penstock.database.sqlite import SqliteDatabase
 from penstock.errors import BadRequest, NotFound, StorageFull, TooLarge, Unauthorized
-from penstock.files.blobs import DamagedFile
+from penstock.files.blobs import Blob, DamagedFile
 from penstock.files.interface import Expected, Lifecycle, Part
 from penstock.files.service import FilesService
 from penstock.settings import Settings
@@ -176,6 +176,36 @@ async def test_parts_in_any_order_twice_and_again_after_a_cut(house: House) -> N
     assert await again.complete(upload, [one, two], Expected()) == info
 
 
+@pytest.mark.parametrize("n", [-1, 0, 10_001, 10**18])
+async def test_a_number_that_no_part_can_have_is_refused_at_once(house: House, n: int) -> None:
+    files = await house.open()
+    grant = await files.grant(file_name="a", content_type="", lifecycle=Lifecycle(), owner="", multipart=True)
+    upload = await files.check(grant.upload_id, grant.token)
+    one = await files.put_part(upload, 1, pieces(b"one"), Expected())
+    with pytest.raises(BadRequest, match=f"part {n}: parts are numbered from 1 to 10000"):
+        await files.complete(upload, [one, Part(n, "x")], Expected())
+
+
+async def test_two_that_complete_at_once_get_the_same_answer(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = await house.open()
+    grant = await files.grant(file_name="a", content_type="", lifecycle=Lifecycle(), owner="", multipart=True)
+    upload = await files.check(grant.upload_id, grant.token)
+    parts = [await files.put_part(upload, n, pieces(b"part %d" % n), Expected()) for n in (1, 2)]
+    joined = files._joined
+    first: list[object] = []
+
+    async def slower(blobs: list[Blob]) -> AsyncIterator[bytes]:
+        if not first:  # the other one overtakes this one while it reads
+            first.append(None)
+            first[0] = await files.complete(upload, parts, Expected())
+        async for block in joined(blobs):
+            yield block
+
+    monkeypatch.setattr(files, "_joined", slower)
+    assert await files.complete(upload, parts, Expected()) == first[0]
+    assert len(house.lying()) == 1
+
+
 async def test_an_upload_that_is_given_up_leaves_nothing(house: House) -> None:
     files = await house.open(multipart_ttl=100)
     kept = []
@@ -253,6 +283,49 @@ async def test_the_quota_is_kept_and_freed(house: House) -> None:
     assert len(house.lying()) == 2
     await files.remove(one)
     await files.put(pieces(b"123"), file_name="b", content_type="", size=3)
+
+
+async def test_parts_count_once_against_the_quota(house: House) -> None:
+    files = await house.open(files_quota=10)
+    grant = await files.grant(file_name="a", content_type="", lifecycle=Lifecycle(), owner="", multipart=True)
+    upload = await files.check(grant.upload_id, grant.token)
+    parts = [await files.put_part(upload, n, pieces(b"1234" + b"%d" % n), Expected()) for n in (1, 2)]
+    assert (await files.complete(upload, parts, Expected())).size == 10
+    assert len(house.lying()) == 1
+
+
+async def test_parts_of_the_same_bytes_do_not_get_round_the_quota(house: House) -> None:
+    files = await house.open(files_quota=10)
+    grant = await files.grant(file_name="a", content_type="", lifecycle=Lifecycle(), owner="", multipart=True)
+    upload = await files.check(grant.upload_id, grant.token)
+    parts = [await files.put_part(upload, n, pieces(b"12345"), Expected()) for n in (1, 2, 3)]
+    with pytest.raises(TooLarge):
+        await files.complete(upload, parts, Expected())
+
+
+async def test_uploads_that_do_not_say_their_size_share_the_quota(house: House) -> None:
+    files = await house.open(files_quota=10)
+
+    async def one_within_another() -> AsyncIterator[bytes]:
+        yield b"123456"
+        with pytest.raises(TooLarge):
+            await files.put(pieces(b"abcdef"), file_name="b", content_type="")
+        await files.put(pieces(b"abc"), file_name="c", content_type="")
+
+    await files.put(one_within_another(), file_name="a", content_type="")
+    assert len(house.lying()) == 2
+
+
+async def test_a_quota_that_was_filled_meanwhile_refuses_the_later(house: House) -> None:
+    files = await house.open(files_quota=10)
+
+    async def overtaken() -> AsyncIterator[bytes]:
+        await files.put(pieces(b"abcdef"), file_name="b", content_type="")
+        yield b"123456"
+
+    with pytest.raises(TooLarge, match="quota"):
+        await files.put(overtaken(), file_name="a", content_type="")
+    assert len(house.lying()) == 1
 
 
 @pytest.mark.parametrize("where", ["writev", "fsync", "rename"])

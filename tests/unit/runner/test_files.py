@@ -84,7 +84,7 @@ class Store:
 @pytest.fixture
 async def store(gateway: Gateway, tmp_path: Path) -> AsyncIterator[Store]:
     (tmp_path / "files_app.py").write_text(APP)
-    gateway.welcome["own_hosts"] = ["here"]
+    gateway.welcome["own_hosts"] = ["here", "127.0.0.1:8000"]
     store = Store(gateway)
     async with running(gateway, f"{tmp_path / 'files_app.py'}:Files", "acme/files"):
         await gateway.ready()
@@ -126,13 +126,31 @@ async def test_our_own_files_come_over_the_link(store: Store, path: str) -> None
         assert len(store.gateway.all(FileGet)) == 1, "fetched once"
 
 
+@pytest.mark.parametrize(
+    "origin", ["http://HERE", "http://here:80", "https://here:443", "HTTP://here", "http://127.0.0.1:8000"]
+)
+async def test_our_own_files_are_known_however_their_host_is_written(store: Store, origin: str) -> None:
+    got = await call(store, "/get", url=f"{origin}/files/abc/picture.png")
+    assert got["size"] == store.size
+
+
+@pytest.mark.parametrize(
+    "origin", ["http://127.0.0.1:81", "http://127.0.0.1", "http://x@here", "http://here@127.0.0.1:1", "http://here:x"]
+)
+async def test_nobody_else_s_files_are_taken_for_ours(store: Store, origin: str) -> None:
+    outcome = await store.gateway.call("/get", {"url": f"{origin}/files/abc/picture.png"})
+    assert outcome.status == 500
+    assert store.gateway.all(FileGet) == []
+
+
 async def test_a_file_that_is_too_large_is_refused(store: Store) -> None:
     outcome = await store.gateway.call("/get", {"url": "http://here/files/abc/p.png", "max_bytes": 10})
     assert outcome.error is not None and "at most 10 are taken" in outcome.error
 
 
-async def test_data_uris_are_decoded(store: Store) -> None:
-    got = await call(store, "/get", url="data:text/plain;base64,aGVsbG8=")
+@pytest.mark.parametrize("head", ["data:text/plain;base64", "DATA:text/plain;charset=utf-8;BASE64"])
+async def test_data_uris_are_decoded(store: Store, head: str) -> None:
+    got = await call(store, "/get", url=head + ",aGVsbG8=")
     assert (got["size"], got["type"], got["suffix"], got["head"]) == (5, "text/plain", ".txt", "hello")
 
 

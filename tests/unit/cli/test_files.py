@@ -1,0 +1,95 @@
+"""`penstock files`: put, list, get, rm; the bar, and what a stop leaves to go on from."""
+
+from __future__ import annotations
+
+import io
+import re
+import shlex
+import sys
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from penstock.cli import exits
+from penstock.cli.files import Drawn
+from penstock.client import limits
+
+from .conftest import Penstock
+
+
+class Tty(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_file_from_put_to_rm(at: Penstock, tmp_path: Path) -> None:
+    (tmp_path / "ä b.txt").write_bytes(b"some text")
+    put = at("files", "put", "ä b.txt", "--expires", "1h")
+    assert (put.code, put.err) == (exits.OK, "")
+    url = put.out.strip()
+    assert url.endswith("/%C3%A4%20b.txt")
+    [file] = [file for file in at("files", "list", "--json").json["files"] if file["url"] == url]
+    assert (file["file_name"], file["file_size"], file["content_type"]) == ("ä b.txt", 9, "text/plain")
+    line = at("files", "list", "-n", "1").out.splitlines()[-1]
+    assert "9 B" in line and "ä b.txt" in line
+    (tmp_path / "to").mkdir()
+    for name in (url, file["id"], file["id"][-8:], f"…{file['id'][-8:]}"):
+        got = at("files", "get", name, "-o", "to")
+        assert (got.code, got.out.strip()) == (exits.OK, "to/ä b.txt"), got.err
+        assert (tmp_path / "to" / "ä b.txt").read_bytes() == b"some text"
+    kept = at("files", "get", url)
+    assert kept.code == exits.BAD_INPUT and "exists" in kept.err, "nothing is overwritten that was not named"
+    gone = at("files", "rm", url)
+    assert gone.code == exits.OK and "deleted" in gone.out
+    missing = at("files", "get", url, "-o", "again")
+    assert missing.code != exits.OK and "no such file" in missing.err
+    assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == ["ä b.txt", "ä b.txt"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("put", "nothing"), "there is no file nothing"), (("put", "."), "there is no file"),
+        (("put", "a", "--expires", "soon"), "expires_in is one of"),
+        (("put", "a", "--resume", "nonsense"), "no token of an upload"), (("get", "0123456789"), "no file ends in"),
+        (("rm", "a file"), "neither a file's URL nor its id"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be(at: Penstock, tmp_path: Path, arguments: tuple[str, ...], says: str) -> None:
+    (tmp_path / "a").write_bytes(b"a")
+    said = at("files", *arguments)
+    assert (said.code, said.out) == (exits.BAD_INPUT, ""), said.err
+    assert says in said.err
+
+
+def test_the_bar_is_drawn_on_a_terminal_and_nowhere_else(
+    at: Penstock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.bin").write_bytes(bytes(2 * limits.UPLOAD_PIECE))
+    assert at("files", "put", "a.bin").err == ""
+    monkeypatch.setattr(sys, "stderr", Tty())
+    assert at("files", "put", "a.bin").code == exits.OK
+    drawn = sys.stderr.getvalue()  # type: ignore[attr-defined]
+    assert re.findall(r"([\d.]+ .B) of", drawn) == ["262.1 KB", "524.3 KB"] and "a.bin" in drawn
+
+
+def test_a_put_that_is_stopped_says_how_to_go_on(at: Penstock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "MULTIPART_THRESHOLD", 100)
+    monkeypatch.setattr(limits, "PART_SIZE", 64)
+    data = bytes(range(250))
+    (tmp_path / "it's big.bin").write_bytes(data)
+
+    def stop(self: Drawn, done: int, total: int) -> None:
+        if done:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as stopping:
+        stopping.setattr(Drawn, "__call__", stop)
+        stopped = at("files", "put", "it's big.bin")
+    assert (stopped.code, stopped.out) == (exits.STOPPED, "")
+    again = shlex.split(stopped.err.partition("what has arrived is kept: ")[2])
+    assert again[:4] == ["penstock", "files", "put", "it's big.bin"] and '"parts":{"' in again[5]
+    done = at(*again[1:])
+    assert done.code == exits.OK, done.err
+    assert httpx2.get(done.out.strip()).content == data
