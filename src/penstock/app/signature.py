@@ -276,10 +276,17 @@ def encode_plain(value: Any) -> bytes:
         raise OutputError(f"the endpoint's output cannot be written as JSON: {text}") from error
 
 
+_PLAIN = frozenset({str, bytes, int, float, bool})
+
+
 def plain(value: Any, *, nulls: bool) -> Any:
     """The value as dicts, lists, strings, numbers and bytes, with or without members that are null."""
     if isinstance(value, dict):
-        return {str(k): plain(v, nulls=nulls) for k, v in value.items() if nulls or v is not None}
+        return {
+            str(k): v if type(v) in _PLAIN else plain(v, nulls=nulls)
+            for k, v in value.items()
+            if nulls or v is not None
+        }
     if isinstance(value, list | tuple):
         return [plain(v, nulls=nulls) for v in value]
     if isinstance(value, Enum):

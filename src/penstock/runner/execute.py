@@ -259,6 +259,7 @@ class Executor:
             endpoint,
             self._app,
             send=self._link.send,
+            flush=self._link.flush,
             threaded=partial(self._threaded, attempt),
             batched=partial(batcher.submit, attempt) if batcher else None,
             idle=self._welcome.session_idle,

@@ -29,6 +29,7 @@ from penstock.runner.journal import Journal, Limits, Notebook
 from penstock.runner.link import Link
 from penstock.runner.outcomes import in_one_line
 from penstock.runner.pulse import Pulse
+from penstock.runner.session import SESSION_FRAMES
 from penstock.wire import frames
 from penstock.wire.frames import AppInfo, Frame, FromGateway, Hello, Ready, SetupFailed, Welcome
 
@@ -136,9 +137,7 @@ class Runner:
             executor.committed(frame)
         elif isinstance(frame, frames.Cancel) and executor is not None:
             executor.cancel(frame)
-        elif (
-            isinstance(frame, frames.SessionMessage | frames.SessionMore | frames.SessionClose) and executor is not None
-        ):
+        elif isinstance(frame, SESSION_FRAMES) and executor is not None:
             executor.session(frame)
         elif isinstance(frame, FILE_FRAMES) and self._transfers is not None:
             self._transfers.received(frame)

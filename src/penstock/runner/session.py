@@ -26,6 +26,7 @@ from penstock.runner import outcomes
 from penstock.runner.attempt import Attempt
 from penstock.wire.frames import MESSAGE_COST, SLICE, Frame, SessionClose, SessionMessage, SessionMore, session_messages
 
+SESSION_FRAMES = (SessionMessage, SessionMore, SessionClose)
 _END = object()
 
 
@@ -45,6 +46,7 @@ class Session:
 
     Args:
         send: queues a frame to the gateway.
+        flush: writes what is queued now, and not at the end of this turn of the loop.
         threaded: runs a function in the attempt's thread.
         batched: hands a message to the endpoint's batch, where there is one.
         idle: seconds without a message after which the session ends.
@@ -60,6 +62,7 @@ class Session:
         app: Any,
         *,
         send: Callable[[Frame], None],
+        flush: Callable[[], None],
         threaded: Callable[[Callable[[], Any]], Awaitable[Any]],
         batched: Callable[[Any], Awaitable[Any]] | None,
         idle: float,
@@ -72,6 +75,7 @@ class Session:
         self._signature = endpoint.signature
         self._app = app
         self._send_frame = send
+        self._flush = flush
         self._threaded = threaded
         self._batched = batched
         self._idle = endpoint.declaration.session_timeout or idle
@@ -88,6 +92,11 @@ class Session:
         self._parts: list[bytes] = []
         self._arrived = asyncio.Event()
         self._hung_up = False
+        self._over = False
+        """No message came for too long: none is waited for any more. The caller still gets what the function sends."""
+        self._silent_since: float | None = None
+        """Since when the next message is waited for, on the loop's clock."""
+        self._watching: asyncio.TimerHandle | None = None
         self._text = False
         self.received = 0
         self.dropped = 0
@@ -149,6 +158,9 @@ class Session:
             self._complain("INTERNAL_ERROR", outcomes.in_one_line(error))
             self._close(1011, "the endpoint failed")
             raise
+        finally:
+            if self._watching is not None:
+                self._watching.cancel()
         self._close(1000, "")
         return msgspec.json.encode({"received": self.received, "sent": self.sent, "dropped": self.dropped})
 
@@ -163,6 +175,8 @@ class Session:
                 self._report(message, RuntimeError("the function was cancelled"))
             except BaseException as error:
                 self._report(message, error)
+            if not self._inbox:
+                self._flush()
             await self._has_room()
 
     async def _answer(self, arguments: dict[str, Any]) -> None:
@@ -246,20 +260,32 @@ class Session:
         """The next message; None at the end of the session."""
         await self._has_room()
         while not self._inbox:
-            if self._hung_up:
+            if self._hung_up or self._over:
                 return None
             self._arrived.clear()
-            try:
-                async with asyncio.timeout(self._idle):
-                    await self._arrived.wait()
-            except TimeoutError:
-                # PROTOCOL 6.4: official clients know this one and do not show it as an error.
-                self._complain("TIMEOUT", f"no message came for {self._idle:g} seconds")
-                self._hung_up = True
+            self._silent_since = self._loop.time()
+            if self._watching is None:
+                self._watching = self._loop.call_later(self._idle, self._look)
+            await self._arrived.wait()
+        self._silent_since = None
         message = self._inbox.popleft()
         self._waiting_bytes -= len(message.data)
         self._text = message.text
         return message
+
+    def _look(self) -> None:
+        """Whether nothing has come for too long. One timer at a time: one for each message would cost more than it."""
+        self._watching = None
+        if self._hung_up or self._silent_since is None:
+            return
+        left = self._silent_since + self._idle - self._loop.time()
+        if left > 0:
+            self._watching = self._loop.call_later(left, self._look)
+            return
+        # PROTOCOL 6.4: official clients know this one and do not show it as an error.
+        self._complain("TIMEOUT", f"no message came for {self._idle:g} seconds")
+        self._over = True
+        self._arrived.set()
 
     # ---- messages
 

@@ -9,7 +9,7 @@ WINDOW may be unacknowledged per transfer, so that a heartbeat or a cancel never
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Literal, cast
 
 import msgspec
@@ -274,15 +274,16 @@ class SessionMore(Frame, tag="smore"):
     n: int
 
 
-def session_messages(request_id: str, data: bytes, text: bool) -> Iterator[SessionMessage]:
+def session_messages(request_id: str, data: bytes, text: bool) -> list[SessionMessage]:
     """A message in slices, none of which is copied out of it before it is packed."""
     if len(data) <= SLICE:
-        yield SessionMessage(request_id, data, text)
-        return
+        return [SessionMessage(request_id, data, text)]
     view = memoryview(data)
-    for begin in range(0, len(data), SLICE):
-        part = cast(bytes, view[begin : begin + SLICE])  # packed as bytes are
-        yield SessionMessage(request_id, part, text, begin + SLICE < len(data))
+    return [
+        # packed as bytes are
+        SessionMessage(request_id, cast(bytes, view[begin : begin + SLICE]), text, begin + SLICE < len(data))
+        for begin in range(0, len(data), SLICE)
+    ]
 
 
 class SessionClose(Frame, tag="sclose"):

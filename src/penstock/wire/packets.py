@@ -22,6 +22,7 @@ BULK = 16 * 1024
 MAX_PACKET = 64 * 1024 * 1024
 """Bytes that a packet, or what follows behind one, may have."""
 
+_WITH_DATA = (SessionMessage, FileSlice)
 _BULK_BIT = 1 << 31
 _JOINED = 64 * 1024
 """Packets from this size on are not copied behind their length."""
@@ -38,7 +39,7 @@ def packets(frames: Sequence[Frame]) -> Iterator[Packet]:
     """The packets of frames, in order."""
     begin = 0
     for n, frame in enumerate(frames):
-        if isinstance(frame, SessionMessage | FileSlice) and len(frame.data) >= BULK:
+        if isinstance(frame, _WITH_DATA) and len(frame.data) >= BULK:
             if begin < n:
                 yield from _plain(frames[begin:n])
             yield _bulk(frame)
@@ -88,6 +89,11 @@ class PacketReader(Generic[F]):
         held = self._held
         if held:
             held += data
+        elif self._frame is None and len(data) >= 4 and int.from_bytes(data[:4]) == len(data) - 4:
+            # Nearly always one whole packet comes, and nothing else.
+            with memoryview(data) as view:
+                yield self._decode(view[4:])
+            return
         used = 0
         with memoryview(held or data) as view:
             while (step := self._next(view, used)) is not None:
@@ -122,7 +128,7 @@ class PacketReader(Generic[F]):
         if not bulk:
             return begin + length, frames
         (missing,) = struct.unpack_from(">I", view, at + 4)
-        if len(frames) != 1 or not isinstance(frames[0], SessionMessage | FileSlice) or not 0 < missing <= MAX_PACKET:
+        if len(frames) != 1 or not isinstance(frames[0], _WITH_DATA) or not 0 < missing <= MAX_PACKET:
             raise ValueError(f"{missing} bytes of data behind a packet that takes none")
         self._frame, self._missing = frames[0], missing
         return begin + length, []

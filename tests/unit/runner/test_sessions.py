@@ -108,6 +108,19 @@ async def test_a_silent_session_ends_by_itself(gateway: Gateway) -> None:
         assert (await gateway.finished(caller.id)).outcome.status == 200
 
 
+async def test_the_value_of_a_silent_session_is_sent(gateway: Gateway, tmp_path: Path) -> None:
+    """Silence ends what the function iterates over; what it then returns has a caller that waits for it."""
+    gateway.welcome["session_idle"] = 0.1
+    (tmp_path / "modes.py").write_text(MODES)
+    async with running(gateway, f"{tmp_path / 'modes.py'}:Modes", "acme/modes"):
+        await gateway.ready()
+        caller = Caller(gateway, "/in")
+        caller.text({"n": 2})
+        assert (await caller.next())[1]["error"] == "TIMEOUT"
+        assert (await caller.next())[1] == {"n": 2.0}
+        assert (await caller.closed()).code == 1000
+
+
 async def test_a_cancel_ends_the_session(echo: Gateway) -> None:
     caller = Caller(echo)
     caller.text({"x": 1})
