@@ -9,7 +9,9 @@ import argparse
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 
@@ -18,7 +20,8 @@ import uvloop
 
 from benchmarks import limits, machine, picture, regression, report
 from benchmarks.figures import Result, Section
-from benchmarks.peers.environments import PEERS, Missing, versions_of
+from benchmarks.peers import postgres
+from benchmarks.peers.environments import MAIN, Missing, redis_version, versions_of
 from benchmarks.plan import Plan, say
 from benchmarks.scenarios import ALL
 from benchmarks.servers import Running, answers, raw_asgi
@@ -38,7 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
         seconds = args.seconds or (1.0 if args.quick else 3.0)
         plan = Plan(args.quick, rounds, seconds, Path(scratch))
         say("preparing the peers' environments")
-        peers = _peers()
+        peers = _peers(plan, wanted)
         result = uvloop.run(_measure(plan, wanted, peers))
     changes = (
         regression.compare(result, msgspec.json.decode(LATEST.read_bytes(), type=Result)) if LATEST.exists() else []
@@ -102,15 +105,26 @@ async def _section(scenario: ModuleType, plan: Plan, bare: Running) -> Section:
     return section
 
 
-def _peers() -> dict[str, str]:
-    """What each peer's environment holds."""
-    found = {}
-    for peer in PEERS:
-        try:
-            found[peer] = " ".join(f"{name} {version}" for name, version in versions_of(peer).items())
-        except Missing as missing:
-            found[peer] = f"left out: {missing}"
+def _peers(plan: Plan, wanted: list[ModuleType]) -> dict[str, str]:
+    """What the environment of each peer holds that is measured, and what the queue libraries keep their work in."""
+    peers = dict.fromkeys(peer for scenario in wanted for peer in getattr(scenario, "PEERS", ()))
+    found = {peer: _told(partial(_held, peer)) for peer in peers if not plan.quick or peer in MAIN}
+    if "celery" in found:
+        found["redis"] = _told(lambda: f"{redis_version()}, its defaults: snapshots, no fsync before it answers")
+    if "pgqueuer" in found:
+        found["postgresql"] = _told(lambda: f"{postgres.version()}, its defaults: fsync on, synchronous_commit on")
     return found
+
+
+def _held(peer: str) -> str:
+    return " ".join(f"{name} {version}" for name, version in versions_of(peer).items())
+
+
+def _told(version: Callable[[], str]) -> str:
+    try:
+        return version()
+    except Missing as missing:
+        return f"left out: {missing}"
 
 
 def _write(folder: Path, result: Result, page: str) -> None:
