@@ -105,6 +105,9 @@ _QUIET_GRADIO = (
     ("GRADIO_TEMP_DIR", "{folder}/files"),
 )
 _QUIET_RAY = (("RAY_USAGE_STATS_ENABLED", "0"), ("RAY_AUTH_MODE", "disabled"))
+_MOSEC = ("--timeout", "60000")
+"""Milliseconds. By its default of 3 s a stream that takes longer ends early, without a word to its reader."""
+
 _COG = (
     ("PORT", "{port}"),
     ("COG_PREDICT_TYPE_STUB", "predict.py:Noop"),
@@ -116,7 +119,7 @@ _COG = (
 MODEL_SERVERS = [
     ModelServer(
         "mosec", "mosec",
-        ("python", "{apps}/mosec_app.py", "--address", HOST, "--port", "{port}", "--log-level", "error"),
+        ("python", "{apps}/mosec_app.py", "--address", HOST, "--port", "{port}", "--log-level", "error", *_MOSEC),
         "/run", additions, Streaming(20_000, b"data: ", posted("/stream")),
     ),
     ModelServer(
