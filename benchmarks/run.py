@@ -38,18 +38,21 @@ def main(arguments: list[str] | None = None) -> int:
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="bench-", dir=args.scratch) as scratch:
         rounds = args.rounds or (3 if args.quick else 5)
-        seconds = args.seconds or (1.0 if args.quick else 3.0)
+        seconds = args.seconds or (0.7 if args.quick else 3.0)
         plan = Plan(args.quick, rounds, seconds, Path(scratch))
         say("preparing the peers' environments")
         peers = _peers(plan, wanted)
         result = uvloop.run(_measure(plan, wanted, peers))
-    changes = (
-        regression.compare(result, msgspec.json.decode(LATEST.read_bytes(), type=Result)) if LATEST.exists() else []
-    )
-    _write(out, result, report.markdown(result, changes))
+    changes: list[regression.Change] = []
+    uncompared: list[str] = []
+    if LATEST.exists():
+        committed = msgspec.json.decode(LATEST.read_bytes(), type=Result)
+        changes, uncompared = regression.compare(result, committed), regression.uncompared(result, committed)
+    page = report.markdown(result, changes, uncompared)
+    _write(out, result, page)
     if args.commit:
         _write(LATEST.parent, result, report.markdown(result))
-    print(report.markdown(result, changes))
+    print(page)
     say(f"written to {out}")
     failed = [section.name for section in result.sections if section.failed]
     slower = [f"{change.scenario}: {change.name} ({change.factor:.2f})" for change in changes if change.worse]
@@ -63,12 +66,14 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--quick", action="store_true", help="under 3 minutes: fewer and shorter rounds, shorter curves"
+        "--quick",
+        action="store_true",
+        help="under 3 minutes: main peers only, fewer, shorter rounds and curves",
     )
     parser.add_argument("--only", action="append", choices=[s.NAME for s in ALL], help="this scenario; may be repeated")
     parser.add_argument("--out", default="bench-out", help="folder of the results (./bench-out)")
     parser.add_argument("--rounds", type=int, help="samples of each figure (5, quick 3)")
-    parser.add_argument("--seconds", type=float, help="duration of a sample (3, quick 1)")
+    parser.add_argument("--seconds", type=float, help="duration of a sample (3, quick 0.7)")
     parser.add_argument("--scratch", help="folder on the disk whose fsync counts (the system's temporary folder)")
     parser.add_argument("--commit", action="store_true", help="also write benchmarks/results, to be committed")
     return parser

@@ -29,7 +29,7 @@ Point = tuple[float, float]
 async def measure(plan: Plan, section: Section) -> None:
     """Each part has a server of its own, with an empty data folder."""
     quick = plan.quick
-    await _depth(plan, section, [100, 1_000, 10_000] if quick else [100, 1_000, 10_000, 100_000])
+    await _depth(plan, section, [100, 10_000] if quick else [100, 1_000, 10_000, 100_000])
     await _history(plan, section, [0, 10_000] if quick else [0, 10_000, 100_000, 300_000])
     await _sessions(plan, section, [10, 200] if quick else [10, 500, 1_000, 2_000])
     await _streams(plan, section, [1, 100] if quick else [1, 10, 100, 1_000])
@@ -181,7 +181,7 @@ async def _streams(plan: Plan, section: Section, counts: list[int]) -> None:
             single.append((count, await _delivered(server, gate, count, streams=count)))
     section.curves += [
         Curve("events delivered", "readers of one stream", "events/s", "more", shared),
-        Curve("events delivered, each stream to its reader", "open streams", "events/s", "more", single),
+        Curve("events delivered, a stream each", "open streams", "events/s", "more", single),
     ]
 
 
@@ -211,7 +211,7 @@ async def _runners(plan: Plan, section: Section, counts: list[int]) -> None:
     """Of an app that costs nothing, where the gateway is the limit, and of one whose runners are."""
     for app, work, name in (
         ("noop.py", "/bench/noop", "run, 64 callers"),
-        ("paced.py", "/bench/paced", "run of 5 ms, one at a time in each runner"),
+        ("paced.py", "/bench/paced", "run of 5 ms, one at a time a runner"),
     ):
         rates: list[Point] = []
         for count in counts:
