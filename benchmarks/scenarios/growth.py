@@ -20,7 +20,7 @@ from benchmarks.websocket import TEXT, Socket, frame
 
 NAME = "growth"
 TITLE = "What grows with the work"
-LONG = 900.0
+LONG = 600.0
 """Seconds in which a fixed number of requests has to be answered."""
 
 Point = tuple[float, float]
@@ -48,9 +48,7 @@ async def _depth(plan: Plan, section: Section, depths: list[int]) -> None:
     for depth in depths:
         with _gated(plan.scratch, f"depth-{depth}") as (server, gate):
             await ready(server)
-            filled = await press(server.port, asks, callers=64, seconds=LONG, most=depth)
-            if len(filled.latencies) != depth:
-                raise RuntimeError(f"{len(filled.latencies)} of {depth} submits were acknowledged in {LONG:g} s")
+            await _all(server, asks, depth)
             load = await press(server.port, asks, callers=64, seconds=plan.seconds / 2)
             acks.append((depth, load.rate))
             last = (await ask(server.port, "POST", "/queue/bench/held", {"x": 1})).json()["request_id"]
@@ -71,6 +69,17 @@ async def _depth(plan: Plan, section: Section, depths: list[int]) -> None:
     ]
 
 
+async def _all(server: Running, asks: list[Ask], count: int) -> None:
+    """Send so many.
+
+    Raises:
+        RuntimeError: not all were answered in time.
+    """
+    filled = await press(server.port, asks, callers=64, seconds=LONG, most=count)
+    if len(filled.latencies) != count:
+        raise RuntimeError(f"{len(filled.latencies)} of {count} requests were answered in {LONG:g} s")
+
+
 def _ask(method: str, path: str, expect: bytes) -> Ask:
     return Ask(request(method, path), expect)
 
@@ -89,7 +98,7 @@ async def _history(plan: Plan, section: Section, sizes: list[int]) -> None:
         finished = 0
         for size in sizes:
             if size > finished:
-                await press(server.port, asks, callers=64, seconds=LONG, most=size - finished)
+                await _all(server, asks, size - finished)
                 finished = size
             load = await press(server.port, asks, callers=64, seconds=plan.seconds)
             finished += len(load.latencies)
