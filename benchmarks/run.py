@@ -6,6 +6,7 @@ python -m benchmarks [--quick] [--only NAME]… [--out DIR] [--rounds N] [--seco
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import tempfile
 import time
@@ -33,12 +34,14 @@ LATEST = Path(__file__).parent / "results" / "latest.json"
 def main(arguments: list[str] | None = None) -> int:
     """Exit code 1: a scenario failed, or a figure is worse than the committed one. Missed goals are shown only."""
     args = _parser().parse_args(arguments)
+    # A run that is ended ends its servers, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     wanted = [scenario for scenario in ALL if not args.only or scenario.NAME in args.only]
     out = Path(args.out).resolve()
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="bench-", dir=args.scratch) as scratch:
-        rounds = args.rounds or (3 if args.quick else 5)
-        seconds = args.seconds or (0.7 if args.quick else 3.0)
+        rounds = args.rounds or (2 if args.quick else 5)
+        seconds = args.seconds or (0.8 if args.quick else 3.0)
         plan = Plan(args.quick, rounds, seconds, Path(scratch))
         say("preparing the peers' environments")
         peers = _peers(plan, wanted)
@@ -72,8 +75,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--only", action="append", choices=[s.NAME for s in ALL], help="this scenario; may be repeated")
     parser.add_argument("--out", default="bench-out", help="folder of the results (./bench-out)")
-    parser.add_argument("--rounds", type=int, help="samples of each figure (5, quick 3)")
-    parser.add_argument("--seconds", type=float, help="duration of a sample (3, quick 0.7)")
+    parser.add_argument("--rounds", type=int, help="samples of each figure (5, quick 2)")
+    parser.add_argument("--seconds", type=float, help="duration of a sample (3, quick 0.8)")
     parser.add_argument("--scratch", help="folder on the disk whose fsync counts (the system's temporary folder)")
     parser.add_argument("--commit", action="store_true", help="also write benchmarks/results, to be committed")
     return parser
