@@ -107,6 +107,11 @@ class Section(msgspec.Struct):
                 return figure.samples
         return []
 
+    def leave_out(self, name: str, why: BaseException | str) -> None:
+        """Say why something is not measured: one line, the middle of a long text cut out."""
+        text = " ".join(str(why).split()) or type(why).__name__
+        self.skipped[name] = text if len(text) <= 420 else f"{text[:200]} … {text[-200:]}"
+
     def goal(
         self, name: str, unit: str, samples: Sequence[float], *, least: float | None = None, most: float | None = None
     ) -> None:

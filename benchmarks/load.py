@@ -21,13 +21,20 @@ GRACE = 30.0
 """Seconds beyond its duration after which a load is given up."""
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
+_CHUNKED = re.compile(rb"\r\ntransfer-encoding: *chunked", re.IGNORECASE)
+_LAST_CHUNK = b"\r\n0\r\n\r\n"
 
 
 class Ask(NamedTuple):
-    """A request as it goes over the wire, and what a right answer contains."""
+    """A request as it goes over the wire, and what a right answer contains.
+
+    Attributes:
+        then: makes the request that follows from the answer, for a server that takes two; together they count as one.
+    """
 
     raw: bytes
     expect: bytes
+    then: Callable[[bytes], Ask] | None = None
 
 
 class Load(NamedTuple):
@@ -61,11 +68,18 @@ def request(method: str, path: str, body: Any = None, *headers: str) -> bytes:
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + content
 
 
-def additions(path: str, *headers: str, count: int = 512) -> list[Ask]:
-    """Requests of the workload: `{"x": int, "pad": 200 characters}` becomes `{"y": x + 1}`."""
+def additions(
+    path: str, *headers: str, count: int = 512, wrap: Callable[[dict[str, Any]], Any] = lambda work: work
+) -> list[Ask]:
+    """Requests of the workload: `{"x": int, "pad": 200 characters}` becomes `{"y": x + 1}`.
+
+    Args:
+        wrap: makes the body of it, for a server that wants more around it.
+    """
     asks = []
     for x in range(1_000_000, 1_000_000 + count):
-        asks.append(Ask(request("POST", path, {"x": x, "pad": PAD}, *headers), str(x + 1).encode()))
+        body = wrap({"x": x, "pad": PAD})
+        asks.append(Ask(request("POST", path, body, *headers), str(x + 1).encode()))
     return asks
 
 
@@ -97,8 +111,11 @@ class _Caller(asyncio.Protocol):
         if ask is None:
             self._end(None)
             return
-        self._expect = ask.expect
         self._sent = time.perf_counter()
+        self._send(ask)
+
+    def _send(self, ask: Ask) -> None:
+        self._ask = ask
         self.transport.write(ask.raw)
 
     def data_received(self, data: bytes) -> None:
@@ -106,14 +123,17 @@ class _Caller(asyncio.Protocol):
             data = self._rest + data
         end = data.find(b"\r\n\r\n") + 4
         length = _LENGTH.search(data, 0, end) if end > 3 else None
-        if end > 3 and length is None:
+        if end > 3 and length is None and not _CHUNKED.search(data, 0, end):
             self._end(WrongAnswer(f"an answer without a length: {data[:200]!r}"))
-        elif length is None or len(data) < end + int(length[1]):
+        elif end < 4 or (len(data) < end + int(length[1]) if length else not data.endswith(_LAST_CHUNK)):
             self._rest = data
-        elif data[9:10] != b"2" or data.find(self._expect, end) < 0:
-            self._end(WrongAnswer(f"expected {self._expect!r}, got {data[:600]!r}"))
+        elif data[9:10] != b"2" or data.find(self._ask.expect, end) < 0:
+            self._end(WrongAnswer(f"expected {self._ask.expect!r}, got {data[:600]!r}"))
         else:
             self._rest = b""
+            if self._ask.then is not None:
+                self._send(self._ask.then(data))
+                return
             self._took(time.perf_counter() - self._sent)
             self.go()
 
@@ -214,12 +234,11 @@ class StreamRead(NamedTuple):
 
 
 class _Reader(asyncio.Protocol):
-    """Counts `data:` lines as they come and keeps nothing."""
+    """Counts marks of events as they come and keeps nothing."""
 
-    _MARK = b"data: "
-
-    def __init__(self, raw: bytes, ended: asyncio.Future[StreamRead]) -> None:
+    def __init__(self, raw: bytes, mark: bytes, ended: asyncio.Future[StreamRead]) -> None:
         self._raw = raw
+        self._mark = mark
         self._ended = ended
         self._events = 0
         self._first = 0.0
@@ -231,22 +250,23 @@ class _Reader(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         seen = self._tail + data
-        found = seen.count(self._MARK)
+        found = seen.count(self._mark)
         if found and not self._events:
             self._first = time.perf_counter() - self._began
         self._events += found
-        self._tail = seen[-len(self._MARK) + 1 :]
+        self._tail = seen[-len(self._mark) + 1 :]
 
     def connection_lost(self, exc: Exception | None) -> None:
         if not self._ended.done():
             self._ended.set_result(StreamRead(self._events, self._first, time.perf_counter() - self._began))
 
 
-async def read_stream(port: int, raw: bytes) -> StreamRead:
-    """Send a request that says `Connection: close` and count the events of its answer until the server ends it."""
+async def read_stream(port: int, raw: bytes, mark: bytes = b"data: ") -> StreamRead:
+    """Send a request that says `Connection: close` and count the events of its answer, each with one `mark`, until the
+    server ends it."""
     loop = asyncio.get_running_loop()
     ended: asyncio.Future[StreamRead] = loop.create_future()
-    transport, _ = await loop.create_connection(lambda: _Reader(raw, ended), HOST, port)
+    transport, _ = await loop.create_connection(lambda: _Reader(raw, mark, ended), HOST, port)
     try:
         async with asyncio.timeout(120):
             return await ended

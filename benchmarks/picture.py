@@ -17,11 +17,16 @@ SHOWN = (
     "start to first answer",
     "CPU of a call, sync",
     "CPU of a call, async",
+    "upload, 256 MB",
+    "download, 256 MB",
 )
 """The figures that are drawn as bars, in this order."""
 
 WIDTH, COLUMN, MARGIN = 920, 440, 20
-BAR, TITLE, GAP = 22, 28, 26
+BAR, TITLE, GAP, HEAD = 22, 28, 26, 30
+LABEL, VALUE = 175, 70
+"""Room for the names of subjects, and for the figures behind the bars."""
+
 PLOT = 110
 OUR_COLOUR, THEIR_COLOUR, INK = "#2f6fdb", "#9aa4b2", "#5b6470"
 
@@ -31,8 +36,8 @@ def svg(result: Result) -> str:
     figures = [figure for section in result.sections for figure in section.figures]
     panels = [bars([f for f in figures if f.name == name]) for name in SHOWN if any(f.name == name for f in figures)]
     panels += [line(curve) for section in result.sections for curve in section.curves if len(curve.points) > 1]
-    heights = [MARGIN, MARGIN]
-    body = []
+    heights = [MARGIN + HEAD, MARGIN + HEAD]
+    body = [f'<text x="{MARGIN}" y="{MARGIN + 12}">{escape(_about(result))}</text>']
     for drawn, height in panels:
         column = 0 if heights[0] <= heights[1] else 1
         x = MARGIN + column * (COLUMN + MARGIN)
@@ -45,25 +50,24 @@ def svg(result: Result) -> str:
 
 
 def bars(figures: list[Figure]) -> tuple[str, int]:
-    """One bar for each subject; returns the drawing and its height."""
-    better = "more is better" if figures[0].better == "more" else "less is better"
-    parts = [_title(f"{figures[0].name} ({figures[0].unit}, {better})")]
+    """One bar for each subject, the best first; returns the drawing and its height."""
+    parts = [_title(figures[0])]
     longest = max(figure.median for figure in figures) or 1.0
-    label, room = 140, COLUMN - 140 - 70
-    for n, figure in enumerate(figures):
+    ordered = sorted(figures, key=lambda figure: figure.median, reverse=figures[0].better == "more")
+    for n, figure in enumerate(ordered):
         y = TITLE + n * BAR
-        width = max(1.0, figure.median / longest * room)
+        width = max(1.0, figure.median / longest * (COLUMN - LABEL - VALUE))
         colour = OUR_COLOUR if figure.subject == OURS else THEIR_COLOUR
-        parts.append(f'<text x="0" y="{y + 13}">{escape(figure.subject)}</text>')
-        parts.append(f'<rect x="{label}" y="{y}" width="{width:.1f}" height="{BAR - 6}" rx="2" fill="{colour}"/>')
-        parts.append(f'<text x="{label + width + 6:.1f}" y="{y + 13}">{number(figure.median)}</text>')
+        weight = ' font-weight="600"' if figure.subject == OURS else ""
+        parts.append(f'<text x="0" y="{y + 13}"{weight}>{escape(figure.subject)}</text>')
+        parts.append(f'<rect x="{LABEL}" y="{y}" width="{width:.1f}" height="{BAR - 6}" rx="2" fill="{colour}"/>')
+        parts.append(f'<text x="{LABEL + width + 6:.1f}" y="{y + 13}">{number(figure.median)}</text>')
     return "".join(parts), TITLE + len(figures) * BAR
 
 
 def line(curve: Curve) -> tuple[str, int]:
     """A curve over evenly spaced points, from zero up; returns the drawing and its height."""
-    better = "more is better" if curve.better == "more" else "less is better"
-    parts = [_title(f"{curve.name} ({curve.unit}, {better})")]
+    parts = [_title(curve)]
     highest = max(value for _, value in curve.points) or 1.0
     left, right = 30, COLUMN - 50
     step = (right - left) / (len(curve.points) - 1)
@@ -82,5 +86,12 @@ def line(curve: Curve) -> tuple[str, int]:
     return "".join(parts), foot + 34
 
 
-def _title(text: str) -> str:
-    return f'<text x="0" y="14" font-weight="600">{escape(text)}</text>'
+def _about(result: Result) -> str:
+    amount = "Quick run" if result.quick else "Full run"
+    return f"{amount} of {result.began}, {result.machine.get('cores', '?')} cores; medians, the best first"
+
+
+def _title(shown: Figure | Curve) -> str:
+    better = "more is better" if shown.better == "more" else "less is better"
+    unit = f'<tspan font-weight="400">{escape(shown.unit)}, {better}</tspan>'
+    return f'<text x="0" y="14" font-weight="600">{escape(shown.name)} {unit}</text>'

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random
 import sys
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
-from benchmarks.figures import Section
+from benchmarks.figures import OURS, Section
 from benchmarks.load import Ask, Load, press
-from benchmarks.peers.environments import Missing, python_of
-from benchmarks.processes import Processes
 from benchmarks.servers import ROOT, Running
 
 T = TypeVar("T")
@@ -67,34 +65,67 @@ async def sample(running: Running, asks: list[Ask], callers: int, seconds: float
 
 
 async def interleave(
-    rounds: int, subjects: Mapping[str, Callable[[], Awaitable[T]]], seed: int = 1
+    rounds: int, subjects: Mapping[str, Callable[[], Awaitable[T]]], section: Section | None = None, seed: int = 1
 ) -> dict[str, list[T]]:
-    """Sample the subjects in turns, in another order each round, so that what changes with time meets all alike."""
+    """Sample the subjects in turns, in another order each round, so that what changes with time meets all alike.
+
+    With a section, a peer that errs is left out from then on, with its reason in the section. An error of ours is
+    raised.
+    """
     order = random.Random(seed)
     taken: dict[str, list[T]] = {name: [] for name in subjects}
     for _ in range(rounds):
-        for name in order.sample(list(subjects), len(subjects)):
-            taken[name].append(await subjects[name]())
+        for name in order.sample(list(taken), len(taken)):
+            try:
+                taken[name].append(await subjects[name]())
+            except Exception as error:
+                if section is None or name == OURS:
+                    raise
+                del taken[name]
+                section.leave_out(name, error)
+                say(f"  {name} is left out: {section.skipped[name]}")
     return taken
 
 
-def peer(section: Section, name: str) -> str | None:
-    """The interpreter of a peer's environment; None, with the reason in the section, if it cannot be had."""
+async def beside(
+    stack: ExitStack,
+    section: Section,
+    name: str,
+    start: Callable[[], AbstractContextManager[Running]],
+    warm_up: Callable[[Running], Awaitable[object]],
+) -> Running | None:
+    """Start a peer, warm it up, and pause it until its turn, since those that poll would slow down whoever is measured.
+
+    None, with the reason in the section, for one that cannot be had or does not answer; it is stopped.
+    """
     try:
-        return python_of(name)
-    except Missing as missing:
-        section.skipped[name] = str(missing)
+        with ExitStack() as own:
+            server = own.enter_context(start())
+            await warm_up(server)
+            server.processes.pause()
+            stack.enter_context(own.pop_all())
+            return server
+    except Exception as error:
+        section.leave_out(name, error)
+        say(f"  {name} is left out: {section.skipped[name]}")
         return None
 
 
-@contextlib.contextmanager
-def awake(processes: Processes) -> Iterator[None]:
-    """Let paused processes run for a while."""
-    processes.resume()
+def only_main(plan: Plan, section: Section, others: list[str]) -> bool:
+    """Whether only the peers that goals compare with are measured; then the section says so of the others."""
+    if plan.quick:
+        for name in others:
+            section.leave_out(name, "a quick run measures the main peers only")
+    return plan.quick
+
+
+async def in_turn(server: Running, measure: Callable[[], Awaitable[T]]) -> T:
+    """Let a paused server run while it is measured."""
+    server.processes.resume()
     try:
-        yield
+        return await measure()
     finally:
-        processes.pause()
+        server.processes.pause()
 
 
 async def told_by(plan: Plan, module: str, *arguments: str) -> Any:

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import psutil  # type: ignore[import-untyped]
 
@@ -33,12 +34,18 @@ class Processes:
         self._started: list[subprocess.Popen[bytes]] = []
         self.paused = False
 
-    def start(self, command: Sequence[str], env: Mapping[str, str] = {}) -> subprocess.Popen[bytes]:
-        """Start one, in a process group of its own, so that a Ctrl-C here reaches it through `stop` only."""
+    def start(
+        self, command: Sequence[str], env: Mapping[str, str] = {}, user: str | None = None
+    ) -> subprocess.Popen[bytes]:
+        """Start one, in a process group of its own, so that a Ctrl-C here reaches it through `stop` only.
+
+        Args:
+            user: whom it runs as, if not as who runs this.
+        """
         with self.log.open("ab") as log:
             process = subprocess.Popen(
                 list(command), cwd=self._folder, env={**os.environ, **env}, stdin=subprocess.DEVNULL,
-                stdout=log, stderr=log, start_new_session=True,
+                stdout=log, stderr=log, start_new_session=True, **as_user(user),
             )  # fmt: skip
         self._started.append(process)
         return process
@@ -120,6 +127,11 @@ def _cpu_of(process: psutil.Process) -> float:
     except psutil.Error:
         return 0.0
     return float(times.user + times.system)
+
+
+def as_user(name: str | None) -> dict[str, Any]:
+    """What `subprocess` needs to run a program as somebody else; nothing for nobody."""
+    return {"user": name, "group": name, "extra_groups": []} if name else {}
 
 
 def free_port() -> int:

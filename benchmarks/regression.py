@@ -40,6 +40,13 @@ def compare(new: Result, old: Result) -> list[Change]:
     return sorted(changes, key=lambda change: -change.factor)
 
 
+def uncompared(new: Result, old: Result) -> list[str]:
+    """The figures of ours that could be compared, but the older run has not measured."""
+    before = {(section.name, figure.name) for section, figure, _ in _relative(old)}
+    found = [(section.name, figure.name) for section, figure, _ in _relative(new)]
+    return [f"{section}: {name}" for section, name in found if (section, name) not in before]
+
+
 def _relative(result: Result) -> Iterator[tuple[Section, Figure, float]]:
     """Our figures, each by its limit."""
     for section in result.sections:

@@ -17,8 +17,8 @@ def number(value: float) -> str:
     return f"{value:.3g}" if abs(value) >= 1 else f"{value:.2g}"
 
 
-def markdown(result: Result, changes: Sequence[Change] = ()) -> str:
-    """The whole page."""
+def markdown(result: Result, changes: Sequence[Change] = (), uncompared: Sequence[str] = ()) -> str:
+    """The whole page, with what `regression` found."""
     parts = [
         f"# Benchmarks of {result.began}",
         f"{'Quick run' if result.quick else 'Full run'}, {result.seconds:.0f} s. Medians of the rounds; in brackets "
@@ -30,8 +30,10 @@ def markdown(result: Result, changes: Sequence[Change] = ()) -> str:
     ]
     for section in result.sections:
         parts += _section(section)
-    if changes:
+    if changes or uncompared:
         parts += ["## Against the last committed result", _changes(changes)]
+    if uncompared:
+        parts.append(f"Not in the committed result, and so not compared: {'; '.join(uncompared)}.")
     return "\n\n".join(parts) + "\n"
 
 

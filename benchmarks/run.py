@@ -6,10 +6,13 @@ python -m benchmarks [--quick] [--only NAME]… [--out DIR] [--rounds N] [--seco
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 
@@ -18,7 +21,8 @@ import uvloop
 
 from benchmarks import limits, machine, picture, regression, report
 from benchmarks.figures import Result, Section
-from benchmarks.peers.environments import PEERS, Missing, versions_of
+from benchmarks.peers import postgres
+from benchmarks.peers.environments import MAIN, Missing, redis_version, versions_of
 from benchmarks.plan import Plan, say
 from benchmarks.scenarios import ALL
 from benchmarks.servers import Running, answers, raw_asgi
@@ -30,23 +34,28 @@ LATEST = Path(__file__).parent / "results" / "latest.json"
 def main(arguments: list[str] | None = None) -> int:
     """Exit code 1: a scenario failed, or a figure is worse than the committed one. Missed goals are shown only."""
     args = _parser().parse_args(arguments)
+    # A run that is ended ends its servers, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     wanted = [scenario for scenario in ALL if not args.only or scenario.NAME in args.only]
     out = Path(args.out).resolve()
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="bench-", dir=args.scratch) as scratch:
-        rounds = args.rounds or (3 if args.quick else 5)
-        seconds = args.seconds or (1.0 if args.quick else 3.0)
+        rounds = args.rounds or (2 if args.quick else 5)
+        seconds = args.seconds or (0.8 if args.quick else 3.0)
         plan = Plan(args.quick, rounds, seconds, Path(scratch))
         say("preparing the peers' environments")
-        peers = _peers()
+        peers = _peers(plan, wanted)
         result = uvloop.run(_measure(plan, wanted, peers))
-    changes = (
-        regression.compare(result, msgspec.json.decode(LATEST.read_bytes(), type=Result)) if LATEST.exists() else []
-    )
-    _write(out, result, report.markdown(result, changes))
+    changes: list[regression.Change] = []
+    uncompared: list[str] = []
+    if LATEST.exists():
+        committed = msgspec.json.decode(LATEST.read_bytes(), type=Result)
+        changes, uncompared = regression.compare(result, committed), regression.uncompared(result, committed)
+    page = report.markdown(result, changes, uncompared)
+    _write(out, result, page)
     if args.commit:
         _write(LATEST.parent, result, report.markdown(result))
-    print(report.markdown(result, changes))
+    print(page)
     say(f"written to {out}")
     failed = [section.name for section in result.sections if section.failed]
     slower = [f"{change.scenario}: {change.name} ({change.factor:.2f})" for change in changes if change.worse]
@@ -60,12 +69,14 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--quick", action="store_true", help="under 3 minutes: fewer and shorter rounds, shorter curves"
+        "--quick",
+        action="store_true",
+        help="under 3 minutes: main peers only, fewer, shorter rounds and curves",
     )
     parser.add_argument("--only", action="append", choices=[s.NAME for s in ALL], help="this scenario; may be repeated")
     parser.add_argument("--out", default="bench-out", help="folder of the results (./bench-out)")
-    parser.add_argument("--rounds", type=int, help="samples of each figure (5, quick 3)")
-    parser.add_argument("--seconds", type=float, help="duration of a sample (3, quick 1)")
+    parser.add_argument("--rounds", type=int, help="samples of each figure (5, quick 2)")
+    parser.add_argument("--seconds", type=float, help="duration of a sample (3, quick 0.8)")
     parser.add_argument("--scratch", help="folder on the disk whose fsync counts (the system's temporary folder)")
     parser.add_argument("--commit", action="store_true", help="also write benchmarks/results, to be committed")
     return parser
@@ -102,15 +113,26 @@ async def _section(scenario: ModuleType, plan: Plan, bare: Running) -> Section:
     return section
 
 
-def _peers() -> dict[str, str]:
-    """What each peer's environment holds."""
-    found = {}
-    for peer in PEERS:
-        try:
-            found[peer] = " ".join(f"{name} {version}" for name, version in versions_of(peer).items())
-        except Missing as missing:
-            found[peer] = f"left out: {missing}"
+def _peers(plan: Plan, wanted: list[ModuleType]) -> dict[str, str]:
+    """What the environment of each peer holds that is measured, and what the queue libraries keep their work in."""
+    peers = dict.fromkeys(peer for scenario in wanted for peer in getattr(scenario, "PEERS", ()))
+    found = {peer: _told(partial(_held, peer)) for peer in peers if not plan.quick or peer in MAIN}
+    if "celery" in found:
+        found["redis"] = _told(lambda: f"{redis_version()}, its defaults: snapshots, no fsync before it answers")
+    if "pgqueuer" in found:
+        found["postgresql"] = _told(lambda: f"{postgres.version()}, its defaults: fsync on, synchronous_commit on")
     return found
+
+
+def _held(peer: str) -> str:
+    return " ".join(f"{name} {version}" for name, version in versions_of(peer).items())
+
+
+def _told(version: Callable[[], str]) -> str:
+    try:
+        return version()
+    except Missing as missing:
+        return f"left out: {missing}"
 
 
 def _write(folder: Path, result: Result, page: str) -> None:

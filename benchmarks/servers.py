@@ -10,7 +10,8 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks.load import HOST, ask
+from benchmarks.load import HOST, Ask, WrongAnswer, additions, ask, press
+from benchmarks.peers.environments import python_of
 from benchmarks.processes import Processes, free_port
 
 HERE = Path(__file__).parent
@@ -20,12 +21,18 @@ START_LIMIT = 60.0
 
 
 class Running(NamedTuple):
-    """A server that was started. `work` is the path that takes the workload."""
+    """A server that was started.
+
+    Attributes:
+        work: the path that takes the workload.
+        asks: the requests of the workload, from that path.
+    """
 
     name: str
     port: int
     processes: Processes
     work: str
+    asks: Callable[[str], list[Ask]] = additions
 
 
 @contextlib.contextmanager
@@ -75,9 +82,13 @@ def uvicorn_command(python: str, app: str, port: int, *more: str) -> list[str]:
 
 
 @contextlib.contextmanager
-def fastapi(scratch: Path, python: str) -> Iterator[Running]:
-    """FastAPI behind uvicorn, in its own environment: the plain choice, no queue."""
-    yield from _uvicorn("FastAPI", scratch, python, "fastapi_app:app", "/run")
+def fastapi(scratch: Path) -> Iterator[Running]:
+    """FastAPI behind uvicorn, in its own environment: the plain choice, no queue.
+
+    Raises:
+        Missing: it cannot be had here.
+    """
+    yield from _uvicorn("FastAPI", scratch, python_of("fastapi"), "fastapi_app:app", "/run")
 
 
 @contextlib.contextmanager
@@ -108,19 +119,28 @@ async def until(
         TimeoutError: it is not after `limit` seconds.
     """
     end = time.monotonic() + limit
+    last = "it is not ready"
     while True:
-        with contextlib.suppress(OSError, ValueError):
-            if await ready():
-                return
+        try:
+            async with asyncio.timeout(max(end - time.monotonic(), 0.0)):
+                if await ready():
+                    return
+        except (OSError, ValueError, WrongAnswer) as error:
+            last = str(error) or type(error).__name__
         processes.check()
         if time.monotonic() > end:
-            raise TimeoutError(f"not ready after {limit:g} s; its log is {processes.log}")
+            raise TimeoutError(f"not ready after {limit:g} s: {last}; its log is {processes.log}")
         await asyncio.sleep(pause)
 
 
 async def answers(running: Running) -> None:
     """Wait for the first right answer to the workload."""
-    await until(lambda: _added(running.port, running.work), running.processes)
+
+    async def answered() -> bool:
+        await press(running.port, running.asks(running.work)[:1], callers=1, seconds=START_LIMIT, most=1)
+        return True
+
+    await until(answered, running.processes)
 
 
 async def ready(running: Running) -> None:
@@ -138,8 +158,3 @@ async def drained(running: Running) -> None:
     answer = await ask(running.port, "POST", "/queue" + running.work, {"x": 41, "pad": ""}, wait)
     if answer.json() != {"y": 42}:
         raise TimeoutError(f"the queue did not drain: {answer.body[:200]!r}")
-
-
-async def _added(port: int, path: str) -> bool:
-    answer = await ask(port, "POST", path, {"x": 41, "pad": ""})
-    return answer.status == 200 and answer.json() == {"y": 42}

@@ -100,7 +100,8 @@ def frame(code: int, payload: bytes) -> bytes:
 
 
 def ping_pong(port: int, path: str, framed: bytes, right: Callable[[bytes], bool], seconds: float) -> list[float]:
-    """Send a message, wait for its echo, again and again; the sorted round trips in seconds.
+    """Send a message, wait for its echo, again and again; the sorted round trips in seconds. The first 20 are checked
+    and do not count.
 
     Raises:
         ConnectionError: an answer was not right.
@@ -108,11 +109,11 @@ def ping_pong(port: int, path: str, framed: bytes, right: Callable[[bytes], bool
     connection = Socket(port, path)
     times: list[float] = []
     try:
-        until = time.perf_counter() + seconds
         for _ in range(20):
             connection.send(framed)
             if not right(answer := connection.receive()):
                 raise ConnectionError(f"a wrong echo: {answer[:200]!r}")
+        until = time.perf_counter() + seconds
         while (began := time.perf_counter()) < until:
             connection.send(framed)
             connection.receive()

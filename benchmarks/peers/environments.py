@@ -15,13 +15,28 @@ from pathlib import Path
 FRONT = ("fastapi", "uvicorn[standard]")
 """A queue library has no HTTP of its own: the usual FastAPI application stands before it."""
 
+MAIN = ("fastapi", "arq", "taskiq", "celery", "huey")
+"""What the goals compare with; a quick run measures no others."""
+
 PEERS: dict[str, tuple[str, ...]] = {
     "fastapi": FRONT,
     "arq": ("arq", *FRONT),
     "taskiq": ("taskiq", "taskiq-redis", *FRONT),
     "celery": ("celery[redis]", *FRONT),
     "huey": ("huey", "redis", *FRONT),
+    "procrastinate": ("procrastinate", "psycopg[binary]", *FRONT),
+    "pgqueuer": ("pgqueuer", "asyncpg", *FRONT),
+    "mosec": ("mosec",),
+    "litserve": ("litserve",),
+    "bentoml": ("bentoml",),
+    "gradio": ("gradio",),
+    "cog": ("cog",),
+    "ray": ("ray[serve]",),
 }
+
+
+INSTALL_LIMIT = 900.0
+"""Seconds that pip has for one peer; the largest is some 600 MB."""
 
 
 class Missing(Exception):
@@ -52,8 +67,8 @@ def python_of(peer: str) -> str:
             [sys.executable, "-m", "venv", "--clear", str(folder)], check=True, capture_output=True, text=True
         )
         pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *PEERS[peer]]
-        subprocess.run(pip, check=True, capture_output=True, text=True)
-    except (OSError, subprocess.CalledProcessError) as error:
+        subprocess.run(pip, check=True, capture_output=True, text=True, timeout=INSTALL_LIMIT)
+    except (OSError, subprocess.SubprocessError) as error:
         said = getattr(error, "stderr", "") or str(error)
         raise Missing(f"could not be installed: {said.strip().splitlines()[-1]}") from error
     done.write_text(wanted)
@@ -86,6 +101,16 @@ def redis_server() -> str:
         link.symlink_to(found)
         return str(link)
     raise Missing("there is no redis-server (Debian: redis-tools or redis-server, macOS: brew install redis)")
+
+
+def redis_version() -> str:
+    """The version of that program.
+
+    Raises:
+        Missing: there is none.
+    """
+    told = subprocess.run([redis_server(), "--version"], check=True, capture_output=True, text=True)
+    return told.stdout.partition(" v=")[2].partition(" ")[0]
 
 
 if __name__ == "__main__":

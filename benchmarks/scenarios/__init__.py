@@ -1,4 +1,6 @@
-"""What is measured. Each module has a NAME, a TITLE and `measure(plan, section)`; the order here is that of a run."""
+"""What is measured. Each module has a NAME, a TITLE and `measure(plan, section)`, and in PEERS the environments that
+it needs. The order here is that of a run.
+"""
 
 from __future__ import annotations
 

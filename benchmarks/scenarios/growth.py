@@ -1,4 +1,4 @@
-"""What grows with the work: queue depth, history, open sessions, readers of one stream, runners."""
+"""What grows with the work: queue depth, history, open sessions, readers of one stream, open streams, runners."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from benchmarks.websocket import TEXT, Socket, frame
 
 NAME = "growth"
 TITLE = "What grows with the work"
-LONG = 900.0
+LONG = 600.0
 """Seconds in which a fixed number of requests has to be answered."""
 
 Point = tuple[float, float]
@@ -29,11 +29,11 @@ Point = tuple[float, float]
 async def measure(plan: Plan, section: Section) -> None:
     """Each part has a server of its own, with an empty data folder."""
     quick = plan.quick
-    await _depth(plan, section, [100, 1_000, 10_000] if quick else [100, 1_000, 10_000, 100_000])
+    await _depth(plan, section, [100, 10_000] if quick else [100, 1_000, 10_000, 100_000])
     await _history(plan, section, [0, 10_000] if quick else [0, 10_000, 100_000, 300_000])
     await _sessions(plan, section, [10, 200] if quick else [10, 500, 1_000, 2_000])
-    await _readers(plan, section, [1, 100] if quick else [1, 10, 100, 1_000])
-    await _runners(plan, section, [1, 2] if quick else [1, 2, 4])
+    await _streams(plan, section, [1, 100] if quick else [1, 10, 100, 1_000])
+    await _runners(plan, section, [1, 2] if quick else [1, 2, 4, 8])
 
 
 # ---- queue depth
@@ -48,9 +48,7 @@ async def _depth(plan: Plan, section: Section, depths: list[int]) -> None:
     for depth in depths:
         with _gated(plan.scratch, f"depth-{depth}") as (server, gate):
             await ready(server)
-            filled = await press(server.port, asks, callers=64, seconds=LONG, most=depth)
-            if len(filled.latencies) != depth:
-                raise RuntimeError(f"{len(filled.latencies)} of {depth} submits were acknowledged in {LONG:g} s")
+            await _all(server, asks, depth)
             load = await press(server.port, asks, callers=64, seconds=plan.seconds / 2)
             acks.append((depth, load.rate))
             last = (await ask(server.port, "POST", "/queue/bench/held", {"x": 1})).json()["request_id"]
@@ -71,6 +69,17 @@ async def _depth(plan: Plan, section: Section, depths: list[int]) -> None:
     ]
 
 
+async def _all(server: Running, asks: list[Ask], count: int) -> None:
+    """Send so many.
+
+    Raises:
+        RuntimeError: not all were answered in time.
+    """
+    filled = await press(server.port, asks, callers=64, seconds=LONG, most=count)
+    if len(filled.latencies) != count:
+        raise RuntimeError(f"{len(filled.latencies)} of {count} requests were answered in {LONG:g} s")
+
+
 def _ask(method: str, path: str, expect: bytes) -> Ask:
     return Ask(request(method, path), expect)
 
@@ -89,7 +98,7 @@ async def _history(plan: Plan, section: Section, sizes: list[int]) -> None:
         finished = 0
         for size in sizes:
             if size > finished:
-                await press(server.port, asks, callers=64, seconds=LONG, most=size - finished)
+                await _all(server, asks, size - finished)
                 finished = size
             load = await press(server.port, asks, callers=64, seconds=plan.seconds)
             finished += len(load.latencies)
@@ -166,45 +175,64 @@ def _allow_files(wanted: int) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-# ---- readers of one stream
+# ---- streams
 
 
-async def _readers(plan: Plan, section: Section, counts: list[int]) -> None:
-    """All come before the gate opens; each must get every event."""
-    length = 200
-    rates: list[Point] = []
+async def _streams(plan: Plan, section: Section, counts: list[int]) -> None:
+    """One stream with many readers, then many streams with one reader each."""
     _allow_files(max(counts) * 2 + 200)
-    with _gated(plan.scratch, "readers") as (server, gate):
+    shared: list[Point] = []
+    single: list[Point] = []
+    with _gated(plan.scratch, "streams") as (server, gate):
         await ready(server)
         for count in counts:
-            gate.unlink(missing_ok=True)
-            answer = await ask(server.port, "POST", "/queue/bench/wide/stream", {"n": length})
-            path = f"/queue/bench/wide/requests/{answer.json()['request_id']}/stream"
-            raw = request("GET", path, None, "Connection: close", "Accept: text/event-stream")
-            reading = [asyncio.create_task(read_stream(server.port, raw)) for _ in range(count)]
-            await asyncio.sleep(0.5 + count / 1000)
-            began = time.perf_counter()
-            gate.touch()
-            for read in await asyncio.gather(*reading):
-                check(read, length)
-            rates.append((count, count * length / (time.perf_counter() - began)))
-    section.curves.append(Curve("events delivered", "readers of one stream", "events/s", "more", rates))
+            shared.append((count, await _delivered(server, gate, count, streams=1)))
+            single.append((count, await _delivered(server, gate, count, streams=count)))
+    section.curves += [
+        Curve("events delivered", "readers of one stream", "events/s", "more", shared),
+        Curve("events delivered, a stream each", "open streams", "events/s", "more", single),
+    ]
+
+
+async def _delivered(server: Running, gate: Path, readers: int, streams: int) -> float:
+    """Events per second to all readers. They come before the gate opens, and each must get every event."""
+    # Few readers get longer streams, so that the moment until the generator sees the gate does not count.
+    length = max(200, 100_000 // readers)
+    gate.unlink(missing_ok=True)
+    paths = []
+    for _ in range(streams):
+        answer = await ask(server.port, "POST", "/queue/bench/wide/stream", {"n": length})
+        paths.append(f"/queue/bench/wide/requests/{answer.json()['request_id']}/stream")
+    raws = [request("GET", path, None, "Connection: close", "Accept: text/event-stream") for path in paths]
+    reading = [asyncio.create_task(read_stream(server.port, raws[n % streams])) for n in range(readers)]
+    await asyncio.sleep(0.5 + readers / 1000)
+    began = time.perf_counter()
+    gate.touch()
+    for read in await asyncio.gather(*reading):
+        check(read, length)
+    return readers * length / (time.perf_counter() - began)
 
 
 # ---- runners
 
 
 async def _runners(plan: Plan, section: Section, counts: list[int]) -> None:
-    rates: list[Point] = []
-    for count in counts:
-        env = {"BENCH_RUNNERS": str(count)}
-        with penstock(plan.scratch, env=env, name=f"runners-{count}") as server:
-            await ready(server)
-            await answers(server)
-            asks = additions(server.work)
-            await sample(server, asks, 64, 0.3)
-            rates.append((count, (await press(server.port, asks, callers=64, seconds=plan.seconds)).rate))
-    section.curves.append(Curve("run, 64 callers", "runners", "requests/s", "more", rates))
+    """Of an app that costs nothing, where the gateway is the limit, and of one whose runners are."""
+    for app, work, name in (
+        ("noop.py", "/bench/noop", "run, 64 callers"),
+        ("paced.py", "/bench/paced", "run of 5 ms, one at a time a runner"),
+    ):
+        rates: list[Point] = []
+        for count in counts:
+            env = {"BENCH_RUNNERS": str(count)}
+            with penstock(plan.scratch, app, env=env, name=f"runners-{app}-{count}") as started:
+                server = started._replace(work=work)
+                await ready(server)
+                await answers(server)
+                asks = additions(server.work)
+                await sample(server, asks, 64, 0.3)
+                rates.append((count, (await press(server.port, asks, callers=64, seconds=plan.seconds)).rate))
+        section.curves.append(Curve(name, "runners", "requests/s", "more", rates))
 
 
 @contextmanager

@@ -6,19 +6,25 @@ import asyncio
 import time
 
 from benchmarks.figures import OURS, Section
-from benchmarks.plan import Plan, peer
+from benchmarks.peers.environments import Missing, python_of
+from benchmarks.plan import Plan
 from benchmarks.servers import answers, fastapi, penstock
 
 NAME = "idle"
 TITLE = "Serve of a no-op app to its first answer; at rest"
+PEERS = ("fastapi",)
+FASTAPI = "FastAPI, no queue"
 SETTLE = 2.0
 """Seconds after the first answer that nothing is measured."""
 
 
 async def measure(plan: Plan, section: Section) -> None:
     """Each start has a new data folder. Memory and CPU are those of the gateway and one runner together."""
-    python = peer(section, "fastapi")
-    starts: dict[str, list[float]] = {OURS: [], "FastAPI, no queue": []}
+    starts: dict[str, list[float]] = {OURS: [], FASTAPI: []}
+    try:
+        python_of("fastapi")
+    except Missing as missing:
+        section.leave_out(FASTAPI, missing)
     cpu: list[float] = []
     resident: list[float] = []
     proportional: list[float] = []
@@ -34,11 +40,11 @@ async def measure(plan: Plan, section: Section) -> None:
             memory = server.processes.memory()
             resident.append(memory[0])
             proportional.append(memory[1])
-        if python:
+        if FASTAPI not in section.skipped:
             began = time.perf_counter()
-            with fastapi(plan.scratch, python) as server:
+            with fastapi(plan.scratch) as server:
                 await answers(server)
-                starts["FastAPI, no queue"].append(time.perf_counter() - began)
+                starts[FASTAPI].append(time.perf_counter() - began)
     for name, samples in starts.items():
         if samples:
             section.add("start to first answer", name, "s", "less", samples, limit="start")

@@ -12,12 +12,15 @@ import msgspec
 
 from benchmarks.figures import OURS, Section, ratios
 from benchmarks.load import quantile
-from benchmarks.plan import Plan, interleave, peer
+from benchmarks.peers import model_servers
+from benchmarks.peers.model_servers import RAY
+from benchmarks.plan import Plan, beside, in_turn, interleave, only_main
 from benchmarks.servers import Running, answers, fastapi, penstock, ready
 from benchmarks.websocket import BINARY, TEXT, frame, ping_pong
 
 NAME = "realtime"
 TITLE = "Realtime: WebSocket echo, one message in flight"
+PEERS = ("fastapi", RAY.peer)
 FASTAPI = "FastAPI, in process"
 
 SMALL = msgspec.json.encode({"text": "m" * 1000})
@@ -34,26 +37,29 @@ class Echo(NamedTuple):
 
 
 async def measure(plan: Plan, section: Section) -> None:
-    """1 KB as JSON text; 1 MB as msgpack. Ours decodes each message, calls the endpoint and encodes its result; FastAPI
-    sends back what came."""
+    """1 KB as JSON text; 1 MB as msgpack. Ours decodes each message, calls the endpoint and encodes its result;
+    theirs send back what came. Ray Serve has the small ones only."""
     with ExitStack() as stack:
         servers = {OURS: stack.enter_context(penstock(plan.scratch, name="realtime"))}
-        paths = {OURS: "/bench/noop/realtime", FASTAPI: "/realtime"}
         await ready(servers[OURS])
-        if python := peer(section, "fastapi"):
-            servers[FASTAPI] = stack.enter_context(fastapi(plan.scratch, python))
-        for server in servers.values():
-            await answers(server)
-        small = await _sampled(plan, servers, paths, TEXT, SMALL)
-        big = await _sampled(plan, servers, paths, BINARY, BIG)
-    for name in servers:
+        await answers(servers[OURS])
+        starts = {FASTAPI: partial(fastapi, plan.scratch)}
+        if not only_main(plan, section, [RAY.name]):
+            starts[RAY.name] = partial(model_servers.serving, RAY, plan.scratch, "realtime")
+        for name, start in starts.items():
+            if server := await beside(stack, section, name, start, answers):
+                servers[name] = server
+        small = await _sampled(plan, section, servers, TEXT, SMALL)
+        big = await _sampled(plan, section, {name: servers[name] for name in small if name != RAY.name}, BINARY, BIG)
+    for name in small:
         section.add("echo of 1 KB, p50", name, "ms", "less", (echo.p50 for echo in small[name]), limit="http_p50")
         section.add("echo of 1 KB, p99", name, "ms", "less", (echo.p99 for echo in small[name]))
         section.add(
             "CPU of an echo of 1 KB", name, "µs", "less", (echo.cpu_us for echo in small[name]), limit="http_cpu"
         )
+    for name in big:
         section.add("echoes of 1 MB", name, "round trips/s", "more", (echo.rate for echo in big[name]), limit="http")
-    if FASTAPI in servers:
+    if FASTAPI in big:
         middles = ratios([e.p50 for e in small[OURS]], [e.p50 for e in small[FASTAPI]])
         section.goal("echo of 1 KB, p50, by FastAPI's", "times", middles, most=2.5)
         tails = ratios([e.p99 for e in small[OURS]], [e.p99 for e in small[FASTAPI]])
@@ -63,13 +69,14 @@ async def measure(plan: Plan, section: Section) -> None:
 
 
 async def _sampled(
-    plan: Plan, servers: dict[str, Running], paths: dict[str, str], code: int, payload: bytes
+    plan: Plan, section: Section, servers: dict[str, Running], code: int, payload: bytes
 ) -> dict[str, list[Echo]]:
     framed = frame(code, payload)
     decode = msgspec.json.decode if code == TEXT else msgspec.msgpack.decode
     value = decode(payload)
 
-    async def echo(server: Running, path: str) -> Echo:
+    async def echo(server: Running) -> Echo:
+        path = "/bench/noop/realtime" if server is servers[OURS] else "/realtime"
         before = server.processes.cpu()
         seconds = plan.seconds / 2
         times = await asyncio.to_thread(
@@ -80,6 +87,6 @@ async def _sampled(
         return Echo(p50, p99, len(times) / sum(times), cpu / (len(times) + 20) * 1e6)
 
     subjects: dict[str, Callable[[], Awaitable[Echo]]] = {
-        name: partial(echo, servers[name], paths[name]) for name in servers
+        name: partial(in_turn, server, partial(echo, server)) for name, server in servers.items()
     }
-    return await interleave(plan.rounds, subjects)
+    return await interleave(plan.rounds, subjects, section)

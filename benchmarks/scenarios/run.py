@@ -1,17 +1,20 @@
-"""`run` through the durable queue, beside the same endpoint in FastAPI that has no queue."""
+"""`run` through the durable queue, beside what serves the same function over HTTP without one."""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from functools import partial
 
 from benchmarks.figures import OURS, Section, ratios
-from benchmarks.load import additions
-from benchmarks.plan import WARM_UP, Plan, Sample, interleave, peer, sample
+from benchmarks.peers import model_servers
+from benchmarks.peers.model_servers import MODEL_SERVERS
+from benchmarks.plan import WARM_UP, Plan, Sample, beside, in_turn, interleave, only_main, sample
 from benchmarks.servers import Running, answers, fastapi, penstock, ready
 
 NAME = "run"
 TITLE = "Submit to result in one call, no-op async endpoint"
+PEERS = ("fastapi", *(server.peer for server in MODEL_SERVERS))
 FASTAPI = "FastAPI, no queue"
 
 
@@ -19,31 +22,48 @@ async def measure(plan: Plan, section: Section) -> None:
     """Requests per second of 64 callers, and the latency that one caller sees."""
     with ExitStack() as stack:
         servers: dict[str, Running] = {OURS: stack.enter_context(penstock(plan.scratch, name="run"))}
-        if python := peer(section, "fastapi"):
-            servers[FASTAPI] = stack.enter_context(fastapi(plan.scratch, python))
         await ready(servers[OURS])
-        for server in servers.values():
-            await answers(server)
-            await sample(server, additions(server.work), 64, WARM_UP)
-        many = await _sampled(plan, servers, 64, plan.seconds)
-        one = await _sampled(plan, servers, 1, plan.seconds / 2)
-    for name in servers:
-        section.add("run, 64 callers", name, "requests/s", "more", (s.rate for s in many[name]), limit="http")
-        section.add("run, 64 callers, p50", name, "ms", "less", (s.ms(0.5) for s in many[name]), limit="http_p50_64")
-        section.add("run, 64 callers, p99", name, "ms", "less", (s.ms(0.99) for s in many[name]))
-        section.add("CPU of a run", name, "µs", "less", (s.cpu_us for s in many[name]), limit="http_cpu")
-        section.add("run, one caller, p50", name, "ms", "less", (s.ms(0.5) for s in one[name]), limit="http_p50")
-        section.add("run, one caller, p99", name, "ms", "less", (s.ms(0.99) for s in one[name]))
-    if FASTAPI in servers:
+        await _warm_up(servers[OURS])
+        starts = {FASTAPI: partial(fastapi, plan.scratch)}
+        if not only_main(plan, section, [server.name for server in MODEL_SERVERS]):
+            starts |= {one.name: partial(model_servers.serving, one, plan.scratch) for one in MODEL_SERVERS}
+        for name, start in starts.items():
+            if server := await beside(stack, section, name, start, _warm_up):
+                servers[name] = server
+        # One caller comes first: there are servers that cannot answer 64 at once.
+        one = await _sampled(plan, section, servers, 1, plan.seconds / 2)
+        many = await _sampled(plan, section, {name: servers[name] for name in one}, 64, plan.seconds)
+    for name, samples in many.items():
+        section.add("run, 64 callers", name, "requests/s", "more", (s.rate for s in samples), limit="http")
+        section.add("run, 64 callers, p50", name, "ms", "less", (s.ms(0.5) for s in samples), limit="http_p50_64")
+        section.add("run, 64 callers, p99", name, "ms", "less", (s.ms(0.99) for s in samples))
+        section.add("CPU of a run", name, "µs", "less", (s.cpu_us for s in samples), limit="http_cpu")
+    for name, samples in one.items():
+        section.add("run, one caller, p50", name, "ms", "less", (s.ms(0.5) for s in samples), limit="http_p50")
+        section.add("run, one caller, p99", name, "ms", "less", (s.ms(0.99) for s in samples))
+    if FASTAPI in many:
         rates = ratios([s.rate for s in many[OURS]], [s.rate for s in many[FASTAPI]])
         section.goal("requests per second of 64 callers, by FastAPI's", "times", rates, least=1)
         slower = ratios([s.ms(0.5) for s in one[OURS]], [s.ms(0.5) for s in one[FASTAPI]])
         section.goal("p50 of one caller, by FastAPI's", "times", slower, most=3)
 
 
-async def _sampled(plan: Plan, servers: dict[str, Running], callers: int, seconds: float) -> dict[str, list[Sample]]:
-    asks = {name: additions(server.work) for name, server in servers.items()}
-    return await interleave(
-        plan.rounds,
-        {name: partial(sample, servers[name], asks[name], callers, seconds) for name in servers},
-    )
+async def _warm_up(server: Running) -> None:
+    await answers(server)
+    await sample(server, server.asks(server.work), 8, WARM_UP)
+
+
+async def _sampled(
+    plan: Plan, section: Section, servers: dict[str, Running], callers: int, seconds: float
+) -> dict[str, list[Sample]]:
+    def turn(server: Running) -> Callable[[], Awaitable[Sample]]:
+        asks = server.asks(server.work)
+
+        async def load() -> Sample:
+            # The first answer of a server that was paused is not counted.
+            await answers(server)
+            return await sample(server, asks, callers, seconds)
+
+        return partial(in_turn, server, load)
+
+    return await interleave(plan.rounds, {name: turn(server) for name, server in servers.items()}, section)

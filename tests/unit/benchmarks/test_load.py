@@ -87,6 +87,42 @@ async def test_a_closed_connection_ends_the_measurement() -> None:
             await press(port, [Ask(request("GET", "/"), b"right")], callers=1, seconds=30, most=3)
 
 
+async def test_an_answer_in_chunks_is_whole_with_its_last() -> None:
+    async def answer(writer: asyncio.StreamWriter, head: bytes, body: bytes) -> None:
+        parts = [
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+            b"3\r\nrig\r\n",
+            b"2\r\nht\r\n",
+            b"0\r\n\r\n",
+        ]
+        for part in parts:
+            writer.write(part)
+            await writer.drain()
+            await asyncio.sleep(0)
+
+    async with serving(answer) as port:
+        load = await press(port, [Ask(request("GET", "/"), b"2\r\nht")], callers=2, seconds=30, most=6)
+    assert len(load.latencies) == 6
+
+
+async def test_two_requests_that_belong_together_count_as_one() -> None:
+    seen: list[bytes] = []
+
+    async def answer(writer: asyncio.StreamWriter, head: bytes, body: bytes) -> None:
+        path = head.split()[1]
+        seen.append(path)
+        told = b"event 7" if path == b"/submit" else b"the outcome"
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(told), told))
+
+    def then(submitted: bytes) -> Ask:
+        return Ask(request("GET", "/" + submitted.rpartition(b" ")[2].decode()), b"outcome")
+
+    async with serving(answer) as port:
+        load = await press(port, [Ask(request("POST", "/submit"), b"event", then)], callers=1, seconds=30, most=2)
+    assert len(load.latencies) == 2
+    assert seen == [b"/submit", b"/7"] * 2
+
+
 async def test_events_are_counted_also_where_a_read_cuts_them() -> None:
     async def answer(writer: asyncio.StreamWriter, head: bytes, body: bytes) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\n\r\n")

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from benchmarks import picture, report
 from benchmarks.figures import OURS, Curve, Goal, Result, Section, ratios
-from benchmarks.regression import compare
+from benchmarks.regression import compare, uncompared
 
 
 def result(rate: float = 5000.0, latency: float = 1.0, *, http: float = 20_000.0, http_p50: float = 0.1) -> Result:
@@ -52,6 +52,10 @@ def test_what_only_one_run_measured_is_not_compared() -> None:
     old = result()
     old.sections[0].name = "another"
     assert compare(result(), old) == []
+    new = ["run: run, 64 callers", "run: run, one caller, p50"]
+    assert uncompared(result(), old) == new
+    assert uncompared(result(), result()) == []
+    assert "not compared: " + "; ".join(new) in report.markdown(result(), [], new)
 
 
 def test_goals_hold_for_medians() -> None:
@@ -86,3 +90,4 @@ def test_the_picture_is_svg_with_a_bar_for_each_subject() -> None:
     assert len(drawn.findall(f".//{space}circle")) == 2
     texts = [text.text for text in drawn.iter(f"{space}text")]
     assert "FastAPI" in texts and "100,000" in texts
+    assert texts.index(OURS) < texts.index("FastAPI"), "the best comes first"
