@@ -353,7 +353,8 @@ class QueueMachine(RuleBasedStateMachine):
                 self.forget(id_)
 
     def reopens(self) -> None:
-        """A stop that is no crash loses nothing, acknowledged or not."""
+        """A stop that is no crash loses nothing, acknowledged or not, also what is held back just then."""
+        self.submit("", 0, None, True, True, None, None, None, b"")
         self.run(self.engine.close())
         self.run(self.engine.open())
         for known in self.known.values():
