@@ -109,4 +109,4 @@ def test_what_fits_is_answered_as_described(opened: Opened, path: str, method: s
 
 @pytest.mark.parametrize("path", WITH_DATA)
 def test_what_does_not_fit_is_refused(opened: Opened, path: str) -> None:
-    _held_to(opened, path, "post", GenerationMode.NEGATIVE, 4)
+    _held_to(opened, path, "post", GenerationMode.NEGATIVE, 12)
