@@ -1,14 +1,18 @@
 """Random operations against a model: what the queue promises holds after any of them, also across crashes.
 
 One terminal state, attempts only grow, nothing acknowledged is lost, leases are exclusive, the order within a key and
-priority, the places in line, a gapless log, a complete outbox.
+priority, the places in line, a gapless log, a complete outbox. The queue knows a lease as the number of an attempt: it
+is renewed by nothing but `append`, and ends by `retry`.
+
+Whatever may turn out one way or the other by the timing of threads (a crash while verbs are under way) comes at the end
+of a history, or leaves no trace in the model, so that every history can be repeated.
 """
 
 from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,34 +21,64 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from penstock.queue.interface import Depth
-from penstock.wire.events import Chunk, Log
-from penstock.wire.states import OutcomeKind, State
+from penstock.errors import InvalidInput, TooMany
+from penstock.queue.interface import Claim, Depth, Filter, NewRequest, Receipt
+from penstock.settings import Settings
+from penstock.wire.events import Chunk, Entry, Log, Outcome, Progress
+from penstock.wire.states import State
 
 from .conftest import ENGINES, Engine, new, ok
 
 T = TypeVar("T")
 APP = "acme/flux"
 CALLERS = ("", "k1", "k2")
+RETENTION = 30.0
+KEY_WINDOW = 10.0
+TOLD = {"log": Log, "progress": Progress}
+"""Entries that a webhook can ask for."""
+CANCELLED = Outcome.failure(499, "", "client_cancelled")
+EXPIRED = Outcome.failure(504, "", "request_timeout")
 
 
 class Known:
     """What the model knows of one request."""
 
-    def __init__(self, number: int, caller: str, priority: int, webhook: bool, start_by: float | None) -> None:
+    def __init__(self, number: int, request: NewRequest) -> None:
         self.number = number
-        self.caller = caller
-        self.priority = priority
-        self.webhook = webhook
-        self.start_by = start_by
+        self.request = request
+        self.flow = (request.caller, request.priority)
+        self.start_by = None if request.start_timeout is None else request.submitted_at + request.start_timeout
         self.state = State.QUEUED
         self.attempt = 0
         self.strikes = 0
+        self.alone = False
         self.acknowledged = True
         self.kinds = ["queued"]
-        self.chunks = 0
-        """Of this attempt."""
-        self.ended: tuple[OutcomeKind, bytes | None] | None = None
+        self.chunks: list[tuple[int, int]] = []
+        """By attempt and number."""
+        self.owed: list[tuple[str, int]] = []
+        """Event and its number in the log, of every delivery."""
+        self.outcome: Outcome | None = None
+        self.ended_at = 0.0
+
+    def owes(self, event: str, n: int) -> None:
+        if self.request.webhook and (event == "completed" or event in self.request.webhook_events):
+            self.owed.append((event, n))
+
+    def started(self) -> None:
+        self.state, self.attempt = State.RUNNING, self.attempt + 1
+        self.kinds.append("started")
+        self.owes("started", len(self.kinds))
+
+    def ended(self, outcome: Outcome, at: float) -> None:
+        assert self.outcome is None
+        self.state, self.outcome, self.ended_at = State.DONE, outcome, at
+        self.kinds.append("completed")
+        self.owes("completed", len(self.kinds))
+
+    def returned(self, strike: bool, alone: bool) -> None:
+        self.state, self.strikes, self.alone = State.QUEUED, self.strikes + strike, alone
+        self.kinds.append("retried")
 
 
 class QueueMachine(RuleBasedStateMachine):
@@ -52,22 +86,20 @@ class QueueMachine(RuleBasedStateMachine):
         super().__init__()
         self.loop = asyncio.new_event_loop()
         self.folder = tempfile.TemporaryDirectory()
-        self.engine = engine(Path(self.folder.name) / "data")
+        limits = Settings(retention=RETENTION, idempotency_window=KEY_WINDOW)
+        self.engine = engine(Path(self.folder.name) / "data", settings=limits)
         self.run(self.engine.open())
         self.known: dict[str, Known] = {}
-        self.keys: dict[str, str] = {}
+        self.keys: dict[tuple[str, str], tuple[str, float, bytes]] = {}
+        """By caller and key: the request, until when, and the fingerprint."""
         self.numbers = 0
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         return self.loop.run_until_complete(asyncio.wait_for(coroutine, 30))
 
-    def teardown(self) -> None:
-        for id_ in self.known:
-            self.agrees(id_)
-        self.outbox_agrees()
-        self.run(self.engine.close())
-        self.loop.close()
-        self.folder.cleanup()
+    @property
+    def now(self) -> float:
+        return self.engine.clock.wall()
 
     # ---- the model
 
@@ -75,88 +107,142 @@ class QueueMachine(RuleBasedStateMachine):
         return [id_ for id_, k in self.known.items() if k.state is state]
 
     def one(self, data: st.DataObject, state: State | None = None) -> str:
-        return data.draw(st.sampled_from(sorted(self.known) if state is None else self.those(state)))
+        return data.draw(st.sampled_from(list(self.known) if state is None else self.those(state)))
 
-    def end(self, id_: str, kind: OutcomeKind, body: bytes | None = None) -> None:
-        known = self.known[id_]
-        assert known.ended is None
-        known.state, known.ended = State.DONE, (kind, body)
-        known.kinds.append("completed")
+    def waiting(self) -> list[Known]:
+        return [self.known[id_] for id_ in self.those(State.QUEUED)]
 
-    def outcome_body(self, id_: str, attempt: int) -> bytes:
-        return f'"{self.known[id_].number}-{attempt}"'.encode()
+    def forget(self, id_: str) -> None:
+        del self.known[id_]
+        self.keys = {key: named for key, named in self.keys.items() if named[0] != id_}
 
     # ---- callers
 
     @rule(
         caller=st.sampled_from(CALLERS),
         priority=st.sampled_from([0, 0, 1]),
-        webhook=st.booleans(),
+        webhook=st.sampled_from([None, None, (), ("started",), ("log", "progress")]),
         slot=st.booleans(),
         lazy=st.booleans(),
         limit=st.sampled_from([None, None, 5.0]),
+        most=st.sampled_from([None, None, 2]),
         key=st.sampled_from([None, None, "one", "two"]),
+        fingerprint=st.sampled_from([b"same", b"same", b"other"]),
     )
     def submit(
-        self, caller: str, priority: int, webhook: bool, slot: bool, lazy: bool, limit: float | None, key: str | None
+        self,
+        caller: str,
+        priority: int,
+        webhook: tuple[str, ...] | None,
+        slot: bool,
+        lazy: bool,
+        limit: float | None,
+        most: int | None,
+        key: str | None,
+        fingerprint: bytes,
     ) -> None:
-        clock = self.engine.clock
         self.numbers += 1
         request = new(
-            clock,
+            self.engine.clock,
             caller=caller,
             priority=priority,
-            webhook="http://hook" if webhook else None,
+            webhook=None if webhook is None else "http://hook",
+            webhook_events=webhook or (),
             start_timeout=limit,
             idempotency_key=key,
-            fingerprint=b"same",
+            fingerprint=fingerprint,
+            max_queue_length=most,
+            input=b'{"x": %d}' % self.numbers,
         )
+        queued = len(self.waiting())
+        claimed, receipt = self.run(self._handed_over(request, slot, lazy))
+        first = self.keys.get((caller, key)) if key else None
+        if first is not None and first[1] > self.now:
+            assert claimed is None
+            if first[2] != fingerprint:
+                assert isinstance(receipt, InvalidInput)
+                return
+            assert isinstance(receipt, Receipt) and (receipt.request_id, receipt.replayed) == (first[0], True)
+            self.placed(self.known[first[0]], receipt.position)
+        elif most is not None and queued >= most:
+            assert claimed is None and isinstance(receipt, TooMany)
+        else:
+            assert (claimed is not None) == (slot and not queued)
+            self.entered(request, claimed, receipt)
 
-        async def act() -> tuple[bool, str | None]:
-            submission = self.engine.queue.submit(request, slot="r" if slot else None, lazy=lazy)
-            claim = submission.claim
-            if submission.claimed is not None:
-                claim = await submission.claimed
-            # Nothing is acknowledged yet where the caller waits for the outcome.
-            waits = lazy and submission.claim is not None
-            return claim is not None, None if waits else (await submission.receipt).request_id
+    async def _handed_over(
+        self, request: NewRequest, slot: bool, lazy: bool
+    ) -> tuple[Claim | None, Receipt | BaseException | None]:
+        submission = self.engine.queue.submit(request, slot="r" if slot else None, lazy=lazy)
+        claim = submission.claim
+        if submission.claimed is not None:
+            claim = await submission.claimed
+        if lazy and submission.claim is not None:
+            return claim, None  # its caller waits for the outcome: nothing is acknowledged yet
+        return claim, (await asyncio.gather(submission.receipt, return_exceptions=True))[0]
 
-        nobody_waits = not self.those(State.QUEUED)
-        claimed, receipt = self.run(act())
-        first = self.keys.get(f"{caller}/{key}") if key else None
-        if first is not None:
-            assert receipt == first and not claimed
-            return
-        assert receipt in (None, request.id)
-        assert claimed == (slot and nobody_waits)
-        start_by = None if limit is None else clock.wall() + limit
-        known = self.known[request.id] = Known(self.numbers, caller, priority, webhook, start_by)
+    def entered(self, request: NewRequest, claimed: Claim | None, receipt: Receipt | BaseException | None) -> None:
+        known = self.known[request.id] = Known(self.numbers, request)
         known.acknowledged = receipt is not None
-        if key:
-            self.keys[f"{caller}/{key}"] = request.id
-        if claimed:
-            known.state, known.attempt, known.chunks = State.RUNNING, 1, 0
-            known.kinds.append("started")
+        if request.idempotency_key:
+            named = (request.id, self.now + KEY_WINDOW, request.fingerprint)
+            self.keys[request.caller, request.idempotency_key] = named
+        if claimed is not None:
+            assert (claimed.request, claimed.attempt, claimed.runner) == (request, 1, "r")
+            known.started()
+        if receipt is not None:
+            assert isinstance(receipt, Receipt) and (receipt.request_id, receipt.replayed) == (request.id, False)
+            self.placed(known, receipt.position)
+
+    @rule(flows=st.lists(st.tuples(st.sampled_from(CALLERS), st.sampled_from([0, 0, 1])), min_size=1, max_size=4))
+    def crowd(self, flows: list[tuple[str, int]]) -> None:
+        """Several that wait, so that there is an order to keep."""
+        for caller, priority in flows:
+            self.submit(caller, priority, None, False, False, None, None, None, b"")
+
+    @rule(webhook=st.sampled_from([None, (), ("started",)]), fails=st.booleans())
+    def call(self, webhook: tuple[str, ...] | None, fails: bool) -> None:
+        """A `run`: its insert is still held back when the outcome comes."""
+        before = set(self.known)
+        self.submit("", 0, webhook, True, True, None, None, None, b"")
+        for id_ in set(self.known) - before:
+            if self.known[id_].state is State.RUNNING:
+                self.handed_in(id_, 0, fails)
 
     @precondition(lambda self: self.known)
     @rule(data=st.data())
     def cancel(self, data: st.DataObject) -> None:
         id_ = self.one(data)
-        was = self.known[id_].state
-        assert self.run(self.engine.queue.cancel(id_)).was is was
-        if was is not State.DONE:
-            self.end(id_, OutcomeKind.CANCELLED)
+        known = self.known[id_]
+        assert self.run(self.engine.queue.cancel(id_)).was is known.state
+        known.acknowledged = True
+        if known.state is not State.DONE:
+            known.ended(CANCELLED, self.now)
 
     @precondition(lambda self: self.known)
     @rule(data=st.data())
     def agree(self, data: st.DataObject) -> None:
         self.agrees(self.one(data))
 
+    def pages_agree(self) -> None:
+        seen: list[str] = []
+        cursor = None
+        while True:
+            page = self.run(self.engine.queue.page(Filter(limit=3, cursor=cursor)))
+            seen += [view.id for view in page.items]
+            if (cursor := page.next_cursor) is None:
+                break
+        told = [id_ for id_, k in self.known.items() if k.acknowledged]
+        assert [id_ for id_ in seen if id_ in told] == told[::-1]
+        assert len(set(seen)) == len(seen)
+
     # ---- runners
 
     @rule(slots=st.integers(1, 4))
     def claim(self, slots: int) -> None:
-        waiting = [self.known[id_] for id_ in self.those(State.QUEUED)]
+        waiting = self.waiting()
+        places = {k.request.id: self.place(k.request.id) for k in waiting}
+        flows = {k.flow for k in waiting}
         claims = self.run(self.engine.queue.claim(APP, [f"r{n}" for n in range(slots)]))
         assert len(claims) == min(slots, len(waiting))
         if claims:
@@ -165,81 +251,172 @@ class QueueMachine(RuleBasedStateMachine):
         for n, claim in enumerate(claims):
             known = self.known[claim.request.id]
             assert known.state is State.QUEUED, "given out twice"
-            assert known.priority == min(k.priority for k in waiting)
-            flow = [k.number for k in waiting if (k.caller, k.priority) == (known.caller, known.priority)]
-            assert known.number == min(flow), "out of order within its key and priority"
+            assert known.request.priority == min(k.request.priority for k in waiting)
+            assert known.number == min(k.number for k in waiting if k.flow == known.flow), "out of order in its flow"
+            # The place is an estimate among the callers of one turn.
+            turn = sum(priority == known.request.priority for _, priority in flows)
+            assert abs(places[claim.request.id] - n) < turn
             waiting.remove(known)
-            assert (claim.attempt, claim.runner, claim.strikes) == (known.attempt + 1, f"r{n}", known.strikes)
-            known.state, known.attempt, known.chunks = State.RUNNING, claim.attempt, 0
-            known.kinds.append("started")
+            assert (claim.request, claim.runner) == (known.request, f"r{n}")
+            assert (claim.attempt, claim.strikes, claim.alone) == (known.attempt + 1, known.strikes, known.alone)
+            known.started()
 
     @precondition(lambda self: self.those(State.RUNNING))
-    @rule(data=st.data(), late=st.sampled_from([0, 0, 1]), size=st.integers(1, 3))
-    def append(self, data: st.DataObject, late: int, size: int) -> None:
+    @rule(
+        data=st.data(),
+        late=st.sampled_from([0, 0, 1]),
+        what=st.lists(st.sampled_from(["log", "progress", "chunk"]), max_size=3),
+    )
+    def append(self, data: st.DataObject, late: int, what: Sequence[str]) -> None:
         id_ = self.one(data, State.RUNNING)
         known = self.known[id_]
         # Every chunk is sent twice: a runner that has not heard of the commit sends it again.
-        again = [Chunk(1.0, n, b"1") for n in range(1, known.chunks + 1)]
-        entries = [Log(1.0, "INFO", "x") if n % 2 else Chunk(1.0, known.chunks + n // 2 + 1, b"1") for n in range(size)]
-        attempt = known.attempt - late
-        entries = again + entries
-        assert self.run(self.engine.queue.append(id_, attempt, entries)) == (late == 0)
-        if late == 0:
-            known.kinds += ["log" if n % 2 else "chunk" for n in range(size)]
-            known.chunks += (size + 1) // 2
-            known.acknowledged = True
+        sent = sum(attempt == known.attempt for attempt, _ in known.chunks)
+        entries: list[Entry] = [Chunk(1.0, n, b"1") for n in range(1, sent + 1)]
+        for kind in what:
+            if kind == "chunk":
+                sent += 1
+                entries.append(Chunk(1.0, sent, b"1"))
+            else:
+                entries.append(Log(1.0, "INFO", "x") if kind == "log" else Progress(1.0, 1.0))
+        assert self.run(self.engine.queue.append(id_, known.attempt - late, entries)) == (late == 0)
+        known.acknowledged = True
+        if late:
+            return
+        for kind in TOLD:
+            if kind in what:
+                known.owes(kind, len(known.kinds) + 1 + what.index(kind))
+        known.chunks += [(known.attempt, n) for n in range(sent - what.count("chunk") + 1, sent + 1)]
+        known.kinds += what
 
-    @precondition(lambda self: self.known)
-    @rule(data=st.data(), late=st.sampled_from([0, 0, 0, 1]))
-    def complete(self, data: st.DataObject, late: int) -> None:
-        id_ = self.one(data)
+    @precondition(lambda self: self.those(State.RUNNING) or self.those(State.DONE))
+    @rule(data=st.data(), late=st.sampled_from([0, 0, 0, 1]), fails=st.booleans(), again=st.booleans())
+    def complete(self, data: st.DataObject, late: int, fails: bool, again: bool) -> None:
+        running = self.those(State.RUNNING)
+        self.handed_in(self.one(data, State.RUNNING if running and not again else None), late, fails)
+
+    def handed_in(self, id_: str, late: int, fails: bool) -> None:
         known = self.known[id_]
         attempt = known.attempt - late
-        body = self.outcome_body(id_, attempt)
-        verdict = self.run(self.engine.queue.complete(id_, attempt, ok(body))).verdict
+        outcome = Outcome.failure(500, f"{attempt}", "broken") if fails else ok(f'"{known.number}-{attempt}"'.encode())
+        verdict = self.run(self.engine.queue.complete(id_, attempt, outcome)).verdict
         known.acknowledged = True
         if known.state is State.RUNNING and late == 0:
             assert verdict == "applied"
-            self.end(id_, OutcomeKind.OK, body)
-        elif known.ended == (OutcomeKind.OK, body):
+            known.ended(outcome, self.now)
+        elif known.outcome is not None and known.outcome.status in (200, 500) and late == 0:
             assert verdict == "repeated"
         else:
             assert verdict == "stale"
             known.kinds.append("stale")
 
     @precondition(lambda self: self.those(State.RUNNING))
-    @rule(data=st.data(), strike=st.booleans(), late=st.sampled_from([0, 0, 1]))
-    def retry(self, data: st.DataObject, strike: bool, late: int) -> None:
+    @rule(data=st.data(), strike=st.booleans(), alone=st.booleans(), late=st.sampled_from([0, 0, 1]))
+    def retry(self, data: st.DataObject, strike: bool, alone: bool, late: int) -> None:
+        """A runner died, its lease ran out, or its gateway started again."""
         id_ = self.one(data, State.RUNNING)
         known = self.known[id_]
-        done = self.run(self.engine.queue.retry(id_, known.attempt - late, reason="died", strike=strike))
+        queue = self.engine.queue
+        done = self.run(queue.retry(id_, known.attempt - late, reason="died", strike=strike, alone=alone))
         assert done == (late == 0)
+        known.acknowledged = True
         if done:
-            known.state = State.QUEUED
-            known.strikes += strike
-            known.kinds.append("retried")
-            known.acknowledged = True
+            known.returned(strike, alone)
 
-    # ---- time and crashes
+    # ---- time, restarts and crashes
 
-    @rule(seconds=st.sampled_from([1.0, 6.0]))
-    def sweep(self, seconds: float) -> None:
+    @rule(
+        what=st.sampled_from(["sweep", "sweep", "page", "reopen", "crash"]),
+        seconds=st.sampled_from([1.0, 6.0, 16.0, 31.0]),
+    )
+    def upkeep(self, what: str, seconds: float) -> None:
+        """One rule, so that what happens seldom does not crowd out what happens often."""
         self.engine.clock.advance(seconds)
-        now = self.engine.clock.wall()
-        late = [id_ for id_ in self.those(State.QUEUED) if (self.known[id_].start_by or now + 1) <= now]
+        if what == "sweep":
+            self.sweeps()
+        elif what == "page":
+            self.pages_agree()
+        elif what == "reopen":
+            self.reopens()
+        else:
+            self.crashes()
+
+    def sweeps(self) -> None:
+        late = [k.request.id for k in self.waiting() if k.start_by is not None and k.start_by <= self.now]
         assert sorted(self.run(self.engine.queue.sweep()).expired) == sorted(late)
         for id_ in late:
-            self.end(id_, OutcomeKind.ERROR)
+            self.known[id_].ended(EXPIRED, self.now)
+        for id_ in self.those(State.DONE):
+            known = self.known[id_]
+            if known.ended_at <= self.now - RETENTION and not known.owed:
+                assert self.run(self.engine.queue.get(id_)) is None, "kept for too long"
+                self.forget(id_)
 
-    @rule()
-    def crash(self) -> None:
+    def reopens(self) -> None:
+        """A stop that is no crash loses nothing, acknowledged or not, also what is held back just then."""
+        self.submit("", 0, None, True, True, None, None, None, b"")
+        self.run(self.engine.close())
+        self.run(self.engine.open())
+        for known in self.known.values():
+            known.acknowledged = True
+        self.recovers()
+
+    def crashes(self) -> None:
         self.engine = self.run(self.engine.crash())
+        for id_ in [id_ for id_, k in self.known.items() if not k.acknowledged]:
+            # It may be there or not; either way the model is rid of it.
+            self.run(self.engine.queue.cancel(id_))
+            self.forget(id_)
+        self.recovers()
+
+    def recovers(self) -> None:
+        recovered = {claim.request.id: claim for claim in self.run(self.engine.queue.recover())}
+        assert set(recovered) == set(self.those(State.RUNNING))
+        for id_, claim in recovered.items():
+            known = self.known[id_]
+            assert (claim.request, claim.attempt, claim.strikes) == (known.request, known.attempt, known.strikes)
+
+    def teardown(self) -> None:
+        try:
+            self.breaks_off()
+            for id_ in self.known:
+                self.agrees(id_)
+            self.outbox_agrees()
+        finally:
+            self.run(self.engine.close())
+            self.loop.close()
+            self.folder.cleanup()
+
+    def breaks_off(self) -> None:
+        """A crash while verbs are under way: each happened with its event and its deliveries, or not at all."""
+        ends: dict[str, Outcome] = {}
+        for n, id_ in enumerate(self.those(State.RUNNING) + self.those(State.QUEUED)[::2]):
+            ends[id_] = CANCELLED if n % 2 or self.known[id_].state is State.QUEUED else ok(b'"at last"')
+        told = self.run(self._broken_off(ends))
         for id_, known in list(self.known.items()):
-            # A submit that was never acknowledged may be there or not; all others must be.
-            if not known.acknowledged and self.run(self.engine.queue.get(id_)) is None:
-                del self.known[id_]
-        recovered = {claim.request.id: claim.attempt for claim in self.run(self.engine.queue.recover())}
-        assert recovered == {id_: self.known[id_].attempt for id_ in self.those(State.RUNNING)}
+            view = self.run(self.engine.queue.get(id_))
+            if view is None:
+                assert not known.acknowledged, "an acknowledged request is lost"
+                self.forget(id_)
+            elif id_ in ends and view.state is State.DONE:
+                known.ended(ends[id_], self.now)
+            else:
+                assert id_ not in told, "an acknowledged verb is lost"
+
+    async def _broken_off(self, ends: dict[str, Outcome]) -> list[str]:
+        """Crash with these ends handed over; which of them were acknowledged before it."""
+        queue = self.engine.queue
+        verbs: dict[str, asyncio.Future[Any]] = {}
+        for id_, outcome in ends.items():
+            verb = queue.cancel(id_) if outcome is CANCELLED else queue.complete(id_, self.known[id_].attempt, outcome)
+            verbs[id_] = asyncio.ensure_future(verb)
+        receipt = queue.submit(new(self.engine.clock, app="acme/other", webhook="http://hook")).receipt
+        # The first group's commit is on disk, or all that was handed over is in its writer's hands.
+        await (asyncio.wait(verbs.values(), return_when=asyncio.FIRST_COMPLETED) if ends else asyncio.sleep(0))
+        told = [id_ for id_, verb in verbs.items() if verb.done()]
+        self.engine = await self.engine.crash()
+        await asyncio.gather(receipt, *verbs.values())
+        return told
 
     # ---- what must hold
 
@@ -249,34 +426,57 @@ class QueueMachine(RuleBasedStateMachine):
         assert self.engine.queue.depth(APP) == expected
 
     def agrees(self, id_: str) -> None:
-        known = self.known[id_]
-        view = self.run(self.engine.queue.get(id_))
+        """All that can be read of a request is what the model knows."""
+        known, queue = self.known[id_], self.engine.queue
+        view = self.run(queue.get(id_))
         known.acknowledged = True
         assert view is not None, "an acknowledged request is lost"
         assert (view.state, view.attempt, view.strikes) == (known.state, known.attempt, known.strikes)
-        events = self.run(self.engine.queue.events(id_))
+        assert self.run(queue.input(id_)) == known.request
+        events = self.run(queue.events(id_))
         assert [e.n for e in events] == list(range(1, len(known.kinds) + 1))
         assert [e.kind for e in events] == known.kinds
         assert view.last_event == len(known.kinds)
-        outcome = self.run(self.engine.queue.outcome(id_))
-        if known.ended is None:
-            assert outcome is None
+        chunks = self.run(queue.chunks(id_, after=(0, 0)))
+        assert [(e.attempt, e.entry.n) for e in chunks if isinstance(e.entry, Chunk)] == known.chunks
+        outcome = self.run(queue.outcome(id_))
+        assert self.run(queue.wait(id_, 0.0)) == outcome
+        if known.outcome is None or outcome is None:
+            assert outcome is known.outcome
+        elif known.outcome is CANCELLED or known.outcome is EXPIRED:
+            assert (outcome.kind, outcome.status) == (known.outcome.kind, known.outcome.status)
         else:
-            kind, body = known.ended
-            assert outcome is not None and outcome.kind is kind
-            assert body is None or outcome.body == body
+            assert outcome == known.outcome
         if known.state is State.QUEUED:
-            waiting = [self.known[other] for other in self.those(State.QUEUED)]
-            same = [k for k in waiting if (k.caller, k.priority) == (known.caller, known.priority)]
-            assert view.position is not None
-            if len(same) == len(waiting):
-                assert view.position == sum(k.number < known.number for k in waiting)
-            assert 0 <= view.position < len(waiting)
+            self.placed(known, view.position)
+        else:
+            assert view.position is None
+
+    def place(self, id_: str) -> int:
+        view = self.run(self.engine.queue.get(id_))
+        assert view is not None and view.position is not None
+        return view.position
+
+    def placed(self, known: Known, position: int | None) -> None:
+        """Behind what comes before it in any order, ahead of what comes after; exact where one flow waits alone."""
+        if known.state is not State.QUEUED:
+            assert position == 0
+            return
+        waiting = self.waiting()
+        priority = known.request.priority
+        ahead = sum(
+            k.request.priority < priority or (k.flow == known.flow and k.number < known.number) for k in waiting
+        )
+        behind = sum(
+            k.request.priority > priority or (k.flow == known.flow and k.number > known.number) for k in waiting
+        )
+        assert position is not None and ahead <= position < len(waiting) - behind
 
     def outbox_agrees(self) -> None:
-        owed = [(row[1], row[3]) for row in self.run(self.engine.owed())]
-        ended = [id_ for id_, k in self.known.items() if k.webhook and k.ended is not None]
-        assert sorted(owed) == sorted((id_, "completed") for id_ in ended)
+        rows = self.run(self.engine.owed())
+        assert {state for *_, state in rows} <= {"owed"}
+        owed = sorted((id_, event, n) for _, id_, _, event, n, _ in rows if id_ in self.known)
+        assert owed == sorted((id_, event, n) for id_, known in self.known.items() for event, n in known.owed)
 
 
 @pytest.mark.parametrize("engine", sorted(ENGINES))

@@ -1,4 +1,8 @@
-"""Every route of the description, with what no client would send: no 500, errors in shape, no way past the keys."""
+"""Every route of the description, with what no client would send: no 500, errors in shape, no way past the keys.
+
+`test_described_routes.py` sends what the description allows or forbids; here is what no description speaks of: bodies
+that are no JSON, numbers that are none, hosts, spellings of a path, keys of the wrong scope.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +18,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from penstock.gateway import openapi
 from penstock.gateway.openapi import described, path_of
 from penstock.gateway.routes import OPEN, ROUTES
 from penstock.testing import ServedApp, serve
@@ -296,3 +301,23 @@ def test_every_route_is_described(opened: Opened) -> None:
             named = {parameter["name"] for parameter in operation["parameters"] if parameter["in"] == "path"}
             assert all(f"{{{name}}}" in path_of(route) for name in named)
     assert "/acme/echo" in paths and "/queue/acme/echo" in paths
+
+
+def test_every_answer_is_described() -> None:
+    outputs = {
+        "get /queue/{owner}/{alias}/requests/{request_id}", "get /queue/{owner}/{alias}/requests/{request_id}/response",
+        "get /files/{file_id}", "get /files/{file_id}/{name}",
+    }  # fmt: skip
+    silent = {
+        f"{method} {path}" for path, method in OPERATIONS if "content" not in PATHS[path][method]["responses"]["2XX"]
+    }
+    assert silent == outputs
+    tables: set[str] = {f"{method.upper()} {path}" for path, method in OPERATIONS}
+    assert openapi.MEMBERS.keys() | openapi.OTHER.keys() <= tables
+    assert {*openapi.BODY, *openapi.QUERY, *openapi.HEADERS} <= set(PATHS)
+
+
+@pytest.mark.parametrize("key", [b"", b"k" * 257])
+def test_an_idempotency_key_of_no_good_length_is_named(opened: Opened, key: bytes) -> None:
+    answer = opened.http.post("/acme/echo", json={"x": 1}, headers=[(b"idempotency-key", key)])
+    assert (answer.status_code, answer.json()["detail"][0]["loc"]) == (422, ["header", "Idempotency-Key"])

@@ -7,7 +7,6 @@ import tarfile
 import tempfile
 import weakref
 import zipfile
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, ClassVar
@@ -15,7 +14,7 @@ from typing import BinaryIO, ClassVar
 import pydantic
 from pydantic import PrivateAttr
 
-from penstock.app.file import File
+from penstock.app.file import File, MediaError
 
 MAX_MEMBERS = 100_000
 MAX_UNPACKED = 64 * 1024**3
@@ -23,7 +22,6 @@ MAX_UNPACKED = 64 * 1024**3
 MAX_RATIO = 1000
 """Times its own size that an archive may unpack to; beyond it, it is meant to fill the disk."""
 _PIECE = 1024 * 1024
-_BROKEN = (zipfile.BadZipFile, tarfile.TarError, zlib.error, OSError, EOFError, RuntimeError, NotImplementedError)
 
 
 class CompressedFile(File):
@@ -59,14 +57,10 @@ class CompressedFile(File):
             weakref.finalize(self, shutil.rmtree, folder, True)
             try:
                 self._unpack(source, folder)
-            except (
-                zipfile.BadZipFile,
-                tarfile.TarError,
-                OSError,
-                EOFError,
-                RuntimeError,
-                NotImplementedError,
-            ) as error:
+            except MediaError:
+                raise
+            except Exception as error:
+                # Broken archives raise whatever their library met: zlib.error, LZMAError, IndexError, ValueError, …
                 raise self._error(f"the archive cannot be unpacked: {error}", "invalid_archive") from error
             self._folder = folder
         return self._folder

@@ -157,14 +157,14 @@ def require(caller: Caller, scope: str) -> None:
         raise Forbidden(f"this key has no scope {scope!r}; it has {', '.join(sorted(caller.scopes)) or 'none'}")
 
 
-class _TokenRequest(msgspec.Struct):
+class TokenRequest(msgspec.Struct):
     allowed_apps: list[str]
     token_expiration: float = 120
     duration: float | None = None
 
 
 async def _mint(call: Call) -> str:
-    wanted = await call.json(_TokenRequest, hint="{'allowed_apps': […], 'token_expiration': 120}")
+    wanted = await call.json(TokenRequest, hint="{'allowed_apps': […], 'token_expiration': 120}")
     if not wanted.allowed_apps:
         raise InvalidInput.field(["body", "allowed_apps"], "names no app")
     seconds = wanted.token_expiration if wanted.duration is None else wanted.duration

@@ -88,13 +88,13 @@ async def delete(call: Call) -> Response:
     return answers.json({"deleted": info.id})
 
 
-class _Sign(msgspec.Struct):
+class Sign(msgspec.Struct):
     expires_in: float = SIGN_SECONDS
 
 
 async def sign(call: Call) -> Response:
     """`POST {file URL}/sign`: a URL that reads a private file for a while, without a key."""
-    wanted = await call.json(_Sign, hint="{'expires_in': seconds}")
+    wanted = await call.json(Sign, hint="{'expires_in': seconds}")
     if not 1 <= wanted.expires_in <= SIGN_MOST:
         raise InvalidInput.field(["body", "expires_in"], f"must be from 1 to {SIGN_MOST:g} seconds")
     info = await _file(call)

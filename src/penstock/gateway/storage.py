@@ -24,19 +24,19 @@ _PARTS_BODY = 4 * 1024 * 1024
 _HEX = re.compile(r"[0-9a-fA-F]{64}\Z")
 
 
-class _Initiate(msgspec.Struct):
+class Initiate(msgspec.Struct):
     content_type: str | None = None
     file_name: str | None = None
 
 
-class _Part(msgspec.Struct):
+class ListedPart(msgspec.Struct):
     etag: str
     partNumber: int | None = None
     part_number: int | None = None
 
 
-class _Complete(msgspec.Struct):
-    parts: list[_Part] = []
+class Complete(msgspec.Struct):
+    parts: list[ListedPart] = []
 
 
 # ---- by grant
@@ -53,7 +53,7 @@ async def initiate_multipart(call: Call) -> Response:
 
 
 async def _initiate(call: Call, *, multipart: bool) -> Response:
-    wanted = await call.json(_Initiate, _SMALL_BODY, hint="{'content_type': …, 'file_name': …}")
+    wanted = await call.json(Initiate, _SMALL_BODY, hint="{'content_type': …, 'file_name': …}")
     grant = await uploads(call).grant(
         file_name=wanted.file_name or "",
         content_type=wanted.content_type or "",
@@ -215,7 +215,7 @@ async def _list_parts(call: Call, found: Upload) -> Response:
 
 
 async def _complete(call: Call, found: Upload) -> Response:
-    listed = (await call.json(_Complete, _PARTS_BODY, hint="{'parts': [{'partNumber', 'etag'}, …]}")).parts
+    listed = (await call.json(Complete, _PARTS_BODY, hint="{'parts': [{'partNumber', 'etag'}, …]}")).parts
     for part in listed:
         refuse_control(part.etag, "etag")
     parts = [Part(p.partNumber if p.partNumber is not None else p.part_number or 0, p.etag) for p in listed]

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from penstock.errors import Forbidden, InvalidInput, NotFound, TooLarge
+from penstock.errors import Forbidden, InvalidInput, NotFound
 from penstock.files.interface import file_ids
 from penstock.files.names import LIFECYCLE_HEADERS, read_lifecycle
 from penstock.gateway.call import Call
@@ -138,7 +138,6 @@ def new_request(call: Call, target: Target, body: bytes, *, path: str | None = N
 
     Raises:
         InvalidInput: a header or query parameter does not fit; the message names it.
-        TooLarge: an idempotency key that is too long.
     """
     settings = call.rooms.settings
     headers = call.headers
@@ -155,7 +154,7 @@ def new_request(call: Call, target: Target, body: bytes, *, path: str | None = N
     fingerprint = b""
     if key is not None:
         if not key or len(key) > 256:
-            raise TooLarge("an Idempotency-Key has 1 to 256 characters")
+            raise InvalidInput.field(["header", "Idempotency-Key"], "must have 1 to 256 characters")
         fingerprint = hashlib.sha256(f"{target.endpoint.app}\n{path or target.path}\n".encode() + body).digest()
     webhook = call.query.get("fal_webhook")
     longest = call.query.get("fal_max_queue_length")

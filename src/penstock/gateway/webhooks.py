@@ -124,7 +124,7 @@ async def replay_delivery(call: Call) -> Response:
     return answers.json({"replayed": [delivery.id]})
 
 
-class _Range(msgspec.Struct, forbid_unknown_fields=True):
+class Replay(msgspec.Struct, forbid_unknown_fields=True):
     request_id: str | None = None
     state: str | None = None
     since: float | None = None
@@ -134,7 +134,7 @@ class _Range(msgspec.Struct, forbid_unknown_fields=True):
 async def replay_deliveries(call: Call) -> Response:
     """Owe deliveries again: those of a request, or those of a time range, `dead` ones unless `state` says otherwise."""
     owner = _owner(call)
-    wanted = await call.json(_Range)
+    wanted = await call.json(Replay)
     outbox = _room(call).outbox
     if wanted.request_id is not None:
         if owner is not None and await outbox.caller(wanted.request_id) != owner:
@@ -178,14 +178,14 @@ async def missed(call: Call) -> Response:
     return answers.json({"items": items, "next_cursor": cursor})
 
 
-class _Listen(msgspec.Struct, forbid_unknown_fields=True):
+class Listen(msgspec.Struct, forbid_unknown_fields=True):
     app: str = ""
 
 
 async def begin_listener(call: Call) -> Response:
     """Make a temporary target that is owed every outcome, or one app's, also of requests without a webhook."""
     owner = _owner(call)
-    wanted = await call.json(_Listen)
+    wanted = await call.json(Listen)
     room = _room(call)
     secrets = [signing.secret_text(key) for key in room.keys.secrets("")] if "admin" in call.caller.scopes else []
     return answers.json({"id": await room.listen(wanted.app, owner or ""), "jwks": room.jwks(), "secrets": secrets})
@@ -209,7 +209,7 @@ async def fetch_listener(call: Call) -> Response:
     return answers.json({"items": items})
 
 
-class _Report(msgspec.Struct, forbid_unknown_fields=True):
+class Report(msgspec.Struct, forbid_unknown_fields=True):
     id: str
     duration: Annotated[float, msgspec.Meta(ge=0, le=86_400)]
     status: int | None = None
@@ -220,7 +220,7 @@ class _Report(msgspec.Struct, forbid_unknown_fields=True):
 async def report_listener(call: Call) -> Response:
     """How a listener's try went. Answers what becomes of the delivery."""
     _owner(call)
-    report = await call.json(_Report, _REPORT_BYTES)
+    report = await call.json(Report, _REPORT_BYTES)
     room = _room(call)
     now = call.rooms.clock.wall()
     reason = report.reason[:500] or ("" if report.status is None else reason_for(report.status))
@@ -246,7 +246,7 @@ async def show_secrets(call: Call) -> Response:
     return answers.json({"secrets": [signing.secret_text(key) for key in keys]})
 
 
-class _Rotate(msgspec.Struct, forbid_unknown_fields=True):
+class Rotate(msgspec.Struct, forbid_unknown_fields=True):
     kind: str
     url: str = ""
     at_once: bool = False
@@ -254,7 +254,7 @@ class _Rotate(msgspec.Struct, forbid_unknown_fields=True):
 
 async def rotate_key(call: Call) -> Response:
     """Make a new key; the old one goes on for the overlap, or not at all with `at_once`."""
-    wanted = await call.json(_Rotate)
+    wanted = await call.json(Rotate)
     key = await _room(call).rotate(wanted.kind, target=wanted.url, at_once=wanted.at_once)
     shown = {"id": key.id, "kind": key.kind, "origin": key.target, "signs_from": iso(key.signs_from)}
     return answers.json(shown | ({"secret": signing.secret_text(key.private)} if key.kind == "secret" else {}))
