@@ -5,8 +5,9 @@
 Sizes in MB (1,000,000 bytes). Both servers are uvicorn with uvloop and httptools in a process of their own; the client
 is a plain socket, so that it costs as little as it can. FastAPI's handler writes each piece as it comes and answers;
 ours also computes the BLAKE3 of each block and of the whole, and answers after the bytes are on disk (fsync), so that
-the peer is shown with an fsync, too. `growth` is the peak of resident memory above what it was before. What each server
-stored is compared by SHA-256 with what it was sent.
+the peer is shown with an fsync, too; `disk` is what this machine's disk takes of the same bytes from memory, with an
+fsync. `growth` is the peak of resident memory above what it was before. What each server stored is compared by SHA-256
+with what it was sent.
 """
 
 from __future__ import annotations
@@ -212,8 +213,11 @@ def one_at_a_time(servers: list[Server], size: int, rounds: int) -> list[dict[st
     data = Bytes()
     speeds: dict[str, dict[str, list[float]]] = {s.name: {"up": [], "down": []} for s in servers}
     peaks: dict[str, float] = dict.fromkeys(speeds, 0.0)
+    limits: list[float] = []
     salt = 0
     for n in range(rounds + 1):
+        if n:
+            limits.append(size / disk(servers[-1].folder, data, size, n) / MB)
         for server in servers:
             salt += 1
             os.sync()
@@ -234,7 +238,8 @@ def one_at_a_time(servers: list[Server], size: int, rounds: int) -> list[dict[st
                 speeds[server.name]["down"].append(size / down / MB)
                 peaks[server.name] = max(peaks[server.name], found["growth"])
             forget(server, path)
-    return [
+    limit = {"server": "disk", "size_mb": size // MB, "upload_mb_s": round(statistics.median(limits))}
+    found = [
         {
             "server": name,
             "size_mb": size // MB,
@@ -244,6 +249,21 @@ def one_at_a_time(servers: list[Server], size: int, rounds: int) -> list[dict[st
         }
         for name, each in speeds.items()
     ]
+    return [*found, limit]
+
+
+def disk(folder: Path, data: Bytes, size: int, salt: int) -> float:
+    """The limit of this disk: seconds to write the same bytes from memory, and to have them on the disk."""
+    path = folder / "limit"
+    os.sync()
+    begun = time.perf_counter()
+    with path.open("wb", 0) as file:
+        for piece in data.pieces(size, salt):
+            file.write(piece)
+        os.fsync(file.fileno())
+    took = time.perf_counter() - begun
+    path.unlink()
+    return took
 
 
 def forget(server: Server, path: str) -> None:
@@ -300,13 +320,13 @@ def show(title: str, rows: list[dict[str, Any]]) -> None:
     names = list(rows[0])
     print("  ".join(f"{name:>14}" for name in names))
     for row in rows:
-        print("  ".join(f"{row[name]!s:>14}" for name in names))
+        print("  ".join(f"{row.get(name, '')!s:>14}" for name in names))
     ours = rows[0]
     for other in rows[1:]:
         ratios = [
             f"{name.removesuffix('_mb_s')} {ours[name] / other[name]:.2f}x"
             for name in names
-            if name.endswith("_mb_s") and other[name]
+            if name.endswith("_mb_s") and other.get(name)
         ]
         print(f"  penstock / {other['server']}: {', '.join(ratios)}")
 
