@@ -13,7 +13,13 @@ from typing import NamedTuple
 from penstock.torture.evidence import Ack, Evidence, Row, StreamSeen
 from penstock.torture.words import RUNNERS, SLOTS
 
-_EXPECTED = {"stream": ("runner_disconnected",), "file": ("the disk is full", "cannot be written")}
+_EXPECTED = {
+    "stream": ("runner_disconnected",),
+    "file": (
+        "the disk is full", "the database cannot be written",
+        "the disk with the files is full", "the folder of files cannot be used just now",
+    ),
+}  # fmt: skip
 """Errors in which a kind of call may end: a stream whose runner was killed after a piece had been seen, and a function
 that was told that its file cannot be stored while the disk was full or failed."""
 

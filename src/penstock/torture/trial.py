@@ -68,7 +68,7 @@ def run(wanted: Wanted, say: Say = lambda _: None) -> report.Report:
     begun = time.monotonic()
     trial = Trial(wanted, folder, say)
     # Told to end, it ends its gateway first, as at Ctrl-C.
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    before = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
         asyncio.run(trial.run())
     finally:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Callable
 
 import msgspec
 import pytest
 
+from penstock.files.folder import refused
 from penstock.torture.auditor import FINDINGS, audit
 from penstock.torture.evidence import Ack, Damage, Evidence, FaultSeen, Row, Run, Seen, StreamSeen
 
@@ -67,6 +70,19 @@ def test_a_run_in_which_all_went_well() -> None:
     assert judged.killed_slots == 8, "one of three runners is gone"
     assert judged.outcomes == {"ok": 3, "error": 1, "cancelled": 1}
     assert (judged.streams, judged.cut_streams, judged.webhooks, judged.deliveries) == (1, 1, 1, 2)
+
+
+@pytest.mark.parametrize(
+    "error", [refused(OSError(number, os.strerror(number))) for number in (errno.ENOSPC, errno.EIO)], ids=str
+)
+def test_a_function_may_be_told_that_its_file_cannot_be_stored(error: Exception) -> None:
+    """The words of the folder of files are those that the auditor knows; only for calls that store a file."""
+    evidence = sound()
+    evidence.rows["a"] = row("a", "error", status=500, error=f"FileRefused: backwards.bin: {error}", execution="")
+    evidence.seen[:] = [seen for seen in evidence.seen if seen.request_id != "a"]
+    assert [finding.what for finding in audit(evidence).findings] == ["error"]
+    evidence.acks[0] = msgspec.structs.replace(evidence.acks[0], kind="file")
+    assert audit(evidence).findings == []
 
 
 def lose(e: Evidence) -> None:
