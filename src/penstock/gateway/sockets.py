@@ -12,9 +12,11 @@ from asyncio.transports import BaseTransport
 from collections.abc import Callable
 from typing import Any, cast
 
+import msgspec
 import websockets.frames
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame
+from websockets.protocol import State
 
 from penstock.gateway.together import Together
 from penstock.wire.websocket import BINARY, TEXT, FrameCutter, Incoming, outgoing_head
@@ -110,14 +112,23 @@ class CallerSocket(WebSocketsSansIOProtocol):
     def data_received(self, data: bytes) -> None:
         if not self.handshake_initiated:
             super().data_received(data)
+            if self.conn.handshake_exc is not None:
+                self._refuse()
             return
         for frame in self._cutter.feed(data):
             if self._take is None or not self._short_way(frame):
                 super().data_received(frame.head + frame.masked)
 
+    def _refuse(self) -> None:
+        """Answer a handshake whose head the library does not take, which is less than we take of others."""
+        body = msgspec.json.encode({"detail": f"no head of a WebSocket handshake: {self.conn.handshake_exc}"})
+        lines = b"content-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % len(body)
+        self.transport.write(b"HTTP/1.1 431 Request Header Fields Too Large\r\n" + lines + body)
+        self.transport.close()
+
     def _short_way(self, frame: Incoming) -> bool:
         """Hand on a whole message; False: the frame is the library's to judge."""
-        if not frame.is_message or self.frames or self.close_sent:
+        if not frame.is_message or self.frames or self.conn.state is not State.OPEN:
             return False
         return self._handed_on(_apply_mask(frame.masked, frame.mask), frame.first == TEXT)
 

@@ -1,10 +1,15 @@
-"""A message in pieces takes no more memory than its bytes."""
+"""A message in pieces takes no more memory than its bytes, and what comes behind a close frame is no message."""
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
-from websockets.frames import Frame, Opcode
+import pytest
+from uvicorn import Config
+from uvicorn.server import ServerState
+from websockets.frames import Close, Frame, Opcode
+from websockets.protocol import Protocol, State
 
 from penstock.gateway.sockets import CallerSocket
 
@@ -32,3 +37,51 @@ def test_pieces_lie_in_one_buffer() -> None:
         socket.handle_cont(Frame(Opcode.CONT, b"]", fin=True))
     assert socket.got == [b"[" + b" " * 1000 + b"]"] * 2
     assert all(type(whole) is bytes for whole in socket.got)
+
+
+class Transport(asyncio.Transport):
+    """Takes everything, and goes on giving what had come before it was closed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.closing = False
+        self.written = b""
+
+    def write(self, data: Any) -> None:
+        self.written += data
+
+    def is_closing(self) -> bool:
+        return self.closing
+
+    def close(self) -> None:
+        self.closing = True
+
+
+async def app(scope: Any, receive: Any, send: Any) -> None: ...
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.mark.anyio
+async def test_what_comes_behind_a_close_frame_is_no_message() -> None:
+    socket = CallerSocket(Config(app, log_config=None), ServerState(), {})
+    transport, got = Transport(), list[bytes]()
+
+    def take(data: bytes, text: bool) -> bool:
+        got.append(data)
+        return True
+
+    socket.connection_made(transport)
+    socket.handshake_initiated = socket.handshake_complete = True
+    socket.conn.state = State.OPEN
+    socket.conn.parser = Protocol.parse(socket.conn)
+    next(socket.conn.parser)
+    socket.carry(take, lambda: None)
+    close = Frame(Opcode.CLOSE, Close(1000, "").serialize())
+    frames = [Frame(Opcode.TEXT, b"before"), close, Frame(Opcode.TEXT, b"behind")]
+    socket.data_received(b"".join(frame.serialize(mask=True) for frame in frames))
+    assert got == [b"before"]
+    assert transport.closing and transport.written == close.serialize(mask=False)
