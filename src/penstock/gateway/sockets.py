@@ -52,6 +52,8 @@ class CallerSocket(WebSocketsSansIOProtocol):
     frames: list[bytes | bytearray]  # type: ignore[assignment]
     _take: Take | None = None
     _room: Callable[[], None] | None = None
+    _pong: bytes = b""
+    """The answer to the latest ping, while there is no room for it."""
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
         super().__init__(*arguments, **keywords)
@@ -104,6 +106,9 @@ class CallerSocket(WebSocketsSansIOProtocol):
 
     def resume_writing(self) -> None:
         super().resume_writing()
+        if self._pong and not (self.close_sent or self.transport.is_closing()):
+            self.transport.write(self._pong)
+        self._pong = b""
         if self._room is not None:
             self._room()
 
@@ -150,6 +155,13 @@ class CallerSocket(WebSocketsSansIOProtocol):
                 self.frames = []
                 return
         super().send_receive_event_to_app()
+
+    def handle_ping(self) -> None:
+        """Only the latest needs an answer (RFC 6455, 5.5.3): a caller that pings and does not read fills no memory."""
+        if self.writable.is_set():
+            super().handle_ping()
+        else:
+            self._pong = b"".join(self.conn.data_to_send())
 
     def handle_cont(self, event: Frame) -> None:
         if not isinstance(whole := self.frames[0], bytearray):

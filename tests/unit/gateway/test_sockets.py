@@ -65,23 +65,41 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-@pytest.mark.anyio
-async def test_what_comes_behind_a_close_frame_is_no_message() -> None:
-    socket = CallerSocket(Config(app, log_config=None), ServerState(), {})
-    transport, got = Transport(), list[bytes]()
-
-    def take(data: bytes, text: bool) -> bool:
-        got.append(data)
-        return True
-
+def connected() -> tuple[CallerSocket, Transport]:
+    """A socket after its handshake."""
+    socket, transport = CallerSocket(Config(app, log_config=None), ServerState(), {}), Transport()
     socket.connection_made(transport)
     socket.handshake_initiated = socket.handshake_complete = True
     socket.conn.state = State.OPEN
     socket.conn.parser = Protocol.parse(socket.conn)
     next(socket.conn.parser)
+    return socket, transport
+
+
+@pytest.mark.anyio
+async def test_what_comes_behind_a_close_frame_is_no_message() -> None:
+    (socket, transport), got = connected(), list[bytes]()
+
+    def take(data: bytes, text: bool) -> bool:
+        got.append(data)
+        return True
+
     socket.carry(take, lambda: None)
     close = Frame(Opcode.CLOSE, Close(1000, "").serialize())
     frames = [Frame(Opcode.TEXT, b"before"), close, Frame(Opcode.TEXT, b"behind")]
     socket.data_received(b"".join(frame.serialize(mask=True) for frame in frames))
     assert got == [b"before"]
     assert transport.closing and transport.written == close.serialize(mask=False)
+
+
+@pytest.mark.anyio
+async def test_of_pings_that_nobody_reads_the_latest_is_answered() -> None:
+    socket, transport = connected()
+    pings = [Frame(Opcode.PING, b"%d" % n) for n in range(1000)]
+    socket.pause_writing()
+    socket.data_received(b"".join(ping.serialize(mask=True) for ping in pings))
+    assert transport.written == b""
+    socket.resume_writing()
+    assert transport.written == Frame(Opcode.PONG, b"999").serialize(mask=False)
+    socket.data_received(pings[7].serialize(mask=True))
+    assert transport.written.endswith(Frame(Opcode.PONG, b"7").serialize(mask=False))
