@@ -8,6 +8,7 @@ queues and tasks between them cost several times what the message itself does.
 from __future__ import annotations
 
 import logging
+import sys
 from asyncio.transports import BaseTransport
 from collections.abc import Callable
 from typing import Any, cast
@@ -54,6 +55,8 @@ class CallerSocket(WebSocketsSansIOProtocol):
     _room: Callable[[], None] | None = None
     _pong: bytes = b""
     """The answer to the latest ping, while there is no room for it."""
+    _left = sys.maxsize
+    """Bytes that a connection which is closing had not got rid of when it was looked at."""
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
         super().__init__(*arguments, **keywords)
@@ -170,6 +173,17 @@ class CallerSocket(WebSocketsSansIOProtocol):
         if event.fin:
             self.frames = [bytes(whole)]
             self.send_receive_event_to_app()
+
+    def send_keepalive_ping(self) -> None:
+        """A connection that closes waits while its peer reads what is left; one that has stopped reading is cut off."""
+        if not (self.close_sent or self.transport.is_closing()):
+            super().send_keepalive_ping()
+            return
+        before, self._left = self._left, self.transport.get_write_buffer_size()
+        if 0 < self._left >= before:
+            self.transport.abort()
+        else:
+            self.schedule_ping()
 
     def keepalive_timeout(self) -> None:
         if self.read_paused and self.writable.is_set():

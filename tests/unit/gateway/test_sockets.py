@@ -45,7 +45,15 @@ class Transport(asyncio.Transport):
     def __init__(self) -> None:
         super().__init__()
         self.closing = False
+        self.aborted = False
+        self.left = 0
         self.written = b""
+
+    def get_write_buffer_size(self) -> int:
+        return self.left
+
+    def abort(self) -> None:
+        self.aborted = True
 
     def write(self, data: Any) -> None:
         self.written += data
@@ -103,3 +111,17 @@ async def test_of_pings_that_nobody_reads_the_latest_is_answered() -> None:
     assert transport.written == Frame(Opcode.PONG, b"999").serialize(mask=False)
     socket.data_received(pings[7].serialize(mask=True))
     assert transport.written.endswith(Frame(Opcode.PONG, b"7").serialize(mask=False))
+
+
+@pytest.mark.anyio
+async def test_a_closing_connection_waits_only_for_a_peer_that_reads() -> None:
+    socket, transport = connected()
+    transport.close()
+    for transport.left in (100, 50, 1, 0, 0):
+        socket.send_keepalive_ping()
+        assert not transport.aborted and socket.ping_timer is not None
+    transport.left = 70
+    socket._left = 70
+    socket.send_keepalive_ping()
+    assert transport.aborted
+    socket.stop_keepalive()
