@@ -294,3 +294,15 @@ def test_hosts_and_origins_of_an_open_server(dial: Dial, headers: dict[str, str]
     lines = "".join(f"{name}: {value}\r\n" for name, value in ({"Host": wire.host} | headers).items())
     answer = ask(wire, f"GET /api/v1/requests HTTP/1.1\r\n{lines}\r\n".encode())
     assert answer.status == status, answer.body
+
+
+@pytest.mark.parametrize("more", ["X-Long: " + "x" * 9000 + "\r\n", "X-Many: 1\r\n" * 200])
+def test_a_handshake_that_the_library_does_not_take_is_answered(dial: Dial, more: str) -> None:
+    wire = dial()
+    lines = (
+        f"Host: {wire.host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+        f"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{more}\r\n"
+    )
+    answer = ask(wire, f"GET /acme/echo/realtime HTTP/1.1\r\n{lines}".encode())
+    assert answer.status == 431 and "detail" in answer.json()
+    assert wire.rest() == b""

@@ -152,7 +152,6 @@ async def _carry(call: Call, channel: SessionChannel, held: _Held) -> None:
     code, reason = 1001, ""
     leaving: asyncio.Future[Any] | None = None
     try:
-        channel.connect(socket.put, ended.set_result)
         while held:
             message = held.take()
             if message["type"] == "websocket.disconnect":
@@ -160,6 +159,8 @@ async def _carry(call: Call, channel: SessionChannel, held: _Held) -> None:
                 return
             if not into.take(*_content(message)):
                 await channel.drained()
+        # In one turn: a socket that has room again before it knows whom to tell would leave results lying.
+        channel.connect(socket.put, ended.set_result)
         socket.carry(into.take, channel.go_on)
         leaving = asyncio.ensure_future(call.receive())
         await asyncio.wait([leaving, ended], return_when=asyncio.FIRST_COMPLETED)

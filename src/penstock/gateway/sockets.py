@@ -8,13 +8,16 @@ queues and tasks between them cost several times what the message itself does.
 from __future__ import annotations
 
 import logging
+import sys
 from asyncio.transports import BaseTransport
 from collections.abc import Callable
 from typing import Any, cast
 
+import msgspec
 import websockets.frames
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame
+from websockets.protocol import State
 
 from penstock.gateway.together import Together
 from penstock.wire.websocket import BINARY, TEXT, FrameCutter, Incoming, outgoing_head
@@ -50,6 +53,10 @@ class CallerSocket(WebSocketsSansIOProtocol):
     frames: list[bytes | bytearray]  # type: ignore[assignment]
     _take: Take | None = None
     _room: Callable[[], None] | None = None
+    _pong: bytes = b""
+    """The answer to the latest ping, while there is no room for it."""
+    _left = sys.maxsize
+    """Bytes that a connection which is closing had not got rid of when it was looked at."""
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
         super().__init__(*arguments, **keywords)
@@ -102,6 +109,9 @@ class CallerSocket(WebSocketsSansIOProtocol):
 
     def resume_writing(self) -> None:
         super().resume_writing()
+        if self._pong and not (self.close_sent or self.transport.is_closing()):
+            self.transport.write(self._pong)
+        self._pong = b""
         if self._room is not None:
             self._room()
 
@@ -110,14 +120,23 @@ class CallerSocket(WebSocketsSansIOProtocol):
     def data_received(self, data: bytes) -> None:
         if not self.handshake_initiated:
             super().data_received(data)
+            if self.conn.handshake_exc is not None:
+                self._refuse()
             return
         for frame in self._cutter.feed(data):
             if self._take is None or not self._short_way(frame):
                 super().data_received(frame.head + frame.masked)
 
+    def _refuse(self) -> None:
+        """Answer a handshake whose head the library does not take, which is less than we take of others."""
+        body = msgspec.json.encode({"detail": f"no head of a WebSocket handshake: {self.conn.handshake_exc}"})
+        lines = b"content-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % len(body)
+        self.transport.write(b"HTTP/1.1 431 Request Header Fields Too Large\r\n" + lines + body)
+        self.transport.close()
+
     def _short_way(self, frame: Incoming) -> bool:
         """Hand on a whole message; False: the frame is the library's to judge."""
-        if not frame.is_message or self.frames or self.close_sent:
+        if not frame.is_message or self.frames or self.conn.state is not State.OPEN:
             return False
         return self._handed_on(_apply_mask(frame.masked, frame.mask), frame.first == TEXT)
 
@@ -140,6 +159,13 @@ class CallerSocket(WebSocketsSansIOProtocol):
                 return
         super().send_receive_event_to_app()
 
+    def handle_ping(self) -> None:
+        """Only the latest needs an answer (RFC 6455, 5.5.3): a caller that pings and does not read fills no memory."""
+        if self.writable.is_set():
+            super().handle_ping()
+        else:
+            self._pong = b"".join(self.conn.data_to_send())
+
     def handle_cont(self, event: Frame) -> None:
         if not isinstance(whole := self.frames[0], bytearray):
             self.frames = [whole := bytearray(whole)]
@@ -147,6 +173,17 @@ class CallerSocket(WebSocketsSansIOProtocol):
         if event.fin:
             self.frames = [bytes(whole)]
             self.send_receive_event_to_app()
+
+    def send_keepalive_ping(self) -> None:
+        """A connection that closes waits while its peer reads what is left; one that has stopped reading is cut off."""
+        if not (self.close_sent or self.transport.is_closing()):
+            super().send_keepalive_ping()
+            return
+        before, self._left = self._left, self.transport.get_write_buffer_size()
+        if 0 < self._left >= before:
+            self.transport.abort()
+        else:
+            self.schedule_ping()
 
     def keepalive_timeout(self) -> None:
         if self.read_paused and self.writable.is_set():

@@ -256,6 +256,9 @@ class Link:
             except (msgspec.MsgspecError, ValueError) as error:
                 self._break(f"it sent what is no packet: {error}")
                 return False
+            if threading.get_ident() != self._thread:
+                # The socket has nothing left that would wake the loop.
+                self._loop.call_soon_threadsafe(self.deliver)
             return True
 
     def deliver(self) -> None:

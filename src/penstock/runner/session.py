@@ -276,7 +276,7 @@ class Session:
     def _look(self) -> None:
         """Whether nothing has come for too long. One timer at a time: one for each message would cost more than it."""
         self._watching = None
-        if self._hung_up or self._silent_since is None:
+        if self._hung_up or self._silent_since is None or self._inbox:
             return
         left = self._silent_since + self._idle - self._loop.time()
         if left > 0:
