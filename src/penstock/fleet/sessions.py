@@ -7,6 +7,7 @@ What a runner sends waits here until the caller's socket has taken it, and the r
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable
 
@@ -18,6 +19,8 @@ from penstock.queue.interface import Claim, NewRequest, Queue
 from penstock.settings import Settings
 from penstock.wire.frames import MESSAGE_COST, Frame, SessionClose, SessionMessage, SessionMore, session_messages
 from penstock.wire.states import State
+
+log = logging.getLogger("penstock.fleet")
 
 _POSITION_EVERY = 1.0
 """Seconds between two looks at a waiting session's place in line."""
@@ -90,8 +93,7 @@ class Channel:
                 return
             frame = inbox.popleft()
             if isinstance(frame, SessionClose):
-                self._put = None
-                ended(frame)
+                self._end(frame)
                 return
             self._taken += len(frame.data) + MESSAGE_COST
             if frame.more:
@@ -104,6 +106,15 @@ class Channel:
             if not put(data, frame.text):
                 self._room = False
                 return
+
+    def fail(self) -> None:
+        """The caller's side failed at a message: it is told to close."""
+        self._end(SessionClose(self.request_id, 1011, "Internal Server Error"))
+
+    def _end(self, frame: SessionClose) -> None:
+        ended, self._put, self._ended = self._ended, None, None
+        if ended is not None:
+            ended(frame)
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
         """The caller is done: the runner ends the session and its request completes."""
@@ -167,7 +178,12 @@ class Sessions:
 
     def received(self, frame: SessionMessage | SessionClose) -> None:
         if channel := self._channels.get(frame.request_id):
-            channel.deliver(frame)
+            try:
+                channel.deliver(frame)
+            except Exception as error:
+                # The runner's connection is that of all its sessions: one caller's trouble must not end it.
+                log.error("session %s: %s", frame.request_id, error, exc_info=error)
+                channel.fail()
 
     def tell(self, channel: Channel, frame: Frame) -> None:
         if channel.runner is not None and channel.runner.link is not None:

@@ -164,7 +164,7 @@ async def _carry(call: Call, channel: SessionChannel, held: _Held) -> None:
         socket.carry(into.take, channel.go_on)
         leaving = asyncio.ensure_future(call.receive())
         await asyncio.wait([leaving, ended], return_when=asyncio.FIRST_COMPLETED)
-        if not leaving.done():
+        if not leaving.done() and not socket.close_sent:
             close = ended.result()
             with contextlib.suppress(OSError):  # the caller has left meanwhile
                 await call.send({"type": "websocket.close", "code": close.code, "reason": close.reason[:120]})

@@ -303,7 +303,9 @@ class Session:
             return
         if (encode := self._endpoint.declaration.encode_message) is not None:
             encoded = encode(value)
-            text, data = isinstance(encoded, str), encoded.encode() if isinstance(encoded, str) else encoded
+            text = isinstance(encoded, str)
+            # A buffer of the author's own may change before it has left.
+            data = encoded.encode() if isinstance(encoded, str) else bytes(memoryview(encoded))
         else:
             text = self._text
             plain = self._signature.output.plain(value, nulls=text)

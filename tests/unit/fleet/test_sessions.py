@@ -1,0 +1,110 @@
+"""A session's channel: in order, as far as the caller takes it, and without harm to its neighbours."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from penstock.fleet.sessions import Channel, Sessions
+from penstock.settings import Settings
+from penstock.wire.frames import MESSAGE_COST, Frame, SessionClose, SessionMessage, SessionMore
+
+pytestmark = pytest.mark.anyio
+
+WINDOW = 400
+
+
+class RunnerEnd:
+    """A runner whose connection keeps what is sent."""
+
+    def __init__(self) -> None:
+        self.sent: list[Frame] = []
+        self.has_room = True
+        self.link = self
+
+    def send(self, frame: Frame) -> None:
+        self.sent.append(frame)
+
+
+class CallerEnd:
+    """A caller's socket that takes so many messages before it is full."""
+
+    def __init__(self, room: int = 1_000_000) -> None:
+        self.room = room
+        self.got: list[bytes] = []
+        self.closed: list[SessionClose] = []
+
+    def put(self, data: bytes, text: bool) -> bool:
+        self.got.append(data)
+        return len(self.got) < self.room
+
+
+@pytest.fixture
+async def sessions() -> AsyncIterator[Sessions]:
+    settings = Settings()
+    nothing: Any = SimpleNamespace()
+    yield Sessions(nothing, nothing, nothing, settings)
+
+
+def opened(sessions: Sessions, request_id: str) -> tuple[Channel, RunnerEnd]:
+    channel, runner = Channel(request_id, sessions, WINDOW), RunnerEnd()
+    channel.runner = cast(Any, runner)
+    cast(Any, sessions)._channels[request_id] = channel
+    return channel, runner
+
+
+def message(request_id: str, data: bytes, more: bool = False) -> SessionMessage:
+    return SessionMessage(request_id, data, True, more)
+
+
+async def test_what_came_before_the_caller_is_joined_comes_first_and_in_order(sessions: Sessions) -> None:
+    channel, _ = opened(sessions, "a")
+    caller = CallerEnd()
+    for data in (b"1", b"2"):
+        sessions.received(message("a", data))
+    channel.connect(caller.put, caller.closed.append)
+    sessions.received(message("a", b"3a", more=True))
+    sessions.received(message("a", b"3b"))
+    sessions.received(SessionClose("a", 1000))
+    assert caller.got == [b"1", b"2", b"3a3b"]
+    assert [close.code for close in caller.closed] == [1000]
+    sessions.received(SessionClose("a", 1011))
+    assert len(caller.closed) == 1, "the end is told once"
+
+
+async def test_a_full_caller_holds_the_runner(sessions: Sessions) -> None:
+    """The runner hears of a message only when there is room behind it, so that its window bounds what lies here."""
+    channel, runner = opened(sessions, "a")
+    caller = CallerEnd(room=1)
+    channel.connect(caller.put, caller.closed.append)
+    for n in range(3):
+        sessions.received(message("a", bytes([n]) * 100))
+    assert len(caller.got) == 1 and not runner.sent
+    caller.room = 1_000_000
+    channel.go_on()
+    assert len(caller.got) == 3
+    told = sum(frame.n for frame in runner.sent if isinstance(frame, SessionMore))
+    assert told == 3 * (100 + MESSAGE_COST)
+
+
+async def test_a_caller_that_fails_costs_its_own_session(sessions: Sessions, caplog: pytest.LogCaptureFixture) -> None:
+    broken, _ = opened(sessions, "a")
+    healthy, _ = opened(sessions, "b")
+    ends: list[SessionClose] = []
+
+    def fails(data: bytes, text: bool) -> bool:
+        raise RuntimeError("a bug")
+
+    neighbour = CallerEnd()
+    broken.connect(fails, ends.append)
+    healthy.connect(neighbour.put, neighbour.closed.append)
+    with caplog.at_level(logging.ERROR, "penstock.fleet"):
+        sessions.received(message("a", b"1"))
+    sessions.received(message("b", b"2"))
+    assert [end.code for end in ends] == [1011]
+    assert neighbour.got == [b"2"] and not neighbour.closed
+    assert "a bug" in caplog.text
