@@ -149,16 +149,20 @@ class Connection(HttpToolsProtocol):
         cycle.keep_alive = False
 
     def _refuse(self) -> None:
-        request_id = new_request_id()
-        body = msgspec.json.encode({"detail": self._detail})
-        lines = [
-            STATUS_LINE[self._status],
-            b"content-type: application/json\r\ncontent-length: %d\r\n" % len(body),
-            b"x-fal-request-id: %b\r\nconnection: close\r\n\r\n" % request_id.encode(),
-            body,
-        ]
-        self.transport.write(b"".join(lines))
+        self.transport.write(refusal(self._status, self._detail))
         self.transport.close()
+
+
+def refusal(status: int, detail: str) -> bytes:
+    """The last answer on a connection, before there is a call that could give one."""
+    body = msgspec.json.encode({"detail": detail})
+    lines = [
+        STATUS_LINE[status],
+        b"content-type: application/json\r\ncontent-length: %d\r\n" % len(body),
+        b"x-fal-request-id: %b\r\nconnection: close\r\n\r\n" % new_request_id().encode(),
+        body,
+    ]
+    return b"".join(lines)
 
 
 def connection_class(settings: Settings) -> type[Connection]:

@@ -13,7 +13,7 @@ from penstock.errors import InvalidInput, NotFound, RequestError
 from penstock.fleet.interface import SessionChannel
 from penstock.gateway.call import Call
 from penstock.gateway.http_over_websocket import serve_bodies
-from penstock.gateway.sockets import EXTENSION, CallerSocket
+from penstock.gateway.sockets import EXTENSION, CallerSocket, content
 from penstock.gateway.submitting import Target, find_target, new_request
 from penstock.queue.interface import NewRequest
 from penstock.wire.frames import SessionClose
@@ -157,7 +157,7 @@ async def _carry(call: Call, channel: SessionChannel, held: _Held) -> None:
             if message["type"] == "websocket.disconnect":
                 code = int(message.get("code") or 1005)
                 return
-            if not into.take(*_content(message)):
+            if not into.take(*content(message)):
                 await channel.drained()
         # In one turn: a socket that has room again before it knows whom to tell would leave results lying.
         channel.connect(socket.put, ended.set_result)
@@ -206,11 +206,6 @@ class _Into:
         await self._channel.drained()
         self._waiting = None
         self._socket.resume()
-
-
-def _content(message: dict[str, Any]) -> tuple[bytes, bool]:
-    text = message.get("text")
-    return (text.encode(), True) if text is not None else (message["bytes"], False)
 
 
 async def _say(call: Call, kind: str, **members: object) -> None:

@@ -13,12 +13,12 @@ from asyncio.transports import BaseTransport
 from collections.abc import Callable
 from typing import Any, cast
 
-import msgspec
 import websockets.frames
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame
 from websockets.protocol import State
 
+from penstock.gateway.connection import refusal
 from penstock.gateway.together import Together
 from penstock.wire.websocket import BINARY, TEXT, FrameCutter, Incoming, outgoing_head
 
@@ -39,6 +39,12 @@ _apply_mask: Callable[[bytes, bytes], bytes] = vars(websockets.frames)["apply_ma
 
 Take = Callable[[bytes, bool], bool]
 """Takes a message and whether it is text; False: it is taken, and there is no room for more just now."""
+
+
+def content(event: Any) -> tuple[bytes, bool]:
+    """What an event of the kind `websocket.receive` holds, and whether it is text."""
+    text = event.get("text")
+    return (text.encode(), True) if text is not None else (event["bytes"], False)
 
 
 class CallerSocket(WebSocketsSansIOProtocol):
@@ -82,8 +88,7 @@ class CallerSocket(WebSocketsSansIOProtocol):
         """
         for event in [self.queue.get_nowait() for _ in range(self.queue.qsize())]:
             if event["type"] == "websocket.receive":
-                text = event.get("text")
-                take(text.encode() if text is not None else event.get("bytes") or b"", text is not None)
+                take(*content(event))
             else:
                 self.queue.put_nowait(event)
         self._take, self._room = take, room
@@ -129,9 +134,7 @@ class CallerSocket(WebSocketsSansIOProtocol):
 
     def _refuse(self) -> None:
         """Answer a handshake whose head the library does not take, which is less than we take of others."""
-        body = msgspec.json.encode({"detail": f"no head of a WebSocket handshake: {self.conn.handshake_exc}"})
-        lines = b"content-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % len(body)
-        self.transport.write(b"HTTP/1.1 431 Request Header Fields Too Large\r\n" + lines + body)
+        self.transport.write(refusal(431, f"no head of a WebSocket handshake: {self.conn.handshake_exc}"))
         self.transport.close()
 
     def _short_way(self, frame: Incoming) -> bool:
