@@ -235,20 +235,22 @@ class Sender:
 
     async def _post(self, owed: Owed) -> Tried:
         """Build, sign and send; an answer or the reason for its lack."""
-        at, began = self._clock.wall(), self._clock.monotonic()
+        sent, began = self._clock.wall(), self._clock.monotonic()
         body = await self.body(owed)
         if body is None:
-            return Tried(at, 0.0, None, "the request is kept no more", final=True)
+            return Tried(sent, 0.0, None, "the request is kept no more", final=True)
         settings = self._settings
         timeout = settings.webhook_first_timeout if owed.tries == 0 else settings.webhook_timeout
-        headers = self.headers(owed, body, int(at))
+        headers = self.headers(owed, body, int(sent))
         try:
-            answer = await self._poster.post(
+            answer: Answer | PostFailed = await self._poster.post(
                 owed.target, body, headers, timeout=timeout, keep=settings.webhook_body_kept
             )
         except PostFailed as error:
-            return Tried(at, self._clock.monotonic() - began, None, str(error), final=error.final)
-        return _judged(answer, at, self._clock.monotonic() - began)
+            answer = error
+        duration = self._clock.monotonic() - began
+        # Counted back from its end: the clock may have been set during the try, and the next one is due by today's.
+        return _judged(answer, self._clock.wall() - duration, duration)
 
     async def body(self, owed: Owed) -> bytes | None:
         """A delivery's body, the same for every try; None where its request is kept no more."""
@@ -268,7 +270,9 @@ class Sender:
         }
 
 
-def _judged(answer: Answer, at: float, duration: float) -> Tried:
+def _judged(answer: Answer | PostFailed, at: float, duration: float) -> Tried:
+    if isinstance(answer, PostFailed):
+        return Tried(at, duration, None, str(answer), final=answer.final)
     return Tried(
         at=at,
         duration=duration,

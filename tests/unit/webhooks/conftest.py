@@ -42,7 +42,8 @@ Reply = int | PostFailed | Answer | asyncio.Event
 
 
 class Receiver:
-    """A poster without a network: `replies` by URL, 200 where there is none left; an Event hangs until it is set."""
+    """A poster without a network: `replies` by URL, 200 where there is none left; an Event hangs until it is set,
+    and the reply after it counts."""
 
     def __init__(self, clock: ManualClock) -> None:
         self._clock = clock
@@ -55,13 +56,16 @@ class Receiver:
         async with self._arrived:
             self.posts.append(Post(url, body, headers, timeout, self._clock.wall()))
             self._arrived.notify_all()
-        reply = self.replies[url].pop(0) if self.replies[url] else self.always.get(url, 200)
-        if isinstance(reply, asyncio.Event):
+        reply = self._next(url)
+        while isinstance(reply, asyncio.Event):
             await reply.wait()
-            reply = 200
+            reply = self._next(url)
         if isinstance(reply, PostFailed):
             raise reply
         return reply if isinstance(reply, Answer) else Answer(reply, {}, b"thanks"[:keep])
+
+    def _next(self, url: str) -> Reply:
+        return self.replies[url].pop(0) if self.replies[url] else self.always.get(url, 200)
 
     async def close(self) -> None:
         pass

@@ -298,6 +298,24 @@ async def test_a_clock_that_is_set_back_delays_nothing(house: House, receiver: R
     await house.state(request, lambda d: d.state == "done")
 
 
+async def test_a_clock_that_is_set_back_during_a_try_delays_nothing(house: House, receiver: Receiver) -> None:
+    answer = asyncio.Event()
+    receiver.replies[HOOK] = [answer, 500]
+    request = await house.submit()
+    await house.finish(request)
+    await receiver.count(1)
+    house.clock.jump(-7200)
+    # Another delivery is done: the sender has seen the new time, and the first try still waits for its answer.
+    other = await house.submit("http://other.example/hook")
+    await house.finish(other)
+    await house.state(other, lambda d: d.state == "done")
+    answer.set()
+    delivery, _ = await house.state(request, lambda d: d.tries == 1)
+    assert delivery.due_at < house.clock.wall() + 60
+    house.advance(2.1)
+    await house.state(request, lambda d: d.state == "done")
+
+
 async def test_a_clock_that_was_set_back_meanwhile_delays_nothing(tmp_path: Path, clock: ManualClock) -> None:
     receiver = Receiver(clock)
     async with opened(tmp_path, clock, receiver, run=False) as house:
