@@ -69,8 +69,9 @@ class ChunkLog:
             asyncio.get_running_loop().call_later(self._pause, self._write)
             return
         entries, self._writing = self._writing, []
-        self.shown = self.shown or any(type(entry) is Chunk for entry in entries)
-        self._committed(entries, append.result())
+        held = append.result()
+        self.shown = self.shown or (held and any(type(entry) is Chunk for entry in entries))
+        self._committed(entries, held)
         if self._waiting:
             self._write()
         elif self._then is not None:

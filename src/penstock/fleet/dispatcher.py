@@ -84,6 +84,7 @@ class Dispatcher:
         self.entries_seen: Callable[[str, int, list[Entry]], None] = lambda request_id, attempt, entries: None
         """Set by the composition root: committed entries, for the intermediate webhooks."""
         self._stopping = False
+        queue.on_taken_back(self._taken_back)
 
     # ---- callers
 
@@ -237,9 +238,16 @@ class Dispatcher:
             )
         )
 
+    def _taken_back(self, claim: Claim) -> None:
+        """The disk failed under a claim: the request waits again, and will run as another attempt."""
+        runner = self._pools[claim.request.app].get(claim.runner)
+        if runner is not None and self._holder.get(claim.request.id) is runner:
+            self.stop_attempt(claim.request.id, "its start could not be written")
+
     def _release(self, runner: Runner, request_id: str) -> None:
         runner.running.pop(request_id, None)
-        self._holder.pop(request_id, None)
+        if self._holder.get(request_id) is runner:
+            del self._holder[request_id]
         if not runner.running:
             runner.exclusive = False
             runner.idle_since = self._clock.monotonic()
@@ -332,7 +340,7 @@ class Dispatcher:
 
         def committed(entries: list[Entry], held: bool) -> None:
             nonlocal shown
-            if not shown:
+            if held and not shown:
                 # Whoever listens reads what was held back from the log, where a later chunk does not follow on.
                 self._show(request_id, attempt, entries)
                 shown = True

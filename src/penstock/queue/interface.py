@@ -254,8 +254,14 @@ class Queue(Protocol):
     async def claim(self, app: str, slots: Sequence[str]) -> list[Claim]:
         """Give the next requests of `app`, in fair order, to free slots; the n-th goes to runner `slots[n]`.
 
-        Returns before the commit: handing out may overlap it.
+        Returns before the commit: handing out may overlap it. A claim whose commit then fails is taken back, and the
+        number of its attempt is not given out again (`on_taken_back`).
         """
+        ...
+
+    def on_taken_back(self, tell: Callable[[Claim], None]) -> None:
+        """Call `tell` on the event loop for each claim that was returned and whose commit then failed: the request
+        waits again, and nothing that this attempt says will count. One listener, the dispatcher."""
         ...
 
     def append(self, request_id: str, attempt: int, entries: Sequence[Entry]) -> asyncio.Future[bool]:

@@ -32,6 +32,8 @@ class Queue:
     def __init__(self) -> None:
         self.writes: list[tuple[list[int], asyncio.Future[bool]]] = []
 
+    def on_taken_back(self, tell: Any) -> None: ...
+
     def append(self, request_id: str, attempt: int, entries: list[Entry]) -> asyncio.Future[bool]:
         future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self.writes.append(([entry.n for entry in entries if isinstance(entry, Chunk)], future))

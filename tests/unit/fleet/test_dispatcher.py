@@ -17,7 +17,7 @@ from penstock.queue.interface import NewRequest
 from penstock.queue.sqlite import SqliteQueue
 from penstock.settings import Settings
 from penstock.wire.events import Chunk, Outcome
-from penstock.wire.frames import AppInfo, Entries, Execute, Finished, Frame
+from penstock.wire.frames import AppInfo, Cancel, Entries, Execute, Finished, Frame
 from penstock.wire.ids import new_request_id
 from penstock.wire.states import OutcomeKind, State
 
@@ -159,3 +159,30 @@ async def test_a_reader_that_fell_behind_leaves_nothing(house: House) -> None:
     house.dispatcher.finished(runner, Finished(request.id, 1, OK))
     await ticket.outcome()
     assert not house.dispatcher._chunk_logs and not house.dispatcher._holder
+
+
+async def test_a_claim_that_is_not_committed_is_stopped_and_leaves_no_trace(house: House) -> None:
+    request = new()
+    await house.dispatcher.submit(request).receipt()
+    first, line = house.runner("a", slots=1)
+    heard: list[Chunk] = []
+    house.dispatcher.listen(request.id, lambda attempt, chunk: heard.append(chunk) is None)
+    connection = house.queue._database._writer._connection
+    connection.set_commit_hook(lambda: True)  # every commit fails
+    house.dispatcher.pump(APP)
+    while not any(isinstance(frame, Cancel) for frame in line.sent):
+        await asyncio.sleep(0)
+    assert line.executed == [request.id]
+    assert Cancel(request.id, 1, "its start could not be written") in line.sent
+    house.dispatcher.entries(first, Entries(request.id, 1, [Chunk(0.0, 1, b'"lost"')]))
+    connection.set_commit_hook(None)
+    second, other = house.runner("b", slots=1)
+    house.dispatcher.pump(APP)
+    await house.until(State.RUNNING, request.id)
+    assert other.executed == [request.id] and second.running[request.id].claim.attempt == 2
+    # The first attempt comes to its end nevertheless: its slot is free, and the second one keeps the request.
+    house.dispatcher.finished(first, Finished(request.id, 1, Outcome(OutcomeKind.OK, 200, b'"lost"')))
+    assert not first.running
+    await house.dispatcher.cancel(request.id, "test")
+    assert Cancel(request.id, 2, "test") in other.sent
+    assert heard == [] and not await house.queue.chunks(request.id, after=(0, 0))

@@ -34,6 +34,8 @@ class Queue:
         self.retried: list[str] = []
         self.in_between: Any = lambda: None
 
+    def on_taken_back(self, tell: Any) -> None: ...
+
     async def apps(self) -> list[Any]:
         return []
 

@@ -13,10 +13,10 @@ from penstock.clock import ManualClock
 from penstock.database.interface import Cursor
 from penstock.database.sqlite import SqliteDatabase
 from penstock.errors import StorageFull, Unavailable
-from penstock.queue.interface import Depth, NewRequest
+from penstock.queue.interface import Claim, Depth, NewRequest
 from penstock.queue.sqlite import SqliteQueue
 from penstock.settings import Settings
-from penstock.wire.events import Outcome
+from penstock.wire.events import Chunk, Outcome, Retried
 from penstock.wire.ids import new_request_id
 from penstock.wire.states import OutcomeKind, State
 
@@ -97,6 +97,54 @@ async def test_an_outcome_that_found_no_room_can_be_handed_in_again(
     await database.write(room(100_000))
     assert (await queue.complete(request.id, 1, ok(LARGE))).verdict == "applied"
     assert await queue.outcome(request.id) == ok(LARGE)
+
+
+async def test_an_attempt_whose_claim_is_not_committed_is_never_the_next_one(
+    database: SqliteDatabase, queue: SqliteQueue
+) -> None:
+    taken_back: list[Claim] = []
+    queue.on_taken_back(taken_back.append)
+    request = new()
+    await queue.submit(request).receipt
+    writer = database._writer
+    writer._connection.set_commit_hook(lambda: True)  # every commit fails
+    (lost,) = await queue.claim(APP, ["r1"])
+    while not taken_back:
+        await asyncio.sleep(0)
+    assert taken_back == [lost] and lost.attempt == 1 and queue.depth(APP) == Depth(1, 0)
+    writer._connection.set_commit_hook(None)
+    assert (await queue.complete(request.id, 1, ok(b'"early"'))).verdict == "stale"
+    (claim,) = await queue.claim(APP, ["r2"])
+    assert claim.attempt == 2
+    assert not await queue.append(request.id, 1, [Chunk(0.0, 1, b'"of the lost attempt"')])
+    assert (await queue.complete(request.id, 1, ok(b'"late"'))).verdict == "stale"
+    assert await queue.append(request.id, 2, [Chunk(0.0, 1, b'"seen"')])
+    assert (await queue.complete(request.id, 2, ok())).verdict == "applied"
+    told = [(event.attempt, event.entry) for event in await queue.events(request.id)]
+    assert [entry.reason for attempt, entry in told if attempt == 1 and isinstance(entry, Retried)] == [
+        "its start could not be written"
+    ]
+    assert [entry.data for _, entry in told if isinstance(entry, Chunk)] == [b'"seen"']
+
+
+async def test_attempts_that_fail_to_be_claimed_again_and_again(database: SqliteDatabase, queue: SqliteQueue) -> None:
+    request, gone = new(), new()
+    for one in (request, gone):
+        await queue.submit(one).receipt
+    writer = database._writer
+    for attempt in (1, 2, 3):
+        writer._connection.set_commit_hook(lambda: True)
+        writer.failing = False  # as if a small commit had gone through in between
+        assert {claim.attempt for claim in await queue.claim(APP, ["r1", "r1"])} == {attempt}
+        while queue.depth(APP) != Depth(2, 0):
+            await asyncio.sleep(0)
+    writer._connection.set_commit_hook(None)
+    await queue.cancel(gone.id)
+    (claim,) = await queue.claim(APP, ["r1", "r1"])
+    assert (claim.request.id, claim.attempt) == (request.id, 4)
+    await queue.retry(request.id, 4, reason="the runner died")
+    (claim,) = await queue.claim(APP, ["r1"])
+    assert claim.attempt == 5 and not queue._taken_back
 
 
 async def test_a_closed_database_answers_every_verb(database: SqliteDatabase, queue: SqliteQueue) -> None:

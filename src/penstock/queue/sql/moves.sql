@@ -64,6 +64,9 @@ DELETE FROM request_files WHERE seq = ?;
 UPDATE requests SET state = 0, strikes = strikes + ?, alone = ?, last_n = last_n + 1, started_n = NULL,
   started_at = NULL, runner = '' WHERE seq = ?;
 
+-- name: spend_attempt
+UPDATE requests SET attempt = ?, last_n = last_n + 1 WHERE seq = ?;
+
 -- name: last_chunk
 -- The newest chunk of an attempt; the walk ends at the first row that has one.
 SELECT last_chunk FROM events WHERE seq = ? AND attempt = ? AND last_chunk IS NOT NULL ORDER BY first_n DESC LIMIT 1;

@@ -59,6 +59,9 @@ class SqliteQueue:
         self._submits = Submits(database, clock, settings, self._memory, self._nobody_took)
         self._read: dict[str, float] = {}
         """When the outcome of a request that is not to be kept was first read."""
+        self._taken_back: dict[str, int] = {}
+        """Attempts that were handed out and whose claim was then not committed, the highest of each request."""
+        self._tell_taken_back: Callable[[Claim], None] = lambda claim: None
 
     @classmethod
     async def open(cls, database: SqliteDatabase, clock: Clock, settings: Settings) -> SqliteQueue:
@@ -149,6 +152,9 @@ class SqliteQueue:
         """One listener hears the id of each request that has ended, after the commit."""
         self._watchers.finished = tell
 
+    def on_taken_back(self, tell: Callable[[Claim], None]) -> None:
+        self._tell_taken_back = tell
+
     async def page(self, filter: Filter) -> Page:
         rows, cursor = await self._database.read(lambda c: views.page(c, filter))
         return Page([self._view(row) for row in rows], cursor)
@@ -191,11 +197,27 @@ class SqliteQueue:
             for claim, rank in claimed or ():
                 self._memory.stopped(claim.request.id)
                 line.back(rank, claim.request.caller)
+                self._taken_back[claim.request.id] = claim.attempt
+                # In the next turn: whoever was told early has begun it by then.
+                self._loop.call_soon(self._tell_taken_back, claim)
             if not future.done():
                 future.set_exception(error)
 
+        if self._taken_back:
+            self._spend_attempts(now)
         self._database.post(lambda cursor: moves.claim(cursor, app, slots, now), settled, early=early)
         return await future
+
+    def _spend_attempts(self, now: float) -> None:
+        """Ahead of the next claim, in its transaction or an earlier one."""
+        taken_back = dict(self._taken_back)
+
+        def settled(done: list[str] | None, error: BaseException | None) -> None:
+            for request_id in done or () if error is None else ():
+                if self._taken_back.get(request_id) == taken_back[request_id]:
+                    del self._taken_back[request_id]
+
+        self._database.post(lambda cursor: moves.spend_attempts(cursor, taken_back, now), settled)
 
     def append(self, request_id: str, attempt: int, entries: Sequence[Entry]) -> asyncio.Future[bool]:
         self._submits.release(request_id)

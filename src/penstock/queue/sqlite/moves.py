@@ -5,7 +5,7 @@ Whether a move is legal is decided by `wire.states.moved`; a move that is not ch
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -40,6 +40,7 @@ DELETE_HOT = SQL["delete_hot"]
 DELETE_INPUT = SQL["delete_input"]
 DELETE_FILES = SQL["delete_files"]
 BACK = SQL["back"]
+SPEND_ATTEMPT = SQL["spend_attempt"]
 HOT_LAST_N = SQL["hot_last_n"]
 COLD_LAST_N = SQL["cold_last_n"]
 FIND_KEY = SQL["find_key"]
@@ -210,6 +211,29 @@ def insert_finished(cursor: Cursor, new: Insert, outcome: Outcome, now: float) -
 class Claimed(NamedTuple):
     claim: Claim
     rank: int
+
+
+def spend_attempts(cursor: Cursor, taken_back: Mapping[str, int], now: float) -> list[str]:
+    """Count attempts that were handed out and whose claim was then not committed: their numbers are not used again.
+
+    Args:
+        taken_back: the highest such attempt by request.
+
+    Returns:
+        The requests for which this is done, or needless.
+    """
+    done = []
+    for request_id, attempt in taken_back.items():
+        row = find(cursor, request_id)
+        if row is not None and row.attempt < attempt:
+            if STATES[row.state] is not State.QUEUED:
+                continue  # an earlier attempt's return to the queue is not committed yet either
+            cursor.execute(SPEND_ATTEMPT, (attempt, row.seq))
+            write_events(
+                cursor, row.seq, row.last_n + 1, attempt, [Retried(now, "its start could not be written", False)]
+            )
+        done.append(request_id)
+    return done
 
 
 def claim(cursor: Cursor, app: str, slots: Sequence[str], now: float) -> list[Claimed]:
