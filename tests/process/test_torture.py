@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import msgspec
+import psutil
 import pytest
 
 from penstock.torture.report import Report
 
+COMMAND = [sys.executable, "-m", "penstock.cli", "torture"]
+
 
 def torture(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "penstock.cli", "torture", *arguments]
+    command = [*COMMAND, *arguments]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=170, check=False)
 
 
@@ -30,6 +35,24 @@ def test_a_short_torture(tmp_path: Path) -> None:
 
     added = torture(tmp_path, "--add", "r.json", "r.json")
     assert added.returncode == 0 and "acknowledged=400 lost=0" in added.stdout
+
+
+@pytest.mark.timeout(120)
+def test_told_to_end_twice_it_leaves_no_process_behind(tmp_path: Path) -> None:
+    arguments = ["--kills", "0", "--requests", "100000", "--seed", "1", "--keep", "kept"]
+    with subprocess.Popen([*COMMAND, *arguments], cwd=tmp_path, stderr=subprocess.DEVNULL) as process:
+        mine = psutil.Process(process.pid)
+        journal = tmp_path / "kept" / "journals" / "callers.jsonl"
+        while not (journal.exists() and journal.stat().st_size):  # the server answers, and has runners
+            assert process.poll() is None
+            time.sleep(0.05)
+        children = mine.children(recursive=True)
+        process.send_signal(signal.SIGTERM)
+        time.sleep(0.05)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) != 0
+    assert len(children) >= 2
+    assert psutil.wait_procs(children, timeout=30)[1] == []
 
 
 def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:

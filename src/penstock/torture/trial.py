@@ -67,11 +67,11 @@ def run(wanted: Wanted, say: Say = lambda _: None) -> report.Report:
     folder.mkdir(parents=True, exist_ok=True)
     begun = time.monotonic()
     trial = Trial(wanted, folder, say)
-    # Told to end, it ends its gateway first, as at Ctrl-C.
-    before = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    before = signal.signal(signal.SIGTERM, _told_to_end)
     try:
         asyncio.run(trial.run())
     finally:
+        trial.end()
         signal.signal(signal.SIGTERM, before)
     found = evidence.gather(folder)
     made = report.make(
@@ -86,6 +86,12 @@ def run(wanted: Wanted, say: Say = lambda _: None) -> report.Report:
     return made
 
 
+def _told_to_end(*_: object) -> None:
+    """End the gateway first, as at Ctrl-C; told again meanwhile, it goes on with that."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.raise_signal(signal.SIGINT)
+
+
 class Trial:
     """The run itself."""
 
@@ -98,6 +104,12 @@ class Trial:
         self._barrier = 0
         """No call with this number or a higher one begins before its fault is over."""
         self.cut_short = False
+        self._process: GatewayProcess | None = None
+
+    def end(self) -> None:
+        """End what is left, once the loop and its threads are over: a start may have been under way in one of them."""
+        if self._process is not None:
+            self._process.__exit__()
 
     async def run(self) -> None:
         """From the first start to the last stop."""
@@ -112,7 +124,7 @@ class Trial:
         if self._wanted.queued:
             self._say(f"putting {self._wanted.queued} requests into the queue")
             await fill(folder / "data", self._wanted.queued, callers_journal)
-        process = GatewayProcess(
+        process = self._process = GatewayProcess(
             f"{app.__file__}:Tortured",
             data=folder / "data",
             module="penstock.torture.gateway",
