@@ -43,7 +43,7 @@ Reply = int | PostFailed | Answer | asyncio.Event
 
 class Receiver:
     """A poster without a network: `replies` by URL, 200 where there is none left; an Event hangs until it is set,
-    and the reply after it counts."""
+    and the reply after it counts (else 200)."""
 
     def __init__(self, clock: ManualClock) -> None:
         self._clock = clock
@@ -56,16 +56,13 @@ class Receiver:
         async with self._arrived:
             self.posts.append(Post(url, body, headers, timeout, self._clock.wall()))
             self._arrived.notify_all()
-        reply = self._next(url)
-        while isinstance(reply, asyncio.Event):
+        reply = self.replies[url].pop(0) if self.replies[url] else self.always.get(url, 200)
+        if isinstance(reply, asyncio.Event):
             await reply.wait()
-            reply = self._next(url)
+            reply = self.replies[url].pop(0) if self.replies[url] else 200
         if isinstance(reply, PostFailed):
             raise reply
         return reply if isinstance(reply, Answer) else Answer(reply, {}, b"thanks"[:keep])
-
-    def _next(self, url: str) -> Reply:
-        return self.replies[url].pop(0) if self.replies[url] else self.always.get(url, 200)
 
     async def close(self) -> None:
         pass
