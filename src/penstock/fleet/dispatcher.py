@@ -240,8 +240,8 @@ class Dispatcher:
 
     def _taken_back(self, claim: Claim) -> None:
         """The disk failed under a claim: the request waits again, and will run as another attempt."""
-        runner = self._pools[claim.request.app].get(claim.runner)
-        if runner is not None and self._holder.get(claim.request.id) is runner:
+        holder = self._holder.get(claim.request.id)
+        if holder is not None and holder.id == claim.runner:
             self.stop_attempt(claim.request.id, "its start could not be written")
 
     def _release(self, runner: Runner, request_id: str) -> None:

@@ -97,7 +97,7 @@ class Gateway:
         for packet in packets(items):
             self._writers[-1].writelines(packet.buffers)
 
-    async def until(self, found: Callable[[], F], timeout: float = 60) -> F:
+    async def until(self, found: Callable[[], F], timeout: float = 20) -> F:
         """What `found` returns once it returns something."""
         async with asyncio.timeout(timeout):
             while not (value := found()):
