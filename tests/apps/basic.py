@@ -62,6 +62,16 @@ class Echo(penstock.App, name="acme/echo", max_multiplexing=64):
             time.sleep(seconds / steps)
         return {"seconds": seconds}
 
+    @penstock.endpoint("/gated")
+    async def gated(self, gate: str, steps: int = 1) -> dict[str, int]:
+        """Take each step when the test's `Gate` lets it."""
+        for step in range(steps):
+            print(f"step {step}")
+            penstock.current_request.progress(step + 1, steps)
+            while os.path.getsize(gate) <= step:
+                await asyncio.sleep(0.01)
+        return {"steps": steps}
+
     @penstock.endpoint("/logs")
     def logs(self, lines: int = 3, width: int = 20) -> dict[str, int]:
         for n in range(lines):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -65,9 +66,12 @@ class Desk(penstock.App, name="acme/desk", max_multiplexing=32):
         return {"headers": dict(penstock.current_request.headers)}
 
     @penstock.endpoint("/wait")
-    async def wait(self, seconds: float = 60.0) -> dict[str, float]:
+    async def wait(self, seconds: float = 60.0, gate: str = "") -> dict[str, float]:
+        """Wait so long, or until the test's `Gate` lets it go on."""
         print("waiting")
-        await asyncio.sleep(seconds)
+        while gate and not os.path.getsize(gate):
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0 if gate else seconds)
         return {"seconds": seconds}
 
     @penstock.endpoint("/stream")

@@ -14,6 +14,8 @@ import pytest
 
 from penstock.testing import GatewayProcess
 
+from ..gate import Gate
+
 QUEUE = "/queue/acme/echo"
 
 Start = Callable[..., GatewayProcess]
@@ -65,13 +67,15 @@ def test_a_killed_gateway_loses_nothing_and_its_runners_hand_in_what_they_finish
         assert http.post("/acme/echo/who", json={}).json()["pid"] == pid, "the runner was adopted"
 
 
-def test_killed_runners_are_replaced_and_their_requests_run_again(gateway: Start) -> None:
+def test_killed_runners_are_replaced_and_their_requests_run_again(gateway: Start, tmp_path: Path) -> None:
+    gate = Gate(tmp_path / "gate")
     process = gateway("basic.py")
     process.start()
     with client(process) as http:
-        ids = [submit(http, "/slow", {"seconds": 0.5}) for _ in range(10)]
+        ids = [submit(http, "/gated", {"gate": str(gate)}) for _ in range(10)]
         until_started(http, ids[-1])
         process.kill_runners()
+        gate.open()
         answers = [result(http, request_id) for request_id in ids]
         assert [answer.status_code for answer in answers] == [200] * 10
         views = [http.get(f"/api/v1/requests/{request_id}").json() for request_id in ids]
@@ -167,14 +171,16 @@ def wait_gone(pid: int, seconds: float = 20.0) -> None:
     pytest.fail(f"process {pid} still lives")
 
 
-def test_a_stopped_runner_loses_its_lease_and_its_requests(gateway: Start) -> None:
+def test_a_stopped_runner_loses_its_lease_and_its_requests(gateway: Start, tmp_path: Path) -> None:
+    gate = Gate(tmp_path / "gate")
     process = gateway("basic.py", lease=1.0, heartbeat=0.2)
     process.start()
     with client(process) as http:
-        request_id = submit(http, "/slow", {"seconds": 0.4})
+        request_id = submit(http, "/gated", {"gate": str(gate)})
         until_started(http, request_id)
         (pid,) = process.runner_pids()
         os.kill(pid, 19)
+        gate.open()
         assert result(http, request_id).status_code == 200
         assert http.get(f"/api/v1/requests/{request_id}").json()["attempt"] == 2
         wait_gone(pid)

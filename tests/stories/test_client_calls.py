@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,8 @@ from pydantic import BaseModel
 import penstock.client as fal_client
 from penstock.client import AsyncClient, Completed, InProgress, SyncClient
 from penstock.testing import ServedApp
+
+from ..gate import Gate
 
 pytestmark = pytest.mark.anyio
 
@@ -47,17 +50,26 @@ async def test_run_async(aclient: AsyncClient) -> None:
     assert await aclient.run("acme/echo", input={"x": 2}, output_type=Output) == Output(y=3)
 
 
-def test_subscribe_with_logs_and_progress(client: SyncClient) -> None:
+def test_subscribe_with_logs_and_progress(client: SyncClient, tmp_path: Path) -> None:
+    gate = Gate(tmp_path / "gate")
     seen: list[Any] = []
     ids: list[str] = []
+    told: list[int] = []
+
+    def update(status: Any) -> None:
+        seen.append(status)
+        if isinstance(status, InProgress) and status.progress and status.progress.step not in told:
+            told.append(status.progress.step)
+            gate.open()
+
     output = client.subscribe(
-        "acme/echo/slow",
-        {"seconds": 0.3, "steps": 3},
+        "acme/echo/gated",
+        {"gate": str(gate), "steps": 3},
         with_logs=True,
         on_enqueue=ids.append,
-        on_queue_update=seen.append,
+        on_queue_update=update,
     )
-    assert output == {"seconds": 0.3} and len(ids) == 1
+    assert output == {"steps": 3} and len(ids) == 1
     assert isinstance(seen[-1], Completed)
     assert [entry["message"] for entry in seen[-1].logs or []] == ["step 0", "step 1", "step 2"]
     assert [entry["message"] for status in seen for entry in getattr(status, "new_logs", [])] == [
@@ -65,8 +77,7 @@ def test_subscribe_with_logs_and_progress(client: SyncClient) -> None:
         "step 1",
         "step 2",
     ]
-    told = [status.progress.step for status in seen if isinstance(status, InProgress) and status.progress]
-    assert told == sorted(told) and told
+    assert told == [1, 2, 3]
 
 
 async def test_the_grouped_form(aclient: AsyncClient) -> None:

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -14,6 +15,7 @@ import pytest
 import penstock
 from penstock.errors import WebhookForged
 
+from ..gate import Gate
 from ..webhook_receiver import WebhookReceiver, receiving
 
 QUEUE = "/queue/acme/echo"
@@ -103,10 +105,14 @@ def test_a_redirect_is_not_followed(http: httpx2.Client, receiver: WebhookReceiv
     assert "redirect" in until_state(http, request, "done")["log"][0]["reason"]
 
 
-def test_what_happens_before_the_end_comes_in_order(http: httpx2.Client, receiver: WebhookReceiver) -> None:
-    request = submit(
-        http, receiver.url, "/slow", {"seconds": 0.3, "steps": 3}, **{"penstock-webhook-events": "started,log,progress"}
-    )
+def test_what_happens_before_the_end_comes_in_order(
+    http: httpx2.Client, receiver: WebhookReceiver, tmp_path: Path
+) -> None:
+    gate = Gate(tmp_path / "gate")
+    body = {"gate": str(gate), "steps": 3}
+    request = submit(http, receiver.url, "/gated", body, **{"penstock-webhook-events": "started,log,progress"})
+    receiver.until(lambda all: any(one.json.get("type") == "progress" for one in all))
+    gate.open(3)
     came = receiver.until(lambda all: any("payload" in one.json for one in all))
     kinds = [one.json.get("type", "completed") for one in came]
     assert kinds[0] == "started" and kinds[-1] == "completed" and "progress" in kinds

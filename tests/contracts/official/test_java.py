@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from penstock.settings import Settings
 from penstock.testing import serve
 
+from ...gate import Gate
 from . import java as package
 from .conftest import APPS, Guarded
 
@@ -81,14 +83,18 @@ def test_subscribe(fal: package.Client) -> None:
 
 
 @java("status stream: comments while nothing happens", call="queue.subscribeToStatus")
-def test_an_idle_stream_is_kept_alive(brisk: package.Client) -> None:
+def test_an_idle_stream_is_kept_alive(brisk: package.Client, tmp_path: Path) -> None:
+    gate = Gate(tmp_path / "gate")
     assert Settings().keep_alive_interval < OKHTTP_READ_LIMIT / 2
     comments: list[int] = []
     updates: list[package.Update] = []
-    request_id = brisk.submit("acme/desk/wait", {"seconds": 0.5}).request_id
-    brisk.subscribe_to_status(
-        "acme/desk", request_id, on_update=updates.append, on_comment=lambda: comments.append(len(updates))
-    )
+
+    def comment() -> None:
+        comments.append(len(updates))
+        gate.open()
+
+    request_id = brisk.submit("acme/desk/wait", {"gate": str(gate)}).request_id
+    brisk.subscribe_to_status("acme/desk", request_id, on_update=updates.append, on_comment=comment)
     assert any(seen < len(updates) for seen in comments), "a comment before the last event"
 
 
