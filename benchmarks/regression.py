@@ -30,10 +30,10 @@ class Change(NamedTuple):
 
 def compare(new: Result, old: Result) -> list[Change]:
     """Every figure of ours that both runs have, the worst first."""
-    before = {(section.name, figure.name): value for section, figure, value in _relative(old)}
+    before = {_key(section, figure): value for section, figure, value in _relative(old)}
     changes = []
     for section, figure, value in _relative(new):
-        earlier = before.get((section.name, figure.name))
+        earlier = before.get(_key(section, figure))
         if earlier and value:
             factor = value / earlier if figure.better == "less" else earlier / value
             changes.append(Change(section.name, figure.name, factor))
@@ -41,10 +41,15 @@ def compare(new: Result, old: Result) -> list[Change]:
 
 
 def uncompared(new: Result, old: Result) -> list[str]:
-    """The figures of ours that could be compared, but the older run has not measured."""
-    before = {(section.name, figure.name) for section, figure, _ in _relative(old)}
-    found = [(section.name, figure.name) for section, figure, _ in _relative(new)]
-    return [f"{section}: {name}" for section, name in found if (section, name) not in before]
+    """The figures of ours that could be compared, but the older run has not measured, or not with the same limit."""
+    before = {_key(section, figure) for section, figure, _ in _relative(old)}
+    found = [_key(section, figure) for section, figure, _ in _relative(new)]
+    return [f"{key[0]}: {key[1]}" for key in found if key not in before]
+
+
+def _key(section: Section, figure: Figure) -> tuple[str, str, str]:
+    """What two runs must share: a ratio to another limit says nothing about this one."""
+    return section.name, figure.name, figure.limit
 
 
 def _relative(result: Result) -> Iterator[tuple[Section, Figure, float]]:

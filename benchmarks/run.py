@@ -107,7 +107,7 @@ async def _section(scenario: ModuleType, plan: Plan, bare: Running) -> Section:
         section.failed = f"{type(error).__name__}: {error}"
         say(f"  {section.failed}")
     after = await limits.sampled(bare, plan.scratch)
-    section.limits = {name: [before[name], after[name]] for name in before}
+    section.limits |= {name: [before[name], after[name]] for name in before}
     section.seconds = time.perf_counter() - began
     say(f"  {section.seconds:.0f} s")
     return section

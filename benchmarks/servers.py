@@ -102,7 +102,7 @@ def _uvicorn(name: str, scratch: Path, python: str, app: str, work: str) -> Iter
     folder.mkdir(parents=True, exist_ok=True)
     processes = Processes(folder / "log", HERE / "apps")
     port = free_port()
-    processes.start(uvicorn_command(python, app, port))
+    processes.start(uvicorn_command(python, app, port), {"RAW_FOLDER": str(folder)})
     try:
         yield Running(name, port, processes, work)
     finally:

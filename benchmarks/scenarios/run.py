@@ -39,7 +39,7 @@ async def measure(plan: Plan, section: Section) -> None:
         section.add("run, 64 callers, p99", name, "ms", "less", (s.ms(0.99) for s in samples))
         section.add("CPU of a run", name, "µs", "less", (s.cpu_us for s in samples), limit="http_cpu")
     for name, samples in one.items():
-        section.add("run, one caller, p50", name, "ms", "less", (s.ms(0.5) for s in samples), limit="http_p50")
+        section.add("run, one caller, p50", name, "ms", "less", (s.ms(0.5) for s in samples), limit="run_p50")
         section.add("run, one caller, p99", name, "ms", "less", (s.ms(0.99) for s in samples))
     if FASTAPI in many:
         rates = ratios([s.rate for s in many[OURS]], [s.rate for s in many[FASTAPI]])

@@ -26,8 +26,8 @@ from penstock.files.blobs import BLOCK, Blob, DamagedFile, Lying, Sums, check_bl
 
 BATCH = 1024 * 1024
 """Bytes that are gathered before they are handed to a thread."""
-ALL_BATCHES = 32 * 1024 * 1024
-"""The same, of all that is being written; when there is much at once, each gathers less."""
+ALL_BATCHES = 8 * 1024 * 1024
+"""The same, of all that is being written; when there is much at once, each gathers less. The threads hold as much."""
 LEAST_BATCH = 64 * 1024
 WRITEBACK = 32 * 1024 * 1024
 """Bytes after which the system is told to begin with the writing, so that little is left for the end."""

@@ -58,6 +58,13 @@ def test_what_only_one_run_measured_is_not_compared() -> None:
     assert "not compared: " + "; ".join(new) in report.markdown(result(), [], new)
 
 
+def test_a_figure_whose_limit_is_another_now_is_not_compared() -> None:
+    old = result()
+    old.sections[0].figures[0] = msgspec.structs.replace(old.sections[0].figures[0], limit="http_p50")
+    assert list(factors(result(), old)) == ["run, one caller, p50"]
+    assert uncompared(result(), old) == ["run: run, 64 callers"]
+
+
 def test_goals_hold_for_medians() -> None:
     assert Goal("at least", "times", [0.5, 1.0, 3.0], least=1).met
     assert not Goal("at least", "times", [0.5, 0.9, 3.0], least=1).met
