@@ -140,9 +140,8 @@ SUBMIT_HEADERS = st.fixed_dictionaries(
         "x-fal-queue-priority": st.sampled_from([b"low", b"\xff", b""]),
         "idempotency-key": st.uuids().map(lambda key: str(key).encode()) | st.sampled_from([b"", b"k" * 300]),
         "penstock-webhook-events": st.sampled_from([b"started", b"progress, log", b"finished", b",,"]),
-        "penstock-on-disconnect": st.binary(max_size=5).map(
-            lambda raw: _header_text(raw.decode("latin-1")).encode("latin-1")
-        ),
+        "penstock-on-disconnect": st.sampled_from([b"cancel", b"keep"])
+        | st.binary(max_size=5).map(lambda raw: _header_text(raw.decode("latin-1")).encode("latin-1")),
         "x-fal-store-io": st.sampled_from([b"0", b"1", b"\xe9"]),
         "x-fal-object-lifecycle-preference": st.sampled_from([b"{", b'{"expiration_duration_seconds": 1e400}', b"1"]),
     },

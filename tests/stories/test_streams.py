@@ -14,6 +14,7 @@ from typing import Any
 
 import httpx2
 import pytest
+from websockets.exceptions import InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from penstock.testing import ServedApp, serve
@@ -100,6 +101,23 @@ def test_leaving_keeps_it_otherwise(http: httpx2.Client, path: str, header: str)
     back = {"last-event-id": last}
     with http.stream("GET", f"{QUEUE}/requests/{request_id}/stream", headers=back) as answer:
         assert [data["i"] for _, data in read(answer)] == list(range(1, 30))
+
+
+def test_what_leaving_means_is_one_of_two(live: ServedApp, http: httpx2.Client) -> None:
+    request_id = http.post(f"{QUEUE}/ticks", json={}).json()["request_id"]
+    asked = {"penstock-on-disconnect": "cancle"}
+    for answer in (
+        http.post("/acme/live/ticks/stream", json={}, headers=asked),
+        http.post("/acme/live/ticks", json={}, headers=asked),
+        http.post(f"{QUEUE}/ticks", json={}, headers=asked),
+        http.get(f"{QUEUE}/requests/{request_id}/stream", headers=asked),
+    ):
+        assert answer.status_code == 422, answer.text
+        [problem] = answer.json()["detail"]
+        assert problem["loc"] == ["header", "Penstock-On-Disconnect"] and "'cancle'" in problem["msg"]
+    with pytest.raises(InvalidStatus) as refused:
+        dial(live, "/acme/live/ticks", additional_headers=asked)
+    assert refused.value.response.status_code == 422
 
 
 def test_who_comes_back_may_ask_again_that_leaving_cancels(http: httpx2.Client, tmp_path: Path) -> None:

@@ -47,30 +47,32 @@ class _Call:
             self.problem = InternalError("Internal Server Error")
 
 
-async def serve_bodies(call: Call, target: Target) -> None:
-    """Answer messages until the caller leaves."""
+async def serve_bodies(call: Call, target: Target, *, cancels: bool) -> None:
+    """Answer messages until the caller leaves; with `cancels`, what is unanswered then is cancelled."""
     # A key would make every message the first one.
     call.headers.pop("idempotency-key", None)
     waiting: asyncio.Queue[_Call | None] = asyncio.Queue(_AHEAD)
     unanswered: list[_Call] = []
-    reading = asyncio.ensure_future(_read(call, target, waiting, unanswered))
+    reading = asyncio.ensure_future(_read(call, target, waiting, unanswered, cancels=cancels))
     try:
         while (one := await waiting.get()) is not None:
-            await _answer(call, one, target)
+            await _answer(call, one, cancels=cancels)
             unanswered.remove(one)
     finally:
         reading.cancel()
         await asyncio.gather(reading, return_exceptions=True)
-        if call.headers.get("penstock-on-disconnect", target.on_disconnect) == "cancel":
+        if cancels:
             await asyncio.shield(_cancel(call, unanswered))
 
 
-async def _read(call: Call, target: Target, waiting: asyncio.Queue[_Call | None], unanswered: list[_Call]) -> None:
+async def _read(
+    call: Call, target: Target, waiting: asyncio.Queue[_Call | None], unanswered: list[_Call], *, cancels: bool
+) -> None:
     while (message := await call.receive())["type"] != "websocket.disconnect":
         one = _Call(call, target, dict(message))
         unanswered.append(one)
         await waiting.put(one)
-    if call.headers.get("penstock-on-disconnect", target.on_disconnect) == "cancel":
+    if cancels:
         await asyncio.shield(_cancel(call, unanswered))
     await waiting.put(None)
 
@@ -80,13 +82,13 @@ async def _cancel(call: Call, unanswered: list[_Call]) -> None:
     await asyncio.gather(*(call.rooms.fleet.cancel(request_id, "client_disconnected") for request_id in begun))
 
 
-async def _answer(call: Call, one: _Call, target: Target) -> None:
+async def _answer(call: Call, one: _Call, *, cancels: bool) -> None:
     try:
         if one.problem is not None or one.ticket is None:
             raise one.problem or InternalError("Internal Server Error")
         await one.ticket.receipt()
         if one.chunks is not None:
-            await _stream(call, one, one.chunks, target)
+            await _stream(call, one, one.chunks, cancels=cancels)
             return
         outcome = await one.ticket.outcome()
         status, headers, body = outcome.status, outcome.headers, outcome.body
@@ -103,10 +105,9 @@ async def _answer(call: Call, one: _Call, target: Target) -> None:
     await _end(call, one, status)
 
 
-async def _stream(call: Call, one: _Call, chunks: Follower, target: Target) -> None:
+async def _stream(call: Call, one: _Call, chunks: Follower, *, cancels: bool) -> None:
     await _start(call, one, 200, {"content-type": "text/event-stream; charset=utf-8"})
-    leaves = call.headers.get("penstock-on-disconnect", target.on_disconnect)
-    blocks = chunks.blocks(after=(0, 0), cancel_on_leave=leaves == "cancel")
+    blocks = chunks.blocks(after=(0, 0), cancel_on_leave=cancels)
     try:
         async for block in blocks:
             await call.send({"type": "websocket.send", "text": block.decode()})

@@ -158,7 +158,7 @@ _SUBMIT_HEADERS = {
     "X-Fal-Store-IO": {"type": "string", "description": "`0`: input and output are dropped once they were read"},
     "Idempotency-Key": {"type": "string", "minLength": 1, "maxLength": 256},
     "Penstock-Webhook-Events": {"type": "string", "description": "Of started, progress, log; comma separated"},
-    "Penstock-On-Disconnect": {"type": "string", "description": "`cancel`: hanging up ends the request"},
+    "Penstock-On-Disconnect": {"enum": ["cancel", "keep"], "description": "What hanging up on a direct call does"},
     **_PREFER,
 }
 _RAW_BODY = frozenset(

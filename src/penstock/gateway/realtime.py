@@ -14,7 +14,7 @@ from penstock.fleet.interface import SessionChannel
 from penstock.gateway.call import Call
 from penstock.gateway.http_over_websocket import serve_bodies
 from penstock.gateway.sockets import EXTENSION, CallerSocket, content
-from penstock.gateway.submitting import Target, find_target, new_request
+from penstock.gateway.submitting import Target, cancels_on_leave, find_target, new_request
 from penstock.queue.interface import NewRequest
 from penstock.wire.frames import SessionClose
 
@@ -30,8 +30,9 @@ async def realtime(call: Call) -> None:
     """
     target = _target(call)
     if target.mode != "session":
+        cancels = cancels_on_leave(call, target.on_disconnect)
         if await accept(call):
-            await serve_bodies(call, target)
+            await serve_bodies(call, target, cancels=cancels)
         return
     request = new_request(call, target, _parameters(call))
     if not await accept(call, request.id):

@@ -11,7 +11,7 @@ from penstock.gateway import answers
 from penstock.gateway.call import Call, Response
 from penstock.gateway.status import status_object, urls
 from penstock.gateway.streams import stream_chunks
-from penstock.gateway.submitting import Target, find_target, new_request, read_input, wait_preference
+from penstock.gateway.submitting import Target, cancels_on_leave, find_target, new_request, read_input, wait_preference
 from penstock.queue.interface import RequestView
 from penstock.wire.events import Event, Outcome, Progress
 from penstock.wire.states import State
@@ -25,10 +25,10 @@ async def run(call: Call) -> Response:
     target = find_target(call, call.path, want="call")
     if target.mode == "stream" and call.path.rstrip("/").endswith("/stream"):
         return await stream_chunks(call, target)
+    cancels = cancels_on_leave(call, target.on_disconnect)
     body = await read_input(call)
     ticket = call.rooms.fleet.submit(new_request(call, target, body), lazy=True)
-    leaves = call.headers.get("penstock-on-disconnect", target.on_disconnect)
-    outcome = await (_unless_gone(call, ticket) if leaves == "cancel" else ticket.outcome())
+    outcome = await (_unless_gone(call, ticket) if cancels else ticket.outcome())
     return answers.outcome(outcome, ticket.request_id)
 
 

@@ -19,7 +19,7 @@ from penstock.errors import BadRequest
 from penstock.gateway.access import require
 from penstock.gateway.call import Call, Response
 from penstock.gateway.status import status_object
-from penstock.gateway.submitting import Target, new_request, read_input
+from penstock.gateway.submitting import Target, cancels_on_leave, new_request, read_input
 from penstock.queue.interface import RequestView
 from penstock.wire import sse
 from penstock.wire.events import Chunk, Event, Outcome, Progress
@@ -141,6 +141,7 @@ async def _statuses(call: Call, view: RequestView, *, after: int, logs: bool) ->
 
 async def stream_chunks(call: Call, target: Target) -> Response:
     """`POST …/stream`: submit a generator's request and follow its chunks."""
+    cancels = cancels_on_leave(call, target.on_disconnect)
     body = await read_input(call)
     request = new_request(call, target, body)
     chunks = Follower(call, request.id)
@@ -153,8 +154,7 @@ async def stream_chunks(call: Call, target: Target) -> Response:
         chunks.stop()
         chunks = Follower(call, receipt.request_id)
     call.request_id = receipt.request_id
-    leaves = call.headers.get("penstock-on-disconnect", target.on_disconnect)
-    blocks = chunks.blocks(after=(0, 0), cancel_on_leave=leaves == "cancel")
+    blocks = chunks.blocks(after=(0, 0), cancel_on_leave=cancels)
     return EventStream(call, blocks, receipt.request_id)
 
 
@@ -167,10 +167,9 @@ async def follow_chunks(call: Call, view: RequestView) -> Response:
         after = sse.parse_chunk_id(call.headers.get("last-event-id"))
     except ValueError as error:
         raise BadRequest(str(error)) from None
-    leaves = call.headers.get("penstock-on-disconnect")
-    if leaves == "cancel":
+    if cancels := cancels_on_leave(call):
         require(call.caller, "submit")
-    blocks = Follower(call, view.id).blocks(after=after, cancel_on_leave=leaves == "cancel")
+    blocks = Follower(call, view.id).blocks(after=after, cancel_on_leave=cancels)
     return EventStream(call, blocks, view.id)
 
 

@@ -145,6 +145,7 @@ def new_request(call: Call, target: Target, body: bytes, *, path: str | None = N
     for name in LIFECYCLE_HEADERS:
         if (lifecycle := headers.get(name)) is not None:
             read_lifecycle(lifecycle, loc=name)  # what the app stores would fail, long after
+    cancels_on_leave(call)  # a wrong word is refused also where nobody stays to hang up
     start_timeout = _seconds(call, "x-fal-request-start-timeout")
     if start_timeout is None:
         start_timeout = _seconds(call, "x-fal-request-timeout")
@@ -183,6 +184,18 @@ def new_request(call: Call, target: Target, body: bytes, *, path: str | None = N
         files=file_ids(body),
         store_io=headers.get("x-fal-store-io", "1").strip() != "0",
     )
+
+
+def cancels_on_leave(call: Call, declared: str = "keep") -> bool:
+    """Whether a request is cancelled when its caller hangs up: as the call says, or else as the endpoint declares.
+
+    Raises:
+        InvalidInput: the call says something else.
+    """
+    said = call.headers.get("penstock-on-disconnect", declared)
+    if said not in {"cancel", "keep"}:
+        raise InvalidInput.field(["header", "Penstock-On-Disconnect"], f"{said!r} is neither 'cancel' nor 'keep'")
+    return said == "cancel"
 
 
 def _seconds(call: Call, name: str) -> float | None:
