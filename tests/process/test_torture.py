@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -37,7 +38,16 @@ def test_a_short_torture(tmp_path: Path) -> None:
     assert added.returncode == 0 and "acknowledged=400 lost=0" in added.stdout
 
 
+@pytest.fixture(params=[signal.default_int_handler, signal.SIG_IGN], ids=["at a terminal", "behind a script"])
+def interrupt(request: pytest.FixtureRequest) -> Iterator[None]:
+    """What a process inherits for Ctrl-C: a shell without job control has what it starts with `&` ignore that."""
+    before = signal.signal(signal.SIGINT, request.param)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.timeout(120)
+@pytest.mark.usefixtures("interrupt")
 def test_told_to_end_again_and_again_it_leaves_no_process_behind(tmp_path: Path) -> None:
     arguments = ["--kills", "0", "--requests", "100000", "--seed", "1", "--keep", "kept"]
     with subprocess.Popen([*COMMAND, *arguments], cwd=tmp_path, stderr=subprocess.DEVNULL) as process:

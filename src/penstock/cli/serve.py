@@ -7,6 +7,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from penstock.cli import exits
+from penstock.loop import run_loop
 
 if TYPE_CHECKING:
     from penstock.cli.terminal import Terminal
@@ -71,17 +72,9 @@ def run(args: argparse.Namespace) -> int:
 
     screen = Screen(terminal, args)
     work = serve(settings, args.apps, reload=args.reload, ready=screen.ready, stopping=screen.stopping)
-    queued = _run_loop(work)
+    queued = run_loop(work)
     screen.stopped(queued)
     return exits.OK
-
-
-def _run_loop(work: Any) -> int:
-    try:
-        import uvloop
-    except ImportError:
-        return int(asyncio.run(work))
-    return int(uvloop.run(work))
 
 
 class Screen:

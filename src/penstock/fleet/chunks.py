@@ -18,7 +18,8 @@ class ChunkLog:
     """What one attempt of a stream says.
 
     Args:
-        committed: told of the entries that are on disk, and whether the attempt still held the request.
+        committed: told of the entries that are on disk, and whether the attempt still held the request. `shown` is
+            meanwhile what it was before them.
         pause: seconds until a write that failed is tried again.
     """
 
@@ -70,8 +71,8 @@ class ChunkLog:
             return
         entries, self._writing = self._writing, []
         held = append.result()
-        self.shown = self.shown or (held and any(type(entry) is Chunk for entry in entries))
         self._committed(entries, held)
+        self.shown = self.shown or (held and any(type(entry) is Chunk for entry in entries))
         if self._waiting:
             self._write()
         elif self._then is not None:

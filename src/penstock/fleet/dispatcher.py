@@ -336,21 +336,19 @@ class Dispatcher:
 
     def _chunk_log(self, runner: Runner, frame: Entries) -> ChunkLog:
         request_id, attempt = frame.request_id, frame.attempt
-        shown = False
 
         def committed(entries: list[Entry], held: bool) -> None:
-            nonlocal shown
-            if held and not shown:
+            if held and not chunks.shown:
                 # Whoever listens reads what was held back from the log, where a later chunk does not follow on.
                 self._show(request_id, attempt, entries)
-                shown = True
             last = max((entry.n for entry in entries if type(entry) is Chunk), default=0)
             if last and runner.link is not None:
                 runner.link.send(Committed(request_id, attempt, chunks=last))
             if held:
                 self.entries_seen(request_id, attempt, entries)
 
-        return ChunkLog(self._queue, request_id, attempt, committed=committed, pause=_REPEAT_COMMIT)
+        chunks = ChunkLog(self._queue, request_id, attempt, committed=committed, pause=_REPEAT_COMMIT)
+        return chunks
 
     def _show(self, request_id: str, attempt: int, entries: list[Entry]) -> None:
         if sinks := self._sinks.get(request_id):

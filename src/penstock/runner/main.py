@@ -22,6 +22,7 @@ from penstock.app.app import App, ignored_attributes
 from penstock.app.loading import LoadError, load, trace_of, where_of
 from penstock.app.served import Endpoint, app_info, compile_endpoints
 from penstock.clock import SystemClock
+from penstock.loop import run_loop
 from penstock.runner import capture
 from penstock.runner.execute import Executor
 from penstock.runner.files import FILE_FRAMES, Transfers
@@ -266,11 +267,7 @@ def main(argv: list[str]) -> int:
         sys.stdout.write(msgspec.json.encode(found).decode() + "\n")
         return 0
 
-    async def run() -> int:
+    async def serve() -> int:
         return await Runner(arguments).run()
 
-    try:
-        import uvloop
-    except ImportError:
-        return asyncio.run(run())
-    return uvloop.run(run())
+    return run_loop(serve())

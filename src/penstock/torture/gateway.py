@@ -10,10 +10,10 @@ from pathlib import Path
 import msgspec
 
 from penstock import telemetry
+from penstock.loop import run_loop
 from penstock.server import serve
 from penstock.settings import load
 from penstock.testing import faults
-from penstock.testing.gateway import run
 
 PLAN = "PENSTOCK_TORTURE_PLAN"
 NOTES = "PENSTOCK_TORTURE_NOTES"
@@ -22,4 +22,4 @@ if __name__ == "__main__":
     telemetry.set_up("INFO")
     settings, _ = load(msgspec.json.decode(sys.argv[1]), environ={})
     clock = faults.install(Path(os.environ[PLAN]), Path(os.environ[NOTES]))
-    run(serve(settings, sys.argv[2:], clock=clock))
+    run_loop(serve(settings, sys.argv[2:], clock=clock))

@@ -67,9 +67,11 @@ def run(wanted: Wanted, say: Say = lambda _: None) -> report.Report:
     folder.mkdir(parents=True, exist_ok=True)
     begun = time.monotonic()
     trial = Trial(wanted, folder, say)
-    before = signal.signal(signal.SIGTERM, _told_to_end)
+    before = signal.signal(signal.SIGTERM, trial.told_to_end)
     try:
         asyncio.run(trial.run())
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
     finally:
         trial.end()
         signal.signal(signal.SIGTERM, before)
@@ -86,12 +88,6 @@ def run(wanted: Wanted, say: Say = lambda _: None) -> report.Report:
     return made
 
 
-def _told_to_end(*_: object) -> None:
-    """End the gateway first, as at Ctrl-C; told again meanwhile, it goes on with that."""
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    signal.raise_signal(signal.SIGINT)
-
-
 class Trial:
     """The run itself."""
 
@@ -105,6 +101,17 @@ class Trial:
         """No call with this number or a higher one begins before its fault is over."""
         self.cut_short = False
         self._process: GatewayProcess | None = None
+        self._running: asyncio.Task[None] | None = None
+
+    def told_to_end(self, *_: object) -> None:
+        """End the gateway first, as at Ctrl-C; told again meanwhile, it goes on with that.
+
+        It does not go by way of SIGINT, which whoever runs in the background of a script does not hear.
+        """
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        if self._running is None:
+            raise KeyboardInterrupt
+        self._running.get_loop().call_soon_threadsafe(self._running.cancel)
 
     def end(self) -> None:
         """End what is left, once the loop and its threads are over: a start may have been under way in one of them."""
@@ -113,6 +120,7 @@ class Trial:
 
     async def run(self) -> None:
         """From the first start to the last stop."""
+        self._running = asyncio.current_task()
         folder, notes = self._folder, self._folder / "journals"
         plan, unsynced = folder / "plan.json", folder / "unsynced"
         FaultPlan().write(plan)

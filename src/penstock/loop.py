@@ -1,0 +1,16 @@
+"""The event loop of our processes: uvloop, where it is installed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+
+def run_loop(work: Coroutine[Any, Any, int]) -> int:
+    """Run a process's whole work and return its exit code, like `asyncio.run`."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.run(work)
+    return uvloop.run(work)
