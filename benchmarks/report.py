@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Iterable, Sequence
 
 from benchmarks.figures import Curve, Figure, Result, Section
@@ -68,9 +69,7 @@ def _section(section: Section) -> list[str]:
     if section.skipped:
         parts.append("\n".join(f"- {name} is left out: {reason}" for name, reason in section.skipped.items()))
     if section.limits:
-        medians = ", ".join(
-            f"{name} {number(sorted(values)[len(values) // 2])}" for name, values in section.limits.items()
-        )
+        medians = ", ".join(f"{name} {number(statistics.median(values))}" for name, values in section.limits.items())
         parts.append(f"Raw limits around it: {medians}.")
     return parts
 

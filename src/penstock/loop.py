@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
-def run_loop(work: Coroutine[Any, Any, int]) -> int:
-    """Run a process's whole work and return its exit code, like `asyncio.run`."""
+def run_loop(work: Coroutine[Any, Any, T]) -> T:
+    """Run a process's whole work and return what it returns, like `asyncio.run`."""
     try:
         import uvloop
     except ImportError:

@@ -64,6 +64,16 @@ class Live(penstock.App, name="acme/live", max_multiplexing=16):
         async for tick in self.ticks(count, pause, 0, mark):
             yield tick
 
+    @penstock.endpoint("/ticks/burst")
+    async def burst(self, count: int, gate: str) -> AsyncIterator[dict[str, int]]:
+        """Some in turns of the loop that follow each other, and the last one when the test's `Gate` lets it."""
+        for i in range(count):
+            yield {"i": i}
+            await asyncio.sleep(0)
+        while not os.path.getsize(gate):
+            await asyncio.sleep(0.01)
+        yield {"i": count}
+
     @penstock.endpoint("/ticks/again", retry_streams=True)
     async def ticks_again(self, count: int = 5, pause: float = 0.0) -> AsyncIterator[Any]:
         async for tick in self.ticks(count, pause):

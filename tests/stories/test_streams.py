@@ -19,6 +19,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from penstock.testing import ServedApp, serve
 
+from ..gate import Gate
 from .conftest import APPS
 
 QUEUE = "/queue/acme/live"
@@ -132,6 +133,15 @@ def test_who_comes_back_may_ask_again_that_leaving_cancels(http: httpx2.Client, 
             next(read(answer))
         assert [data for _, data in events][-1]["error_type"] == "client_cancelled"
     assert until(mark.exists)
+
+
+def test_a_burst_comes_whole_while_nothing_follows(http: httpx2.Client, tmp_path: Path) -> None:
+    gate = Gate(tmp_path / "gate")
+    with http.stream("POST", "/acme/live/ticks/burst/stream", json={"count": 3, "gate": str(gate)}) as answer:
+        events = read(answer)
+        assert [next(events)[1]["i"] for _ in range(3)] == [0, 1, 2]
+        gate.open()
+        assert [data["i"] for _, data in events] == [3]
 
 
 def test_a_cancelled_stream_ends_with_the_cancellation(http: httpx2.Client) -> None:

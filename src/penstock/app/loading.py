@@ -7,8 +7,9 @@ import importlib.util
 import os
 import sys
 import traceback
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import ClassVar
 
 from penstock.app.app import App
@@ -106,6 +107,8 @@ def _import_file(path: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise LoadError(f"{path} is no Python file")
+    if isinstance(spec.loader, SourceFileLoader):
+        spec.loader = _AsWritten(name, str(path))
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # pickling and type hints look it up there
     try:
@@ -114,6 +117,15 @@ def _import_file(path: Path) -> ModuleType:
         sys.modules.pop(name, None)
         raise
     return module
+
+
+class _AsWritten(SourceFileLoader):
+    """Compiles the file as it is now. Kept bytecode is trusted where size and whole second of the source are the same,
+    so that a change right after a start would be overlooked."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        path = self.get_filename(fullname)
+        return self.source_to_code(self.get_data(path), path)
 
 
 def _import_module(name: str) -> ModuleType:

@@ -2,6 +2,9 @@
 
 While one write is under way, what comes meanwhile gathers for the next. A write that fails (a full disk) is repeated
 before anything later is written, so that the log never has a gap, and the outcome waits for its turn behind it.
+
+The first chunk of an attempt is committed before anybody hears of it: a stream of which something was seen is not
+repeated, and this must be known also after everything was killed. What follows is heard at once.
 """
 
 from __future__ import annotations
@@ -18,8 +21,8 @@ class ChunkLog:
     """What one attempt of a stream says.
 
     Args:
-        committed: told of the entries that are on disk, and whether the attempt still held the request. `shown` is
-            meanwhile what it was before them.
+        show: given the entries that readers may have now, each once and in order.
+        committed: told of the entries that are on disk, and whether the attempt still held the request.
         pause: seconds until a write that failed is tried again.
     """
 
@@ -29,22 +32,26 @@ class ChunkLog:
         request_id: str,
         attempt: int,
         *,
+        show: Callable[[list[Entry]], None],
         committed: Callable[[list[Entry], bool], None],
         pause: float,
     ) -> None:
         self._queue = queue
         self._request_id = request_id
         self._attempt = attempt
+        self._show = show
         self._committed = committed
         self._pause = pause
         self._waiting: list[Entry] = []
         self._writing: list[Entry] = []
         self._then: Callable[[], None] | None = None
-        self.shown = False
+        self._shown = False
         """The first chunk is on disk, so that readers may have the next ones before their commit."""
 
     def add(self, entries: list[Entry]) -> None:
         """Write these after those before."""
+        if self._shown:
+            self._show(entries)
         self._waiting += entries
         if not self._writing:
             self._write()
@@ -71,8 +78,10 @@ class ChunkLog:
             return
         entries, self._writing = self._writing, []
         held = append.result()
+        if held and not self._shown and any(type(entry) is Chunk for entry in entries):
+            self._shown = True
+            self._show([*entries, *self._waiting])
         self._committed(entries, held)
-        self.shown = self.shown or (held and any(type(entry) is Chunk for entry in entries))
         if self._waiting:
             self._write()
         elif self._then is not None:

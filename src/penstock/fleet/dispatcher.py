@@ -315,11 +315,7 @@ class Dispatcher:
         commit.add_done_callback(committed)
 
     def entries(self, runner: Runner, frame: Entries) -> None:
-        """Log entries and progress go into the log; partial output goes on to whoever listens, too.
-
-        The first chunk of an attempt is committed before anybody hears of it: a stream of which something was seen is
-        not repeated, and this must be known also after everything was killed. Later ones are heard at once.
-        """
+        """Log entries and progress go into the log; partial output goes on to whoever listens, too."""
         key = (frame.request_id, frame.attempt)
         running = runner.running.get(frame.request_id)
         chunks = self._chunk_logs.get(key)
@@ -330,25 +326,20 @@ class Dispatcher:
         if chunks is None:
             self._append(frame)
             return
-        if chunks.shown:
-            self._show(frame.request_id, frame.attempt, frame.entries)
         chunks.add(frame.entries)
 
     def _chunk_log(self, runner: Runner, frame: Entries) -> ChunkLog:
         request_id, attempt = frame.request_id, frame.attempt
 
         def committed(entries: list[Entry], held: bool) -> None:
-            if held and not chunks.shown:
-                # Whoever listens reads what was held back from the log, where a later chunk does not follow on.
-                self._show(request_id, attempt, entries)
             last = max((entry.n for entry in entries if type(entry) is Chunk), default=0)
             if last and runner.link is not None:
                 runner.link.send(Committed(request_id, attempt, chunks=last))
             if held:
                 self.entries_seen(request_id, attempt, entries)
 
-        chunks = ChunkLog(self._queue, request_id, attempt, committed=committed, pause=_REPEAT_COMMIT)
-        return chunks
+        show = partial(self._show, request_id, attempt)
+        return ChunkLog(self._queue, request_id, attempt, show=show, committed=committed, pause=_REPEAT_COMMIT)
 
     def _show(self, request_id: str, attempt: int, entries: list[Entry]) -> None:
         if sinks := self._sinks.get(request_id):

@@ -128,13 +128,19 @@ OTHER: dict[str, dict[str, Any]] = {
 
 _PREFER = {"Prefer": {"type": "string", "description": "wait=SECONDS (RFC 7240)"}}
 _LAST = {"Last-Event-ID": {"type": "string", "description": "Where the reader left"}}
+_LEAVING = {
+    "Penstock-On-Disconnect": {
+        "type": "string", "enum": ["cancel", "keep"],
+        "description": "Whether hanging up on a direct call or its stream cancels the request",
+    },
+}  # fmt: skip
 _STORED = {"X-Fal-Object-Lifecycle": _TEXT, "Penstock-Sha256": _TEXT, "Content-MD5": _TEXT}
 
 HEADERS: dict[str, dict[str, Any]] = {
     "/queue/{owner}/{alias}/requests/{request_id}": _PREFER,
     "/queue/{owner}/{alias}/requests/{request_id}/response": _PREFER,
     "/queue/{owner}/{alias}/requests/{request_id}/status/stream": _LAST,
-    "/queue/{owner}/{alias}/requests/{request_id}/stream": _LAST,
+    "/queue/{owner}/{alias}/requests/{request_id}/stream": {**_LAST, **_LEAVING},
     "/files/{file_id}": {"Range": _TEXT, "If-Range": _TEXT, "If-None-Match": _TEXT, "If-Modified-Since": _TEXT},
     "/files/{file_id}/{name}": {"Range": _TEXT, "If-Range": _TEXT, "If-None-Match": _TEXT, "If-Modified-Since": _TEXT},
     "/files/upload": {"X-Fal-File-Name": _TEXT, **_STORED},
@@ -158,7 +164,7 @@ _SUBMIT_HEADERS = {
     "X-Fal-Store-IO": {"type": "string", "description": "`0`: input and output are dropped once they were read"},
     "Idempotency-Key": {"type": "string", "minLength": 1, "maxLength": 256},
     "Penstock-Webhook-Events": {"type": "string", "description": "Of started, progress, log; comma separated"},
-    "Penstock-On-Disconnect": {"enum": ["cancel", "keep"], "description": "What hanging up on a direct call does"},
+    **_LEAVING,
     **_PREFER,
 }
 _RAW_BODY = frozenset(

@@ -73,6 +73,7 @@ def run(wanted: Wanted, say: Say = lambda _: None) -> report.Report:
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
     finally:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         trial.end()
         signal.signal(signal.SIGTERM, before)
     found = evidence.gather(folder)
@@ -111,7 +112,9 @@ class Trial:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         if self._running is None:
             raise KeyboardInterrupt
-        self._running.get_loop().call_soon_threadsafe(self._running.cancel)
+        loop = self._running.get_loop()
+        if not loop.is_closed():  # else it is at its end already
+            loop.call_soon_threadsafe(self._running.cancel)
 
     def end(self) -> None:
         """End what is left, once the loop and its threads are over: a start may have been under way in one of them."""

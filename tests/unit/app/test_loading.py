@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import py_compile
 from pathlib import Path
 
 import pytest
@@ -27,6 +29,16 @@ def test_a_file_gives_its_classes_in_order(tmp_path: Path) -> None:
     path.write_text(TWO)
     assert [c.__name__ for c in load(str(path))] == ["Second", "First"]
     assert [c.__name__ for c in load(f"{path}:First")] == ["First"]
+
+
+def test_a_change_within_a_second_is_not_overlooked(tmp_path: Path) -> None:
+    path = tmp_path / "changed_app.py"
+    path.write_text("import penstock\nclass A(penstock.App):\n    version = '1'\n")
+    py_compile.compile(str(path))
+    before = path.stat()
+    path.write_text("import penstock\nclass A(penstock.App):\n    version = '2'\n")
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert load(str(path))[0].version == "2"
 
 
 def test_a_file_finds_its_neighbours(tmp_path: Path) -> None:

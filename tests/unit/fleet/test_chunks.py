@@ -51,37 +51,61 @@ async def settle(queue: Queue, result: Any) -> None:
         await asyncio.sleep(0)
 
 
+class Heard(list[int]):
+    """Which chunks readers were shown."""
+
+    def __call__(self, entries: list[Entry]) -> None:
+        self += [entry.n for entry in entries if isinstance(entry, Chunk)]
+
+
 async def test_one_write_at_a_time_and_the_outcome_behind_all() -> None:
-    queue, told, ended = Queue(), [], []
-    log = ChunkLog(queue, "r", 1, committed=lambda e, held: told.append((len(e), held)), pause=0.0)  # type: ignore[arg-type]
+    queue, heard, told, ended = Queue(), Heard(), [], []
+    log = ChunkLog(queue, "r", 1, show=heard, committed=lambda e, held: told.append((len(e), held)), pause=0.0)  # type: ignore[arg-type]
     log.add(chunks(1))
     log.add(chunks(2))
     log.add(chunks(3))
     log.after(lambda: ended.append(True))
-    assert [write[0] for write in queue.writes] == [[1]] and not log.shown
+    assert [write[0] for write in queue.writes] == [[1]] and not heard
     await settle(queue, True)
-    assert log.shown and [write[0] for write in queue.writes] == [[1], [2, 3]] and not ended
+    assert [write[0] for write in queue.writes] == [[1], [2, 3]] and not ended
+    assert heard == [1, 2, 3], "what came while the first was written waits for nothing more"
+    log.add(chunks(4))
+    assert heard == [1, 2, 3, 4]
     await settle(queue, True)
-    assert ended == [True] and told == [(1, True), (2, True)]
+    await settle(queue, True)
+    assert heard == [1, 2, 3, 4]
+    assert ended == [True] and told == [(1, True), (2, True), (1, True)]
     log.after(lambda: ended.append(False))
     assert ended == [True, False], "there is nothing to wait for"
 
 
 async def test_a_write_that_failed_is_repeated_before_anything_later() -> None:
-    queue, told, ended = Queue(), [], []
-    log = ChunkLog(queue, "r", 1, committed=lambda e, held: told.append(held), pause=0.0)  # type: ignore[arg-type]
+    queue, heard, told, ended = Queue(), Heard(), [], []
+    log = ChunkLog(queue, "r", 1, show=heard, committed=lambda e, held: told.append(held), pause=0.0)  # type: ignore[arg-type]
     log.add(chunks(1, 2))
     log.add(chunks(3))
     log.after(lambda: ended.append(True))
     await settle(queue, StorageFull("the disk is full"))
-    assert not log.shown and not told and not ended
+    assert not heard and not told and not ended
     while len(queue.writes) < 2:
         await asyncio.sleep(0)
     assert queue.writes[-1][0] == [1, 2]
     await settle(queue, True)
     assert queue.writes[-1][0] == [3] and not ended
+    assert heard == [1, 2, 3]
     await settle(queue, False)
     assert ended == [True] and told == [True, False]
+
+
+async def test_an_attempt_that_no_longer_holds_its_request_is_not_shown() -> None:
+    queue, heard = Queue(), Heard()
+    log = ChunkLog(queue, "r", 1, show=heard, committed=lambda e, held: None, pause=0.0)  # type: ignore[arg-type]
+    log.add(chunks(1))
+    log.add(chunks(2))
+    await settle(queue, False)
+    await settle(queue, False)
+    log.add(chunks(3))
+    assert not heard
 
 
 async def test_an_outcome_that_comes_twice_does_not_overtake_the_chunks() -> None:

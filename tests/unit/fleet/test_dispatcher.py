@@ -152,7 +152,7 @@ async def test_a_reader_that_fell_behind_leaves_nothing(house: House) -> None:
     stop = house.dispatcher.listen(request.id, lambda attempt, chunk: False)
     for n in (1, 2):
         house.dispatcher.entries(runner, Entries(request.id, 1, [Chunk(0.0, n, b"1")]))
-        while not house.dispatcher._chunk_logs[(request.id, 1)].shown:
+        while len(await house.queue.chunks(request.id, after=(0, 0), limit=9)) < n:
             await asyncio.sleep(0)
     stop()
     assert not house.dispatcher._sinks
