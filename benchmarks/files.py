@@ -253,7 +253,8 @@ def one_at_a_time(servers: list[Server], size: int, rounds: int) -> list[dict[st
 
 
 def disk(folder: Path, data: Bytes, size: int, salt: int) -> float:
-    """The limit of this disk: seconds to write the same bytes from memory, and to have them on the disk."""
+    """What this disk takes: seconds to write the same bytes from memory, and then to have them on the disk. Who has the
+    system begin earlier can be faster."""
     path = folder / "limit"
     os.sync()
     begun = time.perf_counter()

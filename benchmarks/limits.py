@@ -1,8 +1,8 @@
 """The raw limits of the machine, measured around each scenario: what every figure of ours is compared to.
 
 `http` is a bare ASGI callable behind uvicorn: requests per second of 64 callers, its CPU per request, its p50 for 64
-callers and for one. `run_p50` is the p50 of one caller of the same with what a durable run cannot do without: the bytes
-to another process and back, and a commit. `commit` is rows per second of SQLite with one durable commit for each.
+callers and for one. `hop_p50` is the p50 of one caller of the same where another process answers, and `run_p50` where a
+durable commit follows, which is what a run cannot do without. `commit` is rows per second of SQLite with one durable commit for each.
 `start` is an interpreter that starts and imports the HTTP server. `one` is 1, for what does not scale with speed.
 
 A scenario may add limits of its own, samples of what it measured beside ours.
@@ -30,12 +30,14 @@ async def sampled(server: Running, scratch: Path) -> dict[str, float]:
     asks = additions(server.work)
     many = await sample(server, asks, 64, SECONDS)
     one = await sample(server, asks, 1, SECONDS / 2)
+    hop = await sample(server, additions("/bench/hop"), 1, SECONDS / 2)
     run = await sample(server, additions("/bench/road"), 1, SECONDS / 2)
     return {
         "http": many.rate,
         "http_cpu": many.cpu_us,
         "http_p50_64": many.ms(0.5),
         "http_p50": one.ms(0.5),
+        "hop_p50": hop.ms(0.5),
         "run_p50": run.ms(0.5),
         "commit": commits(scratch, SECONDS / 2),
         "start": await started(),

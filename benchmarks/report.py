@@ -34,7 +34,9 @@ def markdown(result: Result, changes: Sequence[Change] = (), uncompared: Sequenc
     if changes or uncompared:
         parts += ["## Against the last committed result", _changes(changes)]
     if uncompared:
-        parts.append(f"Not in the committed result, and so not compared: {'; '.join(uncompared)}.")
+        parts.append(
+            f"Not in the committed result, or there by another limit, and so not compared: {'; '.join(uncompared)}."
+        )
     return "\n\n".join(parts) + "\n"
 
 

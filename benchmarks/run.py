@@ -108,6 +108,8 @@ async def _section(scenario: ModuleType, plan: Plan, bare: Running) -> Section:
         say(f"  {section.failed}")
     after = await limits.sampled(bare, plan.scratch)
     section.limits |= {name: [before[name], after[name]] for name in before}
+    if unknown := {figure.limit for figure in section.figures if figure.limit} - section.limits.keys():
+        section.failed = section.failed or f"nobody measures the limits {', '.join(sorted(unknown))}"
     section.seconds = time.perf_counter() - began
     say(f"  {section.seconds:.0f} s")
     return section

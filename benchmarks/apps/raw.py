@@ -17,7 +17,7 @@ Message = MutableMapping[str, Any]
 
 
 class Road:
-    """The road of a durable run with nothing done on it: to another process, back, and one commit in a thread."""
+    """The road of a run with nothing done on it: to another process and back, and one commit in a thread."""
 
     async def open(self) -> None:
         here, there = socket.socketpair()
@@ -31,10 +31,14 @@ class Road:
         self._database.execute("pragma synchronous = full")
         self._database.execute("create table if not exists run (body blob, answer blob)")
 
-    async def go(self, body: bytes) -> bytes:
-        """Only one at a time: what it is for is one caller."""
+    async def hop(self, body: bytes) -> bytes:
+        """The other process's answer. Only one at a time: what it is for is one caller."""
         self._writer.write(body)
-        answer = await self._reader.read(65536)
+        return await self._reader.read(65536)
+
+    async def go(self, body: bytes) -> bytes:
+        """The same, answered when it is on disk."""
+        answer = await self.hop(body)
         await asyncio.get_running_loop().run_in_executor(
             None, self._database.execute, "insert into run values (?, ?)", (body, answer)
         )
@@ -52,7 +56,7 @@ road = Road()
 async def app(
     scope: Message, receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]
 ) -> None:
-    """Answer `{"y": x + 1}` to `{"x": x, …}`; to `/bench/road` from the process at the end of the road."""
+    """Answer `{"y": x + 1}` to `{"x": x, …}`: here, or by the other process (`/bench/hop`), and durably (`/bench/road`)."""
     if scope["type"] == "lifespan":
         while True:
             message = await receive()
@@ -66,7 +70,13 @@ async def app(
         body += message.get("body", b"")
         if not message.get("more_body"):
             break
-    answer = await road.go(body) if scope["path"] == "/bench/road" else added(body)
+    match scope["path"]:
+        case "/bench/hop":
+            answer = await road.hop(body)
+        case "/bench/road":
+            answer = await road.go(body)
+        case _:
+            answer = added(body)
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(answer)).encode())]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": answer})

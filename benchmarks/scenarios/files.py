@@ -13,7 +13,7 @@ SUBJECTS = {
     "penstock": OURS,
     "fastapi": "FastAPI, no fsync",
     "fastapi+fsync": "FastAPI, fsync",
-    "disk": "the disk, fsync",
+    "disk": "the disk: all written, then fsync",
 }
 
 

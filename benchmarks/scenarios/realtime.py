@@ -52,7 +52,7 @@ async def measure(plan: Plan, section: Section) -> None:
         small = await _sampled(plan, section, servers, TEXT, SMALL)
         big = await _sampled(plan, section, {name: servers[name] for name in small if name != RAY.name}, BINARY, BIG)
     for name in small:
-        section.add("echo of 1 KB, p50", name, "ms", "less", (echo.p50 for echo in small[name]), limit="http_p50")
+        section.add("echo of 1 KB, p50", name, "ms", "less", (echo.p50 for echo in small[name]), limit="hop_p50")
         section.add("echo of 1 KB, p99", name, "ms", "less", (echo.p99 for echo in small[name]))
         section.add(
             "CPU of an echo of 1 KB", name, "µs", "less", (echo.cpu_us for echo in small[name]), limit="http_cpu"
