@@ -2,8 +2,9 @@
 
 `http` is a bare ASGI callable behind uvicorn: requests per second of 64 callers, its CPU per request, its p50 for 64
 callers and for one. `hop_p50` is the p50 of one caller of the same where another process answers, and `run_p50` where a
-durable commit follows, which is what a run cannot do without. `commit` is rows per second of SQLite with one durable commit for each.
-`start` is an interpreter that starts and imports the HTTP server. `one` is 1, for what does not scale with speed.
+durable commit follows, which is what a run cannot do without. `commit` is rows per second of SQLite with one durable
+commit for each. `start` is an interpreter that starts and imports the HTTP server. `one` is 1, for what does not scale
+with speed.
 
 A scenario may add limits of its own, samples of what it measured beside ours.
 """

@@ -56,7 +56,7 @@ road = Road()
 async def app(
     scope: Message, receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]
 ) -> None:
-    """Answer `{"y": x + 1}` to `{"x": x, …}`: here, or by the other process (`/bench/hop`), and durably (`/bench/road`)."""
+    """Answer `{"y": x + 1}` to `{"x": x, …}`: here; by the other process (`/bench/hop`); durably (`/bench/road`)."""
     if scope["type"] == "lifespan":
         while True:
             message = await receive()
