@@ -21,7 +21,7 @@ PAUSE = 0.002
 async def measure(plan: Plan, section: Section) -> None:
     """From before the request is written to the function's first line, on the monotonic clock that both share.
 
-    The limit is a bare hop to another process, asked with the same pauses: waking the sleeping takes longer than the rest.
+    The limit is a bare hop to another process with the same pauses: waking the sleeping takes longer than the rest.
     """
     middles: list[float] = []
     tails: list[float] = []
