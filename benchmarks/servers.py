@@ -93,16 +93,19 @@ def fastapi(scratch: Path) -> Iterator[Running]:
 
 @contextlib.contextmanager
 def raw_asgi(scratch: Path) -> Iterator[Running]:
-    """A bare ASGI callable behind uvicorn, in our environment."""
-    yield from _uvicorn("raw ASGI", scratch, sys.executable, "raw:app", "/bench/noop")
+    """A bare ASGI callable behind uvicorn, in our environment, whose database is in `scratch`."""
+    env = {"RAW_FOLDER": str(scratch)}
+    yield from _uvicorn("raw ASGI", scratch, sys.executable, "raw:app", "/bench/noop", env)
 
 
-def _uvicorn(name: str, scratch: Path, python: str, app: str, work: str) -> Iterator[Running]:
+def _uvicorn(
+    name: str, scratch: Path, python: str, app: str, work: str, env: Mapping[str, str] = {}
+) -> Iterator[Running]:
     folder = scratch / name.replace(" ", "-").lower()
     folder.mkdir(parents=True, exist_ok=True)
     processes = Processes(folder / "log", HERE / "apps")
     port = free_port()
-    processes.start(uvicorn_command(python, app, port), {"RAW_FOLDER": str(folder)})
+    processes.start(uvicorn_command(python, app, port), env)
     try:
         yield Running(name, port, processes, work)
     finally:

@@ -6,8 +6,6 @@ from benchmarks.figures import OURS, Section, ratios
 from benchmarks.plan import Plan, told_by
 
 NAME = "files"
-MANY = "many"
-"""How `benchmarks.files` names the uploads at once."""
 TITLE = "Upload and download through the gateway"
 SUBJECTS = {
     "penstock": OURS,
@@ -33,9 +31,7 @@ async def measure(plan: Plan, section: Section) -> None:
                 section.add(f"growth of memory, {what}", subject, "MiB", "less", [row["growth_mib"]])
             if "download_mb_s" in row:
                 section.add(f"download, {what}", subject, "MB/s", "more", [row["download_mb_s"]])
-        if what == MANY:
-            section.goal("errors, many", "uploads", section.samples("errors, many", OURS), most=0)
-            continue
+        section.goal(f"errors, {what}", "uploads", section.samples(f"errors, {what}", OURS), most=0)
         for verb in ("upload", "download"):
             ours, theirs = (section.samples(f"{verb}, {what}", SUBJECTS[one]) for one in ("penstock", "fastapi"))
             section.goal(f"{verb}, {what}, by FastAPI's", "times", ratios(ours, theirs), least=1)

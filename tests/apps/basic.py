@@ -11,6 +11,7 @@ import warnings
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
+from gates import passed
 from pydantic import BaseModel
 
 import penstock
@@ -68,8 +69,7 @@ class Echo(penstock.App, name="acme/echo", max_multiplexing=64):
         for step in range(steps):
             print(f"step {step}")
             penstock.current_request.progress(step + 1, steps)
-            while os.path.getsize(gate) <= step:
-                await asyncio.sleep(0.01)
+            await passed(gate, step)
         return {"steps": steps}
 
     @penstock.endpoint("/logs")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import os
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
+from gates import passed
 from pydantic import BaseModel, Field
 
 import penstock
@@ -69,9 +69,7 @@ class Desk(penstock.App, name="acme/desk", max_multiplexing=32):
     async def wait(self, seconds: float = 60.0, gate: str = "") -> dict[str, float]:
         """Wait so long, or until the test's `Gate` lets it go on."""
         print("waiting")
-        while gate and not os.path.getsize(gate):
-            await asyncio.sleep(0.01)
-        await asyncio.sleep(0 if gate else seconds)
+        await (passed(gate) if gate else asyncio.sleep(seconds))
         return {"seconds": seconds}
 
     @penstock.endpoint("/stream")

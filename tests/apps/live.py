@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
+from gates import passed
 from pydantic import BaseModel
 
 import penstock
@@ -70,8 +71,7 @@ class Live(penstock.App, name="acme/live", max_multiplexing=16):
         for i in range(count):
             yield {"i": i}
             await asyncio.sleep(0)
-        while not os.path.getsize(gate):
-            await asyncio.sleep(0.01)
+        await passed(gate)
         yield {"i": count}
 
     @penstock.endpoint("/ticks/again", retry_streams=True)

@@ -14,7 +14,7 @@ import pytest
 
 from penstock.testing import GatewayProcess
 
-from ..gate import Gate
+from ..apps.gates import Gate
 
 QUEUE = "/queue/acme/echo"
 

@@ -12,7 +12,7 @@ import pytest
 
 from penstock.testing import ServedApp
 
-from ..gate import Gate
+from ..apps.gates import Gate
 
 QUEUE = "/queue/acme/echo"
 
@@ -86,8 +86,14 @@ def test_status_goes_from_202_to_200_and_carries_the_logs(http: httpx2.Client, t
     assert (last.status_code, status["status"]) == (200, "COMPLETED")
     assert [line["message"] for line in status["logs"]] == ["step 0", "step 1", "step 2"]
     assert {line["labels"]["level"] for line in status["logs"]} == {"STDOUT"}
-    assert status["metrics"]["inference_time"] > 0
     assert http.get(f"{QUEUE}/requests/{request_id}/status").json()["logs"] is None
+
+
+def test_inference_time_is_what_the_function_took(http: httpx2.Client) -> None:
+    request_id = submit(http, "/slow", {"seconds": 0.3, "steps": 3})["request_id"]
+    assert result(http, request_id).status_code == 200
+    status = http.get(f"{QUEUE}/requests/{request_id}/status").json()
+    assert status["metrics"]["inference_time"] >= 0.3
 
 
 def test_an_unfinished_result_is_400_without_a_preference_and_202_after_it(http: httpx2.Client) -> None:

@@ -19,7 +19,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from penstock.testing import ServedApp, serve
 
-from ..gate import Gate
+from ..apps.gates import Gate
 from .conftest import APPS
 
 QUEUE = "/queue/acme/live"

@@ -15,7 +15,7 @@ import pytest
 import penstock
 from penstock.errors import WebhookForged
 
-from ..gate import Gate
+from ..apps.gates import Gate
 from ..webhook_receiver import WebhookReceiver, receiving
 
 QUEUE = "/queue/acme/echo"

@@ -4,7 +4,7 @@ A request's way through here: `submit` offers a free slot with the insert, or th
 `_start` hands it to a runner; `finished` brings the outcome, which is committed and then acknowledged to the runner.
 Whatever goes wrong between is decided in `fates` and carried out here.
 
-It stays one module of over 300 lines because the accounts (slots, running, tickets) must be changed in one place.
+Longer than modules are here, because the accounts (slots, running, tickets) must be changed in one place.
 """
 
 from __future__ import annotations

@@ -53,6 +53,7 @@ async def _unless_gone(call: Call, ticket: Ticket) -> Outcome:
 async def submit(call: Call) -> Response:
     """Into the queue; acknowledged once it is on disk."""
     target = find_target(call, call.path, want="call")
+    cancels_on_leave(call)  # a wrong word is refused also where nobody stays to hang up
     body = await read_input(call)
     ticket = call.rooms.fleet.submit(new_request(call, target, body))
     receipt = await ticket.receipt()

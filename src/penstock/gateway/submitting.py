@@ -145,7 +145,6 @@ def new_request(call: Call, target: Target, body: bytes, *, path: str | None = N
     for name in LIFECYCLE_HEADERS:
         if (lifecycle := headers.get(name)) is not None:
             read_lifecycle(lifecycle, loc=name)  # what the app stores would fail, long after
-    cancels_on_leave(call)  # a wrong word is refused also where nobody stays to hang up
     start_timeout = _seconds(call, "x-fal-request-start-timeout")
     if start_timeout is None:
         start_timeout = _seconds(call, "x-fal-request-timeout")

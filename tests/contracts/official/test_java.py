@@ -12,7 +12,7 @@ import pytest
 from penstock.settings import Settings
 from penstock.testing import serve
 
-from ...gate import Gate
+from ...apps.gates import Gate
 from . import java as package
 from .conftest import APPS, Guarded
 

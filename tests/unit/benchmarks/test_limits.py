@@ -44,7 +44,7 @@ async def test_a_limit_that_nobody_measures_fails_the_scenario(tmp_path: Path) -
 
 
 def _rows(folder: Path) -> int:
-    database = apsw.Connection(str(folder / "raw-asgi" / "road.db"))
+    database = apsw.Connection(str(folder / "road.db"))
     try:
         return int(database.execute("select count(*) from run").get)
     finally:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 from pathlib import Path
 
 
 class Gate:
-    """Steps that a `/gated` function of a test app may take: as many as its file has bytes."""
+    """The test's end: so many steps may be taken as its file has bytes."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -19,3 +21,9 @@ class Gate:
         """Let the function go on by so many steps."""
         with self._path.open("a") as file:
             file.write("." * steps)
+
+
+async def passed(gate: str, step: int = 0) -> None:
+    """The function's end: wait until the test has let this step (from 0) be taken."""
+    while os.path.getsize(gate) <= step:
+        await asyncio.sleep(0.01)
