@@ -19,13 +19,13 @@ PORT ?= 8000
 # Each part of the environment has a stamp, so that a second run sets nothing up.
 .venv/.python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-	  { echo "Penstock needs Python 3.11 or newer; say which with: make PYTHON=python3.11 …" >&2; exit 1; }
+	  { echo "Pondage needs Python 3.11 or newer; say which with: make PYTHON=python3.11 …" >&2; exit 1; }
 	@test -x $(PY) || { echo "making a virtual environment in .venv" >&2; $(PYTHON) -m venv .venv; }
 	@$(PIP) install -c constraints.txt pip
 	@touch $@
 
 .venv/.server: .venv/.python pyproject.toml constraints.txt
-	@echo "installing Penstock and what it needs (once)" >&2
+	@echo "installing Pondage and what it needs (once)" >&2
 	@$(PIP) install -c constraints.txt -e '.[server]'
 	@touch $@
 
@@ -54,7 +54,7 @@ demo: .venv/.ocr
 
 serve: .venv/.ocr
 	@$(PY) examples/ocr/how_to_call.py $(PORT)
-	@exec .venv/bin/penstock serve examples/ocr/app.py --port $(PORT)
+	@exec .venv/bin/pondage serve examples/ocr/app.py --port $(PORT)
 
 voice: .venv/.voice
 	@$(PY) examples/voice_activity/demo.py $(ARGS)
@@ -72,9 +72,9 @@ bench: .venv/.dev
 	@$(PY) -m benchmarks
 
 torture: .venv/.dev
-	@.venv/bin/penstock torture
+	@.venv/bin/pondage torture
 
-# For people who work on Penstock.
+# For people who work on Pondage.
 format: .venv/.dev
 	@.venv/bin/ruff format
 	@.venv/bin/ruff check --fix

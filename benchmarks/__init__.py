@@ -1,1 +1,1 @@
-"""Penstock beside what a user would pick instead, measured in one run. docs/performance.md says how to read it."""
+"""Pondage beside what a user would pick instead, measured in one run. docs/performance.md says how to read it."""

@@ -64,9 +64,9 @@ def _told(times: list[float], cpu: float, began: float) -> dict[str, float]:
 
 
 def client_sync(url: str, tasks: int, seconds: float) -> dict[str, float]:
-    import penstock
+    import pondage
 
-    client = penstock.SyncClient(base_url=url)
+    client = pondage.SyncClient(base_url=url)
     return blocking(lambda body: client.run("bench/noop", body), seconds)
 
 
@@ -78,10 +78,10 @@ def httpx2_sync(url: str, tasks: int, seconds: float) -> dict[str, float]:
 
 
 def client_async(url: str, tasks: int, seconds: float) -> dict[str, float]:
-    import penstock
+    import pondage
 
     async def work() -> dict[str, float]:
-        async with penstock.AsyncClient(base_url=url) as client:
+        async with pondage.AsyncClient(base_url=url) as client:
             return await awaited(lambda body: client.run("bench/noop", body), tasks, seconds)
 
     return asyncio.run(work())

@@ -23,7 +23,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from penstock.testing import GatewayProcess
+from pondage.testing import GatewayProcess
 
 APP = Path(__file__).parent / "apps" / "ticks.py"
 CHUNKS = 500

@@ -10,7 +10,7 @@ import msgspec
 
 Better = Literal["more", "less"]
 
-OURS = "Penstock"
+OURS = "Pondage"
 """The subject of our own figures."""
 
 

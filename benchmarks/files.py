@@ -31,15 +31,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from penstock.testing import GatewayProcess
+from pondage.testing import GatewayProcess
 
 MB = 1_000_000
 PIECE = 1 << 20
 APP = """
-import penstock
+import pondage
 
-class Nothing(penstock.App, name="bench/nothing"):
-    @penstock.endpoint("/")
+class Nothing(pondage.App, name="bench/nothing"):
+    @pondage.endpoint("/")
     def run(self) -> int:
         return 0
 """
@@ -137,14 +137,14 @@ def exchange(server: Server, head: str, body: Iterator[memoryview] | None, take:
 def upload(server: Server, data: Bytes, size: int, salt: int) -> str:
     """Upload; returns the path to read it by."""
     place = {
-        "penstock": "/files/upload",
+        "pondage": "/files/upload",
         "fastapi": f"/upload/{salt}",
         "fastapi+fsync": f"/upload/{salt}?sync=true",
     }[server.name]
     answer = bytearray()
     head = f"POST {place} HTTP/1.1\r\ncontent-type: video/mp4\r\ncontent-length: {size}"
     exchange(server, head, data.pieces(size, salt), answer.extend)
-    if server.name != "penstock":
+    if server.name != "pondage":
         return f"/file/{salt}"
     told = json.loads(answer)
     if told["file_size"] != size:
@@ -197,12 +197,12 @@ def peer(folder: Path) -> Iterator[Server]:
 
 
 @contextmanager
-def penstock(folder: Path) -> Iterator[Server]:
+def pondage(folder: Path) -> Iterator[Server]:
     app = folder / "nothing.py"
     app.write_text(APP)
     with GatewayProcess(str(app), data=folder / "data") as gateway:
         at = urlsplit(gateway.url)
-        yield Server("penstock", str(at.hostname), int(at.port or 80), gateway.pid, folder)
+        yield Server("pondage", str(at.hostname), int(at.port or 80), gateway.pid, folder)
 
 
 # -- what is measured
@@ -269,7 +269,7 @@ def disk(folder: Path, data: Bytes, size: int, salt: int) -> float:
 
 def forget(server: Server, path: str) -> None:
     """Make room for the next round: all servers find the same."""
-    if server.name == "penstock":
+    if server.name == "pondage":
         exchange(server, f"DELETE {path} HTTP/1.1", None, lambda piece: None)
     else:
         (server.folder / path.rpartition("/")[2]).unlink()
@@ -329,7 +329,7 @@ def show(title: str, rows: list[dict[str, Any]]) -> None:
             for name in names
             if name.endswith("_mb_s") and other.get(name)
         ]
-        print(f"  penstock / {other['server']}: {', '.join(ratios)}")
+        print(f"  pondage / {other['server']}: {', '.join(ratios)}")
 
 
 def main() -> None:
@@ -344,7 +344,7 @@ def main() -> None:
     results: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(dir=args.folder) as name:
         folder = Path(name)
-        with penstock(folder) as ours, peer(folder) as theirs:
+        with pondage(folder) as ours, peer(folder) as theirs:
             servers = [ours, theirs, theirs._replace(name="fastapi+fsync")]
             for size in map(int, args.sizes.split(",")):
                 results[f"{size} MB"] = rows = one_at_a_time(servers, size * MB, args.rounds)

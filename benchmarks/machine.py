@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 OUR_LIBRARIES = (
-    "penstock",
+    "pondage",
     "uvicorn",
     "uvloop",
     "httptools",

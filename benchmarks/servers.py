@@ -36,26 +36,26 @@ class Running(NamedTuple):
 
 
 @contextlib.contextmanager
-def penstock(
+def pondage(
     scratch: Path,
     app: str = "noop.py",
     *,
     env: Mapping[str, str] = {},
-    name: str = "penstock",
+    name: str = "pondage",
     settings: tuple[str, ...] = (),
 ) -> Iterator[Running]:
-    """`penstock serve benchmarks/apps/APP`. What it prints goes to a file, as under any service manager."""
+    """`pondage serve benchmarks/apps/APP`. What it prints goes to a file, as under any service manager."""
     folder = scratch / name
     folder.mkdir(parents=True, exist_ok=True)
     processes = Processes(folder / "log", folder)
     port = free_port()
-    command = [str(Path(sys.executable).with_name("penstock")), "serve", str(HERE / "apps" / app)]
+    command = [str(Path(sys.executable).with_name("pondage")), "serve", str(HERE / "apps" / app)]
     command += ["--port", str(port), "--data", str(folder / "data")]
     for setting in settings:
         command += ["--set", setting]
     processes.start(command, env)
     try:
-        yield Running("Penstock", port, processes, "/bench/noop")
+        yield Running("Pondage", port, processes, "/bench/noop")
     finally:
         processes.stop()
 
@@ -147,7 +147,7 @@ async def answers(running: Running) -> None:
 
 
 async def ready(running: Running) -> None:
-    """Wait until every app of a Penstock server has a runner."""
+    """Wait until every app of a Pondage server has a runner."""
 
     async def asked() -> bool:
         return (await ask(running.port, "GET", "/readyz")).status == 200

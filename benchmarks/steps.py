@@ -19,11 +19,11 @@ from typing import Any
 
 import uvloop
 
-from penstock.database.writer import Writer
-from penstock.fleet.dispatcher import Dispatcher
-from penstock.fleet.link import SocketLink
-from penstock.gateway import answers
-from penstock.testing import serve
+from pondage.database.writer import Writer
+from pondage.fleet.dispatcher import Dispatcher
+from pondage.fleet.link import SocketLink
+from pondage.gateway import answers
+from pondage.testing import serve
 
 APP = Path(__file__).parent / "apps" / "noop.py"
 WARM = 300

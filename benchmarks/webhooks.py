@@ -23,15 +23,15 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
-from penstock.clock import SystemClock
-from penstock.database.sqlite import SqliteDatabase
-from penstock.queue.interface import NewRequest
-from penstock.queue.sqlite import SqliteQueue
-from penstock.settings import Settings
-from penstock.webhooks.service import Webhooks
-from penstock.wire.events import Outcome
-from penstock.wire.ids import new_request_id
-from penstock.wire.states import OutcomeKind
+from pondage.clock import SystemClock
+from pondage.database.sqlite import SqliteDatabase
+from pondage.queue.interface import NewRequest
+from pondage.queue.sqlite import SqliteQueue
+from pondage.settings import Settings
+from pondage.webhooks.service import Webhooks
+from pondage.wire.events import Outcome
+from pondage.wire.ids import new_request_id
+from pondage.wire.states import OutcomeKind
 
 SCALED = Settings(
     webhook_schedule=(0.0, 0.1, 0.3, 0.75, 2.0, 4.0, 6.0, 8.0, 10.0),
@@ -255,7 +255,7 @@ def kills(times: int) -> dict[str, Any]:
     """`kill -9` of the gateway while it delivers, again and again; what was acknowledged must arrive."""
     import httpx2
 
-    from penstock.testing import GatewayProcess
+    from pondage.testing import GatewayProcess
 
     app = Path(__file__).parents[1] / "tests" / "apps" / "basic.py"
     ids: list[str] = []

@@ -16,8 +16,8 @@ from PIL import Image as Pillow
 from PIL import ImageDraw
 from pydantic import BaseModel, Field
 
-import penstock
-from penstock.toolkit import Image, ImageSizeInput, get_image_size
+import pondage
+from pondage.toolkit import Image, ImageSizeInput, get_image_size
 
 
 class Input(BaseModel):
@@ -41,25 +41,25 @@ class Preview(BaseModel):
     seed: int
 
 
-class Flux(penstock.App, name="fal-ai/flux", max_multiplexing=4):
-    @penstock.endpoint("/dev")
+class Flux(pondage.App, name="fal-ai/flux", max_multiplexing=4):
+    @pondage.endpoint("/dev")
     def dev(self, input: Input) -> Output:
         """Pictures of a prompt, after as many logged steps as were asked for."""
         seed = input.seed if input.seed is not None else random.randrange(2**31)
         for step in range(1, input.num_inference_steps + 1):
             print(f"step {step} of {input.num_inference_steps}")
-            penstock.current_request.progress(step, input.num_inference_steps)
+            pondage.current_request.progress(step, input.num_inference_steps)
             time.sleep(0.002)
         images = [Image.from_pil(paint(input, seed + number)) for number in range(input.num_images)]
         return Output(images=images, seed=seed, prompt=input.prompt)
 
-    @penstock.endpoint("/dev/stream")
+    @pondage.endpoint("/dev/stream")
     def stream(self, input: Input) -> Iterator[Preview]:
         """One chunk for each step."""
         for step in range(1, input.num_inference_steps + 1):
             yield Preview(step=step, prompt=input.prompt, seed=input.seed or 0)
 
-    @penstock.realtime("/dev/realtime")
+    @pondage.realtime("/dev/realtime")
     async def realtime(self, inputs: AsyncIterator[Input]) -> AsyncIterator[Preview]:
         """One result for each input of a session."""
         step = 0

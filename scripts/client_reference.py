@@ -1,4 +1,4 @@
-"""Write docs/client.md, the client reference, from the docstrings of `penstock.client`.
+"""Write docs/client.md, the client reference, from the docstrings of `pondage.client`.
 
 python scripts/client_reference.py          write
 python scripts/client_reference.py --check  exit with 1 if what is there is not what would be written
@@ -15,12 +15,12 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "src"))
 
-from penstock import client  # noqa: E402
-from penstock.client import errors, limits  # noqa: E402
-from penstock.client.aio.groups import AsyncQueue, AsyncStreaming  # noqa: E402
-from penstock.client.aio.realtime import AsyncRealtime  # noqa: E402
-from penstock.client.aio.storage import AsyncStorage  # noqa: E402
-from penstock.client.aio.streaming import AsyncStream  # noqa: E402
+from pondage import client  # noqa: E402
+from pondage.client import errors, limits  # noqa: E402
+from pondage.client.aio.groups import AsyncQueue, AsyncStreaming  # noqa: E402
+from pondage.client.aio.realtime import AsyncRealtime  # noqa: E402
+from pondage.client.aio.storage import AsyncStorage  # noqa: E402
+from pondage.client.aio.streaming import AsyncStream  # noqa: E402
 
 PAGE = ROOT / "docs/client.md"
 
@@ -30,7 +30,7 @@ INTRODUCTION = """\
 *Written by `scripts/client_reference.py` from the docstrings; change those.*
 
 ```python
-import penstock.client as fal_client  # a drop-in for fal's Python client
+import pondage.client as fal_client  # a drop-in for fal's Python client
 
 print(fal_client.run("local/hello", {"name": "you"}))
 
@@ -49,7 +49,7 @@ for chunk in fal_client.stream("local/count", {"to": 3}):  # goes on where a con
 A client of your own, blocking or async, has the same calls, and the grouped form of fal's Swift and JavaScript clients:
 
 ```python
-from penstock.client import AsyncClient
+from pondage.client import AsyncClient
 
 async with AsyncClient(base_url="https://gpu.example.org", key="id:secret") as client:
     handle = await client.queue.submit("acme/flux/dev", {"prompt": "a cat"}, webhook_url="https://example.org/hook")
@@ -63,8 +63,8 @@ async with AsyncClient(base_url="https://gpu.example.org", key="id:secret") as c
 
 | setting | environment | meaning |
 | --- | --- | --- |
-| `base_url` | `PENSTOCK_URL` | the server, by default `http://127.0.0.1:8000`; the word `fal` for fal's cloud |
-| `key` | `PENSTOCK_KEY` | `id:secret`; none is needed where the server asks for none |
+| `base_url` | `PONDAGE_URL` | the server, by default `http://127.0.0.1:8000`; the word `fal` for fal's cloud |
+| `key` | `PONDAGE_KEY` | `id:secret`; none is needed where the server asks for none |
 | `key` for fal's hosts | `FAL_KEY`, or `FAL_KEY_ID` and `FAL_KEY_SECRET` | never sent anywhere else |
 
 Both spellings work everywhere: `arguments=` and `input=`, `with_logs=` and `include_logs=`. A `pathlib.Path`, bytes and
@@ -174,7 +174,7 @@ def page() -> str:
     drawing, _, after = tree.partition("\n\n")
     parts.append(f"## Errors\n\n```\n{inspect.cleandoc(drawing)}\n```\n\n{after}\n")
     parts.append(
-        "## Limits\n\nConstants of `penstock.client.limits`, seconds and bytes.\n\n"
+        "## Limits\n\nConstants of `pondage.client.limits`, seconds and bytes.\n\n"
         "| name | value | meaning |\n| --- | --- | --- |"
     )
     parts.append("\n".join(rows()) + "\n")

@@ -25,8 +25,8 @@ HEAD = """\
 # Compatibility with fal's clients
 <!-- Made by scripts/compatibility.py from the tests' markers and its list of facts. Change those, then `make docs`. -->
 
-Penstock speaks the wire protocol of fal's client libraries, so that an application that calls fal can call your server.
-Penstock is independent of fal: it is neither made nor endorsed by fal. The names of fal and of its products are used to
+Pondage speaks the wire protocol of fal's client libraries, so that an application that calls fal can call your server.
+Pondage is independent of fal: it is neither made nor endorsed by fal. The names of fal and of its products are used to
 say what works together, and for nothing else.
 
 Each row names the tests that show it. The Python and JavaScript clients are the published packages. For Swift, Java,
@@ -105,7 +105,7 @@ def page(found: Collector, facts: dict[str, Any]) -> str:
     if more := sorted(found.facts.keys() - listed):
         lines += ["", "## Further", "", "| what | clients | shown by |", "| --- | --- | --- |"]
         lines += [_row(fact, found, []) for fact in more]
-    lines += ["", "# What fal has and Penstock has not", "", "| what | why |", "| --- | --- |"]
+    lines += ["", "# What fal has and Pondage has not", "", "| what | why |", "| --- | --- |"]
     lines += [f"| {_cell(entry['what'])} | {_cell(entry['why'])} |" for entry in facts["missing"]]
     return "\n".join(lines) + "\n"
 

@@ -12,9 +12,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from penstock import settings
-from penstock.cli import VERBS, env, explanations
-from penstock.cli.dispatch import available, load
+from pondage import settings
+from pondage.cli import VERBS, env, explanations
+from pondage.cli.dispatch import available, load
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 NOTE = "<!-- Made by scripts/generate_docs.py from {source}. Change that, then `make docs`. -->"
@@ -34,14 +34,14 @@ def settings_page() -> str:
     """Every field of `Settings`, in its groups, with what its docstring says."""
     lines = [
         "# Settings",
-        NOTE.format(source="src/penstock/settings.py"),
+        NOTE.format(source="src/pondage/settings.py"),
         "",
-        "A setting comes from, weakest first: its default, `penstock.toml` in the working folder (or `--config`),",
-        "the environment (`PENSTOCK_` and the name in capitals), a flag (`--set name=value`; the usual ones have their",
-        "own). `penstock serve -v` prints which are set and from where. Durations are seconds and sizes bytes.",
+        "A setting comes from, weakest first: its default, `pondage.toml` in the working folder (or `--config`),",
+        "the environment (`PONDAGE_` and the name in capitals), a flag (`--set name=value`; the usual ones have their",
+        "own). `pondage serve -v` prints which are set and from where. Durations are seconds and sizes bytes.",
         "",
         "```toml",
-        "# penstock.toml",
+        "# pondage.toml",
         "port = 9000",
         'owner = "acme"',
         "retention = 86400.0",
@@ -94,12 +94,12 @@ def _default(value: Any) -> str:
 
 
 def errors_page() -> str:
-    """Every code that `penstock explain` knows."""
+    """Every code that `pondage explain` knows."""
     lines = [
         "# Errors",
-        NOTE.format(source="src/penstock/cli/explanations.py"),
+        NOTE.format(source="src/pondage/cli/explanations.py"),
         "",
-        "`penstock explain CODE` prints the same. Bodies of HTTP errors are JSON objects with `detail`: a sentence, or",
+        "`pondage explain CODE` prints the same. Bodies of HTTP errors are JSON objects with `detail`: a sentence, or",
         "for 422 a list of entries `{loc, msg, type}`; infrastructure errors carry `error_type` besides, in the header",
         "`X-Fal-Error-Type`. Once a request was begun it never ends in 429, 502, 503 or 504 (but for 504 with",
         "`X-Fal-Request-Timeout-Type: user`), because some clients would send it again.",
@@ -116,13 +116,13 @@ def errors_page() -> str:
 
 
 def pointing_page() -> str:
-    """What `penstock env` prints, for the default address."""
+    """What `pondage env` prints, for the default address."""
     lines = [
         "# Pointing fal's clients at your server",
-        NOTE.format(source="src/penstock/cli/pointing"),
+        NOTE.format(source="src/pondage/cli/pointing"),
         "",
-        "`penstock env --client NAME` prints one of these with your server's address in it. An application keeps its",
-        "code; it only has to be told where to call. Penstock is independent of fal: the names are used to say what",
+        "`pondage env --client NAME` prints one of these with your server's address in it. An application keeps its",
+        "code; it only has to be told where to call. Pondage is independent of fal: the names are used to say what",
         "works together.",
         "",
         "One origin serves all roles: runs at `/`, the queue at `/queue/`, storage and tokens at `/rest/` and at the",
@@ -138,10 +138,10 @@ def commands_page() -> str:
     """The help of every verb."""
     lines = [
         "# Commands",
-        NOTE.format(source="src/penstock/cli"),
+        NOTE.format(source="src/pondage/cli"),
         "",
         "Standard output has the result, standard error everything else. `--json` gives one object, or lines where",
-        "there is a stream. `NO_COLOR` turns colour off; `PENSTOCK_ACCESSIBLE=1` says everything in whole lines.",
+        "there is a stream. `NO_COLOR` turns colour off; `PONDAGE_ACCESSIBLE=1` says everything in whole lines.",
         "Request ids may be given by their last digits.",
         "",
         "| exit code | meaning |",
@@ -158,8 +158,8 @@ def commands_page() -> str:
         if verb not in available():
             continue
         module = load(verb)
-        lines += ["", f"## penstock {verb}", "", module.HELP[0].upper() + module.HELP[1:] + ".", ""]
-        parser = argparse.ArgumentParser(prog=f"penstock {verb}", add_help=False)
+        lines += ["", f"## pondage {verb}", "", module.HELP[0].upper() + module.HELP[1:] + ".", ""]
+        parser = argparse.ArgumentParser(prog=f"pondage {verb}", add_help=False)
         module.configure(parser)
         lines += _arguments(parser)
     return "\n".join(lines) + "\n"

@@ -1,4 +1,4 @@
-"""Write the blocking client, `penstock/client/blocking`, from the async one, `penstock/client/aio`.
+"""Write the blocking client, `pondage/client/blocking`, from the async one, `pondage/client/aio`.
 
     python scripts/generate_sync_client.py          write
     python scripts/generate_sync_client.py --check  exit with 1 if what is there is not what would be written
@@ -17,8 +17,8 @@ import tokenize
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-SOURCE = ROOT / "src/penstock/client/aio"
-TARGET = ROOT / "src/penstock/client/blocking"
+SOURCE = ROOT / "src/pondage/client/aio"
+TARGET = ROOT / "src/pondage/client/blocking"
 BY_HAND = {"__init__.py", "flow.py"}
 
 DROPPED = {"async", "await"}
@@ -106,7 +106,7 @@ def generated() -> dict[str, str]:
     for path in sorted(SOURCE.glob("*.py")):
         if path.name not in BY_HAND:
             notice = (
-                f"# Generated from penstock/client/aio/{path.name} by scripts/generate_sync_client.py: change that.\n"
+                f"# Generated from pondage/client/aio/{path.name} by scripts/generate_sync_client.py: change that.\n"
             )
             texts[path.name] = formatted(notice + translate(path.read_text("utf-8")), path.name)
     return texts

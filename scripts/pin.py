@@ -34,7 +34,7 @@ def pin(wanted: list[str]) -> dict[str, str]:
         requirement = todo.pop()
         name = canonicalize_name(requirement.name)
         key = (name, frozenset(requirement.extras))
-        if name == "penstock" or key in seen:
+        if name == "pondage" or key in seen:
             continue
         seen.add(key)
         try:

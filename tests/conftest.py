@@ -8,18 +8,18 @@ import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
 
 START_AND_STOP = (
-    ("penstock/server.py", {"_open_rooms", "_stop", "_secret", "_note"}),
-    ("penstock/tls.py", {"with_certificate", "refresh"}),
-    ("penstock/fleet/fleet.py", {"open", "stop"}),
-    ("penstock/fleet/discover.py", {"discover"}),
+    ("pondage/server.py", {"_open_rooms", "_stop", "_secret", "_note"}),
+    ("pondage/tls.py", {"with_certificate", "refresh"}),
+    ("pondage/fleet/fleet.py", {"open", "stop"}),
+    ("pondage/fleet/discover.py", {"discover"}),
     # What a command does, which has no loop; a test may call it from one.
-    ("penstock/database/backup.py", {"back_up", "restore", "verify"}),
-    ("penstock/database/folder.py", {"__init__"}),
-    ("penstock/database/sqlite.py", {"connect"}),
-    ("penstock/database/migrations.py", {"ours"}),
+    ("pondage/database/backup.py", {"back_up", "restore", "verify"}),
+    ("pondage/database/folder.py", {"__init__"}),
+    ("pondage/database/sqlite.py", {"connect"}),
+    ("pondage/database/migrations.py", {"ours"}),
     # A wrapper for threads; the test of it stands in for one.
-    ("penstock/outbound.py", {"fetch_to"}),
-    ("penstock/fleet/placement.py", {"start", "survivors", "adopt", "_forget", "started_at"}),
+    ("pondage/outbound.py", {"fetch_to"}),
+    ("pondage/fleet/placement.py", {"start", "survivors", "adopt", "_forget", "started_at"}),
 )
 """Where a server may touch a few small files on its loop: while it starts and stops, and as it starts a runner."""
 
@@ -33,7 +33,7 @@ def anyio_backend() -> str:
 @pytest.fixture(autouse=True)
 def nothing_blocks_the_loop() -> Iterator[BlockBuster]:
     """Fail whatever sleeps, reads files, or waits for a socket or a lock within a coroutine of ours."""
-    with blockbuster_ctx("penstock") as guard:
+    with blockbuster_ctx("pondage") as guard:
         for function in guard.functions.values():
             for place, names in START_AND_STOP:
                 function.can_block_in(place, names)

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import penstock
+import pondage
 
 GATE = Path(os.environ["BENCH_GATE"])
 """While this file is not there, requests wait."""
@@ -19,24 +19,24 @@ async def _gate() -> None:
         await asyncio.sleep(0.1)
 
 
-class Held(penstock.App, name="bench/held", max_multiplexing=64):
+class Held(pondage.App, name="bench/held", max_multiplexing=64):
     """Requests queue up behind the first 64."""
 
-    @penstock.endpoint("/")
+    @pondage.endpoint("/")
     async def run(self, x: int, pad: str = "") -> dict[str, int]:
         await _gate()
         return {"y": x + 1}
 
 
-class Wide(penstock.App, name="bench/wide", max_multiplexing=8192):
+class Wide(pondage.App, name="bench/wide", max_multiplexing=8192):
     """Many sessions, and a stream that many read."""
 
-    @penstock.endpoint("/stream")
+    @pondage.endpoint("/stream")
     async def stream(self, n: int) -> AsyncIterator[dict[str, int]]:
         await _gate()
         for i in range(n):
             yield {"i": i}
 
-    @penstock.realtime("/realtime")
+    @pondage.realtime("/realtime")
     async def echo(self, input: dict[str, Any]) -> dict[str, Any]:
         return input

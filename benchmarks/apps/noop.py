@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-import penstock
+import pondage
 
 RUNNERS = int(os.environ.get("BENCH_RUNNERS", "1"))
 
@@ -23,23 +23,23 @@ class Output(BaseModel):
     y: int
 
 
-class Noop(penstock.App, name="bench/noop", max_multiplexing=64, min_concurrency=RUNNERS, max_concurrency=RUNNERS):
+class Noop(pondage.App, name="bench/noop", max_multiplexing=64, min_concurrency=RUNNERS, max_concurrency=RUNNERS):
     """Adds one, streams numbers, echoes messages."""
 
-    @penstock.endpoint("/")
+    @pondage.endpoint("/")
     async def run(self, input: Input) -> Output:
         return Output(y=input.x + 1)
 
-    @penstock.endpoint("/started")
+    @pondage.endpoint("/started")
     async def started(self) -> dict[str, int]:
         """When the function began, on the clock that all processes of a machine share."""
         return {"at": time.monotonic_ns()}
 
-    @penstock.endpoint("/stream")
+    @pondage.endpoint("/stream")
     async def stream(self, n: int) -> AsyncIterator[dict[str, int]]:
         for i in range(n):
             yield {"i": i}
 
-    @penstock.realtime("/realtime")
+    @pondage.realtime("/realtime")
     async def echo(self, input: dict[str, Any]) -> dict[str, Any]:
         return input

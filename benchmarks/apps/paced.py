@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import os
 
-import penstock
+import pondage
 
 RUNNERS = int(os.environ.get("BENCH_RUNNERS", "1"))
 
 
-class Paced(penstock.App, name="bench/paced", max_multiplexing=1, min_concurrency=RUNNERS, max_concurrency=RUNNERS):
+class Paced(pondage.App, name="bench/paced", max_multiplexing=1, min_concurrency=RUNNERS, max_concurrency=RUNNERS):
     """Adds one, slowly."""
 
-    @penstock.endpoint("/")
+    @pondage.endpoint("/")
     async def run(self, x: int, pad: str = "") -> dict[str, int]:
         await asyncio.sleep(0.005)
         return {"y": x + 1}

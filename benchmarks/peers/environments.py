@@ -44,8 +44,8 @@ class Missing(Exception):
 
 
 def cache() -> Path:
-    """Where the environments are: `PENSTOCK_BENCH_CACHE`, or a folder in the user's cache."""
-    return Path(os.environ.get("PENSTOCK_BENCH_CACHE") or Path.home() / ".cache" / "penstock-bench").resolve()
+    """Where the environments are: `PONDAGE_BENCH_CACHE`, or a folder in the user's cache."""
+    return Path(os.environ.get("PONDAGE_BENCH_CACHE") or Path.home() / ".cache" / "pondage-bench").resolve()
 
 
 def python_of(peer: str) -> str:

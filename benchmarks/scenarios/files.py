@@ -8,7 +8,7 @@ from benchmarks.plan import Plan, told_by
 NAME = "files"
 TITLE = "Upload and download through the gateway"
 SUBJECTS = {
-    "penstock": OURS,
+    "pondage": OURS,
     "fastapi": "FastAPI, no fsync",
     "fastapi+fsync": "FastAPI, fsync",
     "disk": "the disk: all written, then fsync",
@@ -33,6 +33,6 @@ async def measure(plan: Plan, section: Section) -> None:
                 section.add(f"download, {what}", subject, "MB/s", "more", [row["download_mb_s"]])
         section.goal(f"errors, {what}", "uploads", section.samples(f"errors, {what}", OURS), most=0)
         for verb in ("upload", "download"):
-            ours, theirs = (section.samples(f"{verb}, {what}", SUBJECTS[one]) for one in ("penstock", "fastapi"))
+            ours, theirs = (section.samples(f"{verb}, {what}", SUBJECTS[one]) for one in ("pondage", "fastapi"))
             section.goal(f"{verb}, {what}, by FastAPI's", "times", ratios(ours, theirs), least=1)
         section.goal(f"growth of memory, {what}", "MiB", section.samples(f"growth of memory, {what}", OURS), most=32)

@@ -15,7 +15,7 @@ from benchmarks.figures import OURS, Curve, Section
 from benchmarks.load import Ask, additions, ask, press, quantile, read_stream, request, submits
 from benchmarks.plan import Plan, sample
 from benchmarks.scenarios.stream import check
-from benchmarks.servers import Running, answers, drained, penstock, ready
+from benchmarks.servers import Running, answers, drained, pondage, ready
 from benchmarks.websocket import TEXT, Socket, frame
 
 NAME = "growth"
@@ -90,7 +90,7 @@ def _ask(method: str, path: str, expect: bytes) -> Ask:
 async def _history(plan: Plan, section: Section, sizes: list[int]) -> None:
     rates: list[Point] = []
     weights: list[Point] = []
-    with penstock(plan.scratch, name="history") as server:
+    with pondage(plan.scratch, name="history") as server:
         await ready(server)
         await answers(server)
         asks = additions(server.work)
@@ -225,7 +225,7 @@ async def _runners(plan: Plan, section: Section, counts: list[int]) -> None:
         rates: list[Point] = []
         for count in counts:
             env = {"BENCH_RUNNERS": str(count)}
-            with penstock(plan.scratch, app, env=env, name=f"runners-{app}-{count}") as started:
+            with pondage(plan.scratch, app, env=env, name=f"runners-{app}-{count}") as started:
                 server = started._replace(work=work)
                 await ready(server)
                 await answers(server)
@@ -238,5 +238,5 @@ async def _runners(plan: Plan, section: Section, counts: list[int]) -> None:
 @contextmanager
 def _gated(scratch: Path, name: str) -> Iterator[tuple[Running, Path]]:
     gate = scratch / f"{name}.open"
-    with penstock(scratch, "growth.py", env={"BENCH_GATE": str(gate)}, name=name) as server:
+    with pondage(scratch, "growth.py", env={"BENCH_GATE": str(gate)}, name=name) as server:
         yield server, gate

@@ -8,7 +8,7 @@ import time
 from benchmarks.figures import OURS, Section
 from benchmarks.peers.environments import Missing, python_of
 from benchmarks.plan import Plan
-from benchmarks.servers import answers, fastapi, penstock
+from benchmarks.servers import answers, fastapi, pondage
 
 NAME = "idle"
 TITLE = "Serve of a no-op app to its first answer; at rest"
@@ -30,7 +30,7 @@ async def measure(plan: Plan, section: Section) -> None:
     proportional: list[float] = []
     for n in range(plan.rounds):
         began = time.perf_counter()
-        with penstock(plan.scratch, name=f"idle-{n}") as server:
+        with pondage(plan.scratch, name=f"idle-{n}") as server:
             await answers(server)
             starts[OURS].append(time.perf_counter() - began)
             await asyncio.sleep(SETTLE)

@@ -15,7 +15,7 @@ from benchmarks.load import quantile
 from benchmarks.peers import model_servers
 from benchmarks.peers.model_servers import RAY
 from benchmarks.plan import Plan, beside, in_turn, interleave, only_main
-from benchmarks.servers import Running, answers, fastapi, penstock, ready
+from benchmarks.servers import Running, answers, fastapi, pondage, ready
 from benchmarks.websocket import BINARY, TEXT, frame, ping_pong
 
 NAME = "realtime"
@@ -40,7 +40,7 @@ async def measure(plan: Plan, section: Section) -> None:
     """1 KB as JSON text; 1 MB as msgpack. Ours decodes each message, calls the endpoint and encodes its result;
     theirs send back what came. Ray Serve has the small ones only."""
     with ExitStack() as stack:
-        servers = {OURS: stack.enter_context(penstock(plan.scratch, name="realtime"))}
+        servers = {OURS: stack.enter_context(pondage(plan.scratch, name="realtime"))}
         await ready(servers[OURS])
         await answers(servers[OURS])
         starts = {FASTAPI: partial(fastapi, plan.scratch)}

@@ -10,7 +10,7 @@ from benchmarks.figures import OURS, Section, ratios
 from benchmarks.peers import model_servers
 from benchmarks.peers.model_servers import MODEL_SERVERS
 from benchmarks.plan import WARM_UP, Plan, Sample, beside, in_turn, interleave, only_main, sample
-from benchmarks.servers import Running, answers, fastapi, penstock, ready
+from benchmarks.servers import Running, answers, fastapi, pondage, ready
 
 NAME = "run"
 TITLE = "Submit to result in one call, no-op async endpoint"
@@ -21,7 +21,7 @@ FASTAPI = "FastAPI, no queue"
 async def measure(plan: Plan, section: Section) -> None:
     """Requests per second of 64 callers, and the latency that one caller sees."""
     with ExitStack() as stack:
-        servers: dict[str, Running] = {OURS: stack.enter_context(penstock(plan.scratch, name="run"))}
+        servers: dict[str, Running] = {OURS: stack.enter_context(pondage(plan.scratch, name="run"))}
         await ready(servers[OURS])
         await _warm_up(servers[OURS])
         starts = {FASTAPI: partial(fastapi, plan.scratch)}

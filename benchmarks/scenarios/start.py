@@ -8,7 +8,7 @@ import time
 from benchmarks.figures import OURS, Section
 from benchmarks.load import ask, quantile
 from benchmarks.plan import Plan
-from benchmarks.servers import answers, penstock, raw_asgi, ready
+from benchmarks.servers import answers, pondage, raw_asgi, ready
 
 NAME = "start"
 TITLE = "Submit to start on a warm idle runner"
@@ -26,7 +26,7 @@ async def measure(plan: Plan, section: Section) -> None:
     middles: list[float] = []
     tails: list[float] = []
     hops: list[float] = []
-    with penstock(plan.scratch, name="start") as server, raw_asgi(plan.scratch) as bare:
+    with pondage(plan.scratch, name="start") as server, raw_asgi(plan.scratch) as bare:
         await ready(server)
         await answers(server)
         await answers(bare)

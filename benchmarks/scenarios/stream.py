@@ -12,7 +12,7 @@ from benchmarks.load import StreamRead, read_stream
 from benchmarks.peers import model_servers
 from benchmarks.peers.model_servers import MODEL_SERVERS, Streaming, posted
 from benchmarks.plan import Plan, beside, in_turn, interleave, only_main
-from benchmarks.servers import Running, answers, fastapi, penstock, ready, until
+from benchmarks.servers import Running, answers, fastapi, pondage, ready, until
 
 NAME = "stream"
 TITLE = "Streaming: events of one generator to one caller"
@@ -38,7 +38,7 @@ async def measure(plan: Plan, section: Section) -> None:
         for one, how in STREAMING:
             starts[one.name] = (partial(model_servers.serving, one, plan.scratch, "stream"), how)
     with ExitStack() as stack:
-        ours = stack.enter_context(penstock(plan.scratch, name="stream"))
+        ours = stack.enter_context(pondage(plan.scratch, name="stream"))
         await ready(ours)
         await answers(ours)
         await _warm_up(ours, mine)

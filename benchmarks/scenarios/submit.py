@@ -11,7 +11,7 @@ from benchmarks.load import submits
 from benchmarks.peers import queues
 from benchmarks.peers.queues import DURABLE, QUEUES
 from benchmarks.plan import WARM_UP, Plan, Sample, beside, in_turn, interleave, only_main, sample
-from benchmarks.servers import Running, answers, drained, penstock, ready
+from benchmarks.servers import Running, answers, drained, pondage, ready
 
 NAME = "submit"
 TITLE = "Submit acknowledged, 64 callers"
@@ -22,7 +22,7 @@ async def measure(plan: Plan, section: Section) -> None:
     """Acknowledgements per second."""
     wanted = QUEUES if only_main(plan, section, [queue.name for queue in DURABLE]) else [*QUEUES, *DURABLE]
     with ExitStack() as stack:
-        ours = stack.enter_context(penstock(plan.scratch, name="submit"))
+        ours = stack.enter_context(pondage(plan.scratch, name="submit"))
         await ready(ours)
         await answers(ours)
 

@@ -9,8 +9,8 @@ from PIL import Image as Pillow
 from PIL import ImageDraw
 from pydantic import BaseModel, Field
 
-import penstock
-from penstock.toolkit import Image
+import pondage
+from pondage.toolkit import Image
 
 WORKING_HEIGHT = 600
 """Small photographs are enlarged to this height: strokes of one pixel are not read well."""
@@ -33,7 +33,7 @@ class Reading(BaseModel):
     annotated: Image
 
 
-class OCR(penstock.App, name="ocr"):
+class OCR(pondage.App, name="ocr"):
     def setup(self) -> None:
         began = time.monotonic()
         from rapidocr import RapidOCR
@@ -45,10 +45,10 @@ class OCR(penstock.App, name="ocr"):
         self.read_line(np.full((48, 192, 3), 255, np.uint8))
         print(f"ready in {time.monotonic() - began:.1f} s")
 
-    @penstock.endpoint("/")
+    @pondage.endpoint("/")
     def read(self, page: Page) -> Reading:
         """The text of a page, line by line, and the picture with the lines marked."""
-        request = penstock.current_request
+        request = pondage.current_request
         picture = page.image.to_pil().convert("RGB")
         print(f"picture of {picture.width}x{picture.height} pixels")
         scale = max(1, round(WORKING_HEIGHT / picture.height))

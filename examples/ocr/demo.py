@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from penstock.client import ClientError, Completed, InProgress, Queued, Status, SyncClient
+from pondage.client import ClientError, Completed, InProgress, Queued, Status, SyncClient
 
 HERE = Path(__file__).resolve().parent
 PAGE = HERE.parent / "samples" / "page.png"
@@ -25,11 +25,11 @@ READY_LIMIT = 60.0
 
 
 def main() -> int:
-    data = Path(tempfile.mkdtemp(prefix="penstock-demo-"))
+    data = Path(tempfile.mkdtemp(prefix="pondage-demo-"))
     server = start_server(data)
     try:
         url = wait_for(server, "listening")["url"]
-        print(f"Penstock listens at {url}; its runner loads the model meanwhile.")
+        print(f"Pondage listens at {url}; its runner loads the model meanwhile.")
         with SyncClient(base_url=url) as client:
             return demonstrate(client)
     except ClientError as error:
@@ -42,8 +42,8 @@ def main() -> int:
 
 
 def start_server(data: Path) -> subprocess.Popen[str]:
-    """`penstock serve` on a free port."""
-    command = [sys.executable, "-m", "penstock.cli", "serve", str(HERE / "app.py"), "--json"]
+    """`pondage serve` on a free port."""
+    command = [sys.executable, "-m", "pondage.cli", "serve", str(HERE / "app.py"), "--json"]
     command += ["--port", "0", "--data", str(data), "--grace", "5"]
     # Messages of the server itself, if there are any, come to our own standard error.
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONUNBUFFERED": "1"})

@@ -8,11 +8,11 @@ TEXT = """
 The OCR example will answer at {url}. From another terminal:
 
 Terminal
-  .venv/bin/penstock call local/ocr image=@examples/samples/page.png -o demo-out{server}
+  .venv/bin/pondage call local/ocr image=@examples/samples/page.png -o demo-out{server}
 
-Python (pip install penstock)
-  import penstock
-  client = penstock.SyncClient(base_url="{url}")
+Python (pip install pondage)
+  import pondage
+  client = pondage.SyncClient(base_url="{url}")
   image = client.upload_file("examples/samples/page.png")
   print(client.subscribe("local/ocr", {{"image": image}})["text"])
 

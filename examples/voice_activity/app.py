@@ -12,8 +12,8 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import BaseModel, BeforeValidator, Field
 
-import penstock
-from penstock.toolkit import Audio
+import pondage
+from pondage.toolkit import Audio
 
 RATE = 16_000
 WINDOW = 512
@@ -111,7 +111,7 @@ class Listener:
         return None
 
 
-class VoiceActivity(penstock.App, name="voice-activity", max_multiplexing=32):
+class VoiceActivity(pondage.App, name="voice-activity", max_multiplexing=32):
     def setup(self) -> None:
         import onnxruntime
 
@@ -120,14 +120,14 @@ class VoiceActivity(penstock.App, name="voice-activity", max_multiplexing=32):
         self.network = onnxruntime.InferenceSession(weights(), options, providers=["CPUExecutionProvider"])
         Listener(self.network).hear(np.zeros(WINDOW, np.float32))
 
-    @penstock.realtime("/realtime", session_timeout=30)
+    @pondage.realtime("/realtime", session_timeout=30)
     async def listen(self, pieces: AsyncIterator[Piece]) -> AsyncIterator[Activity]:
         """An answer to each piece of a live sound. Each connection has a listener of its own."""
         listener = Listener(self.network)
         async for piece in pieces:
             yield listener.hear(samples_of(piece.pcm))
 
-    @penstock.endpoint("/")
+    @pondage.endpoint("/")
     def find(self, recording: Recording) -> Speech:
         """All the stretches of speech in a recording."""
         sound = read_wav(recording.audio.as_bytes())
@@ -147,7 +147,7 @@ def weights() -> str:
 def samples_of(pcm: bytes) -> np.ndarray:
     """16-bit samples as numbers from -1 to 1."""
     if len(pcm) % 2:
-        raise penstock.FieldException("pcm", "has an odd number of bytes; samples have two each")
+        raise pondage.FieldException("pcm", "has an odd number of bytes; samples have two each")
     return np.frombuffer(pcm, "<i2").astype(np.float32) / 32768
 
 
@@ -158,9 +158,9 @@ def read_wav(data: bytes) -> np.ndarray:
             rate, channels, width = file.getframerate(), file.getnchannels(), file.getsampwidth()
             frames = file.readframes(file.getnframes())
     except (wave.Error, EOFError) as error:
-        raise penstock.FieldException("audio", f"is no WAV file: {error}") from error
+        raise pondage.FieldException("audio", f"is no WAV file: {error}") from error
     if width != 2:
-        raise penstock.FieldException("audio", f"has {8 * width}-bit samples; 16 bits are read")
+        raise pondage.FieldException("audio", f"has {8 * width}-bit samples; 16 bits are read")
     sound = samples_of(frames).reshape(-1, channels).mean(axis=1)
     if rate == RATE:
         return sound

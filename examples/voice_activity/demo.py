@@ -21,7 +21,7 @@ from typing import Any
 
 import msgspec
 
-from penstock.client import AsyncClient
+from pondage.client import AsyncClient
 
 HERE = Path(__file__).resolve().parent
 SPEECH = HERE.parent / "samples" / "speech.wav"
@@ -87,9 +87,9 @@ async def stream_file(url: str, path: Path, pace: float = 1.0) -> list[dict[str,
 
 @contextlib.contextmanager
 def served() -> Iterator[str]:
-    """`penstock serve` on a free port, until the block ends; its URL."""
-    data = Path(tempfile.mkdtemp(prefix="penstock-voice-"))
-    command = [sys.executable, "-m", "penstock.cli", "serve", str(HERE / "app.py"), "--json"]
+    """`pondage serve` on a free port, until the block ends; its URL."""
+    data = Path(tempfile.mkdtemp(prefix="pondage-voice-"))
+    command = [sys.executable, "-m", "pondage.cli", "serve", str(HERE / "app.py"), "--json"]
     command += ["--port", "0", "--data", str(data), "--grace", "2"]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:

@@ -1,13 +1,13 @@
-// A receiver of Penstock's webhooks with Express. Checks the Standard Webhooks headers with Node's own crypto; the
+// A receiver of Pondage's webhooks with Express. Checks the Standard Webhooks headers with Node's own crypto; the
 // npm package `standardwebhooks` does the same: new Webhook(secret).verify(body, headers).
 //
 //   npm install express
-//   PENSTOCK_WEBHOOK_SECRET=$(penstock webhooks secret) PORT=3000 node express_app.mjs
+//   PONDAGE_WEBHOOK_SECRET=$(pondage webhooks secret) PORT=3000 node express_app.mjs
 
 import { createHmac, timingSafeEqual } from "node:crypto";
 import express from "express";
 
-const key = Buffer.from(process.env.PENSTOCK_WEBHOOK_SECRET.replace(/^whsec_/, ""), "base64");
+const key = Buffer.from(process.env.PONDAGE_WEBHOOK_SECRET.replace(/^whsec_/, ""), "base64");
 const tolerance = 300; // seconds
 const seen = new Set(); // a real receiver remembers ids in its database, with what it did about them
 
@@ -26,7 +26,7 @@ const app = express();
 
 // The signature covers the bytes as they came: read them raw, and parse them afterwards.
 app.post("/hook", express.raw({ type: "*/*", limit: "50mb" }), (request, response) => {
-  if (!signed(request.headers, request.body)) return response.status(401).send("not signed by our Penstock");
+  if (!signed(request.headers, request.body)) return response.status(401).send("not signed by our Pondage");
   const id = request.headers["webhook-id"];
   if (!seen.has(id)) {
     seen.add(id);

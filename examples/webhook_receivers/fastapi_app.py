@@ -1,7 +1,7 @@
-"""A receiver of Penstock's webhooks with FastAPI. Answers 204 to what is signed, and handles each delivery once.
+"""A receiver of Pondage's webhooks with FastAPI. Answers 204 to what is signed, and handles each delivery once.
 
-pip install 'penstock[webhooks]' fastapi uvicorn
-export PENSTOCK_WEBHOOK_SECRET=$(penstock webhooks secret)
+pip install 'pondage[webhooks]' fastapi uvicorn
+export PONDAGE_WEBHOOK_SECRET=$(pondage webhooks secret)
 uvicorn fastapi_app:app --port 3000
 """
 
@@ -9,8 +9,8 @@ import os
 
 from fastapi import FastAPI, Request, Response
 
-import penstock
-from penstock.errors import WebhookError
+import pondage
+from pondage.errors import WebhookError
 
 app = FastAPI()
 seen: set[str] = set()  # a real receiver remembers ids in its database, with what it did about them
@@ -20,7 +20,7 @@ seen: set[str] = set()  # a real receiver remembers ids in its database, with wh
 async def hook(request: Request) -> Response:
     body = await request.body()
     try:
-        event = penstock.verify_webhook(request.headers, body, secret=os.environ["PENSTOCK_WEBHOOK_SECRET"])
+        event = pondage.verify_webhook(request.headers, body, secret=os.environ["PONDAGE_WEBHOOK_SECRET"])
     except WebhookError as error:
         return Response(str(error), status_code=error.status)
     if event.id not in seen:

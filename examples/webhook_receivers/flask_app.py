@@ -1,7 +1,7 @@
-"""A receiver of Penstock's webhooks with Flask, which checks fal's Ed25519 headers: it holds no secret at all.
+"""A receiver of Pondage's webhooks with Flask, which checks fal's Ed25519 headers: it holds no secret at all.
 
-pip install 'penstock[webhooks]' flask
-export PENSTOCK_JWKS_URL=http://127.0.0.1:8000/.well-known/jwks.json
+pip install 'pondage[webhooks]' flask
+export PONDAGE_JWKS_URL=http://127.0.0.1:8000/.well-known/jwks.json
 flask --app flask_app run --port 3000
 """
 
@@ -9,8 +9,8 @@ import os
 
 from flask import Flask, Response, request
 
-import penstock
-from penstock.errors import WebhookError
+import pondage
+from pondage.errors import WebhookError
 
 app = Flask(__name__)
 seen: set[str] = set()  # a real receiver remembers ids in its database, with what it did about them
@@ -19,7 +19,7 @@ seen: set[str] = set()  # a real receiver remembers ids in its database, with wh
 @app.post("/hook")
 def hook() -> Response:
     try:
-        event = penstock.verify_webhook(request.headers, request.get_data(), jwks_url=os.environ["PENSTOCK_JWKS_URL"])
+        event = pondage.verify_webhook(request.headers, request.get_data(), jwks_url=os.environ["PONDAGE_JWKS_URL"])
     except WebhookError as error:
         return Response(str(error), status=error.status)
     if event.id not in seen:

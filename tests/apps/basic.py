@@ -14,7 +14,7 @@ from typing import Any
 from gates import passed
 from pydantic import BaseModel
 
-import penstock
+import pondage
 
 log = logging.getLogger("basic")
 
@@ -33,121 +33,121 @@ class Chunk(BaseModel):
     text: str = ""
 
 
-class Echo(penstock.App, name="acme/echo", max_multiplexing=64):
+class Echo(pondage.App, name="acme/echo", max_multiplexing=64):
     """Adds one, and misbehaves when asked."""
 
     async def setup(self) -> None:
         self.offset = 1
 
-    @penstock.endpoint("/")
+    @pondage.endpoint("/")
     async def run(self, input: Input) -> Output:
         return Output(y=input.x + self.offset)
 
-    @penstock.endpoint("/sync")
+    @pondage.endpoint("/sync")
     def sync(self, x: int, pad: str = "") -> Output:
         return Output(y=x + self.offset)
 
-    @penstock.endpoint("/slow")
+    @pondage.endpoint("/slow")
     async def slow(self, seconds: float = 1.0, steps: int = 5) -> dict[str, float]:
         for step in range(steps):
             print(f"step {step}")
-            penstock.current_request.progress(step + 1, steps)
+            pondage.current_request.progress(step + 1, steps)
             await asyncio.sleep(seconds / steps)
         return {"seconds": seconds}
 
-    @penstock.endpoint("/slow/sync")
+    @pondage.endpoint("/slow/sync")
     def slow_sync(self, seconds: float = 1.0, steps: int = 5) -> dict[str, float]:
         for step in range(steps):
             print(f"step {step}")
-            penstock.current_request.progress(step + 1, steps)
+            pondage.current_request.progress(step + 1, steps)
             time.sleep(seconds / steps)
         return {"seconds": seconds}
 
-    @penstock.endpoint("/gated")
+    @pondage.endpoint("/gated")
     async def gated(self, gate: str, steps: int = 1) -> dict[str, int]:
         """Take each step when the test's `Gate` lets it."""
         for step in range(steps):
             print(f"step {step}")
-            penstock.current_request.progress(step + 1, steps)
+            pondage.current_request.progress(step + 1, steps)
             await passed(gate, step)
         return {"steps": steps}
 
-    @penstock.endpoint("/logs")
+    @pondage.endpoint("/logs")
     def logs(self, lines: int = 3, width: int = 20) -> dict[str, int]:
         for n in range(lines):
             print(f"line {n}".ljust(width, "."))
         log.warning("a warning record")
         log.info("an info record")
         warnings.warn("an old way", stacklevel=1)
-        penstock.current_request.log("said directly", "DEBUG")
+        pondage.current_request.log("said directly", "DEBUG")
         return {"lines": lines}
 
-    @penstock.endpoint("/fail")
+    @pondage.endpoint("/fail")
     async def fail(self, message: str = "it broke") -> Output:
         raise ValueError(message)
 
-    @penstock.endpoint("/raise_http")
+    @pondage.endpoint("/raise_http")
     async def raise_http(self, status: int = 418, message: str = "a teapot") -> Output:
-        raise penstock.AppException(message, status)
+        raise pondage.AppException(message, status)
 
-    @penstock.endpoint("/retry")
+    @pondage.endpoint("/retry")
     async def retry(self, until: int = 2) -> dict[str, int]:
-        attempt = penstock.current_request.attempt
+        attempt = pondage.current_request.attempt
         if attempt < until:
-            raise penstock.Retry(f"attempt {attempt} is too early")
+            raise pondage.Retry(f"attempt {attempt} is too early")
         return {"attempt": attempt}
 
-    @penstock.endpoint("/field")
+    @pondage.endpoint("/field")
     async def field(self, size: int = 0) -> Output:
-        raise penstock.FieldException("size", "is too small", type="image_too_small")
+        raise pondage.FieldException("size", "is too small", type="image_too_small")
 
-    @penstock.endpoint("/misfit")
+    @pondage.endpoint("/misfit")
     async def misfit(self) -> Output:
         return {"z": "not an output"}  # type: ignore[return-value]
 
-    @penstock.endpoint("/nan")
+    @pondage.endpoint("/nan")
     async def nan(self) -> Any:
         return {"value": float("nan")}
 
-    @penstock.endpoint("/bytes")
+    @pondage.endpoint("/bytes")
     async def bytes(self) -> Any:
         return {"value": b"\x00\xff"}
 
-    @penstock.endpoint("/large")
+    @pondage.endpoint("/large")
     async def large(self, megabytes: int = 1) -> str:
         return "x" * (megabytes * 1024 * 1024)
 
-    @penstock.endpoint("/exit")
+    @pondage.endpoint("/exit")
     async def exit(self, code: int = 7) -> Output:
         os._exit(code)
 
-    @penstock.endpoint("/segfault")
+    @pondage.endpoint("/segfault")
     def segfault(self) -> Output:
         ctypes.string_at(0)
         raise AssertionError
 
-    @penstock.endpoint("/hang")
+    @pondage.endpoint("/hang")
     def hang(self) -> Output:
         """Never yields: neither to the loop nor to an exception in Python code."""
         print("hanging")
         ctypes.CDLL(None).sleep(3600)
         raise AssertionError
 
-    @penstock.endpoint("/hang/async")
+    @pondage.endpoint("/hang/async")
     async def hang_async(self) -> Output:
         print("hanging")
         while True:
             time.sleep(0.01)
 
-    @penstock.endpoint("/spin")
+    @pondage.endpoint("/spin")
     def spin(self) -> Output:
         print("spinning")
         while True:
             time.sleep(0.01)
 
-    @penstock.endpoint("/who")
+    @pondage.endpoint("/who")
     async def who(self) -> dict[str, Any]:
-        request = penstock.current_request
+        request = pondage.current_request
         return {
             "pid": os.getpid(),
             "request_id": request.request_id,
@@ -157,7 +157,7 @@ class Echo(penstock.App, name="acme/echo", max_multiplexing=64):
             "deadline": request.deadline is not None,
         }
 
-    @penstock.endpoint("/generate")
+    @pondage.endpoint("/generate")
     async def generate(self, count: int = 5, pause: float = 0.0) -> AsyncIterator[Chunk]:
         try:
             for i in range(count):
@@ -167,7 +167,7 @@ class Echo(penstock.App, name="acme/echo", max_multiplexing=64):
         finally:
             print("generator closed")
 
-    @penstock.endpoint("/generate/sync")
+    @pondage.endpoint("/generate/sync")
     def generate_sync(self, count: int = 5, pause: float = 0.0) -> Iterator[Chunk]:
         try:
             for i in range(count):
@@ -177,7 +177,7 @@ class Echo(penstock.App, name="acme/echo", max_multiplexing=64):
         finally:
             print("generator closed")
 
-    @penstock.endpoint("/stream")
+    @pondage.endpoint("/stream")
     async def stream(self, count: int = 5, pause: float = 0.0, fail_at: int = -1) -> AsyncIterator[Chunk]:
         for i in range(count):
             if i == fail_at:
@@ -186,7 +186,7 @@ class Echo(penstock.App, name="acme/echo", max_multiplexing=64):
             if pause:
                 await asyncio.sleep(pause)
 
-    @penstock.realtime("/realtime", buffering=10)
+    @pondage.realtime("/realtime", buffering=10)
     async def realtime(self, input: Input) -> Output:
         if input.pad == "fail":
             raise ValueError("told to fail")

@@ -10,7 +10,7 @@ from typing import Any
 from gates import passed
 from pydantic import BaseModel, Field
 
-import penstock
+import pondage
 
 
 class Prompt(BaseModel):
@@ -23,12 +23,12 @@ class Drawing(BaseModel):
     prompt: str
     seed: int = 7
     guidance: float
-    picture: penstock.File
+    picture: pondage.File
 
 
 class Weighing(BaseModel):
-    file: penstock.File
-    also: list[penstock.File] = []
+    file: pondage.File
+    also: list[pondage.File] = []
 
 
 class Stroke(BaseModel):
@@ -37,42 +37,42 @@ class Stroke(BaseModel):
     scale: float = 1.0
 
 
-class Desk(penstock.App, name="acme/desk", max_multiplexing=32):
+class Desk(pondage.App, name="acme/desk", max_multiplexing=32):
     """Draws, weighs, tells and paints."""
 
-    @penstock.endpoint("/")
+    @pondage.endpoint("/")
     async def draw(self, input: Prompt) -> Drawing:
         """A drawing, with a log line for each step."""
         for step in range(input.steps):
             print(f"step {step + 1} of {input.steps}")
             await asyncio.sleep(0.01)
         picture = await asyncio.to_thread(
-            penstock.File.from_bytes, b"drawn: " + input.prompt.encode(), "text/plain", "drawing.txt"
+            pondage.File.from_bytes, b"drawn: " + input.prompt.encode(), "text/plain", "drawing.txt"
         )
         return Drawing(prompt=input.prompt, guidance=input.guidance, picture=picture)
 
-    @penstock.endpoint("/weigh")
+    @pondage.endpoint("/weigh")
     def weigh(self, input: Weighing) -> dict[str, Any]:
         """What came for a file: its size and digest."""
         return {"files": [self._weighed(file) for file in (input.file, *input.also)]}
 
-    def _weighed(self, file: penstock.File) -> dict[str, Any]:
+    def _weighed(self, file: pondage.File) -> dict[str, Any]:
         data = file.as_bytes()
         return {"url": file.url, "size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
 
-    @penstock.endpoint("/said")
+    @pondage.endpoint("/said")
     async def said(self) -> dict[str, Any]:
         """The caller's headers, as the app sees them."""
-        return {"headers": dict(penstock.current_request.headers)}
+        return {"headers": dict(pondage.current_request.headers)}
 
-    @penstock.endpoint("/wait")
+    @pondage.endpoint("/wait")
     async def wait(self, seconds: float = 60.0, gate: str = "") -> dict[str, float]:
         """Wait so long, or until the test's `Gate` lets it go on."""
         print("waiting")
         await (passed(gate) if gate else asyncio.sleep(seconds))
         return {"seconds": seconds}
 
-    @penstock.endpoint("/stream")
+    @pondage.endpoint("/stream")
     async def tell(self, words: int = 3, fail_at: int = -1) -> AsyncIterator[dict[str, Any]]:
         """Words one by one, not all of them ASCII."""
         for n in range(words):
@@ -81,20 +81,20 @@ class Desk(penstock.App, name="acme/desk", max_multiplexing=32):
             yield {"n": n, "word": f"wörd {n}"}
             await asyncio.sleep(0.005)
 
-    @penstock.endpoint("/refuse")
+    @pondage.endpoint("/refuse")
     async def refuse(self, status: int = 422) -> dict[str, Any]:
         if status == 422:
-            raise penstock.FieldException("prompt", "is not for this model", type="content_policy_violation")
-        raise penstock.AppException("refused", status)
+            raise pondage.FieldException("prompt", "is not for this model", type="content_policy_violation")
+        raise pondage.AppException("refused", status)
 
-    @penstock.realtime("/realtime", buffering=10)
+    @pondage.realtime("/realtime", buffering=10)
     async def paint(self, input: Stroke) -> dict[str, Any]:
         """What was painted: bytes stay bytes, and a float stays one."""
         if input.prompt == "fail":
             raise ValueError("out of paint")
         return {"prompt": input.prompt, "image": input.image_bytes[::-1], "scale": input.scale}
 
-    @penstock.realtime("/telling/realtime")
+    @pondage.realtime("/telling/realtime")
     def telling(self, inputs: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         """Many answers to one input."""
         for item in inputs:

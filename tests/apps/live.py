@@ -13,7 +13,7 @@ from typing import Any
 from gates import passed
 from pydantic import BaseModel
 
-import penstock
+import pondage
 
 
 class Number(BaseModel):
@@ -26,21 +26,21 @@ class Flood(BaseModel):
     size: int
 
 
-class Live(penstock.App, name="acme/live", max_multiplexing=16):
+class Live(pondage.App, name="acme/live", max_multiplexing=16):
     def setup(self) -> None:
         self.made = 0
 
-    @penstock.endpoint("/made")
+    @pondage.endpoint("/made")
     async def how_many(self) -> dict[str, int]:
         return {"made": self.made, "pid": os.getpid()}
 
     # ---- streams
 
-    @penstock.endpoint("/ticks")
+    @pondage.endpoint("/ticks")
     async def ticks(self, count: int = 5, pause: float = 0.0, size: int = 0, mark: str = "") -> AsyncIterator[Any]:
         try:
             for i in range(count):
-                yield {"i": i, "pad": "x" * size, "attempt": penstock.current_request.attempt}
+                yield {"i": i, "pad": "x" * size, "attempt": pondage.current_request.attempt}
                 self.made = i + 1
                 if pause:
                     await asyncio.sleep(pause)
@@ -48,7 +48,7 @@ class Live(penstock.App, name="acme/live", max_multiplexing=16):
             if mark:
                 Path(mark).write_text("closed")
 
-    @penstock.endpoint("/ticks/sync")
+    @pondage.endpoint("/ticks/sync")
     def ticks_sync(self, count: int = 5, pause: float = 0.0, size: int = 0, mark: str = "") -> Iterator[Any]:
         try:
             for i in range(count):
@@ -60,12 +60,12 @@ class Live(penstock.App, name="acme/live", max_multiplexing=16):
             if mark:
                 Path(mark).write_text("closed")
 
-    @penstock.endpoint("/ticks/cancel", on_disconnect="cancel")
+    @pondage.endpoint("/ticks/cancel", on_disconnect="cancel")
     async def ticks_cancel(self, count: int = 5, pause: float = 0.0, mark: str = "") -> AsyncIterator[Any]:
         async for tick in self.ticks(count, pause, 0, mark):
             yield tick
 
-    @penstock.endpoint("/ticks/burst")
+    @pondage.endpoint("/ticks/burst")
     async def burst(self, count: int, gate: str) -> AsyncIterator[dict[str, int]]:
         """Some in turns of the loop that follow each other, and the last one when the test's `Gate` lets it."""
         for i in range(count):
@@ -74,14 +74,14 @@ class Live(penstock.App, name="acme/live", max_multiplexing=16):
         await passed(gate)
         yield {"i": count}
 
-    @penstock.endpoint("/ticks/again", retry_streams=True)
+    @pondage.endpoint("/ticks/again", retry_streams=True)
     async def ticks_again(self, count: int = 5, pause: float = 0.0) -> AsyncIterator[Any]:
         async for tick in self.ticks(count, pause):
             yield tick
 
     # ---- sessions
 
-    @penstock.realtime("/realtime")
+    @pondage.realtime("/realtime")
     async def half(self, input: Number) -> Number:
         if input.note == "hang":
             ctypes.CDLL(None).sleep(3600)
@@ -94,37 +94,37 @@ class Live(penstock.App, name="acme/live", max_multiplexing=16):
             await asyncio.sleep(1.0)
         return Number(n=input.n / 2)
 
-    @penstock.realtime("/sum/realtime", session_timeout=0.3)
+    @pondage.realtime("/sum/realtime", session_timeout=0.3)
     async def add(self, numbers: AsyncIterator[Number]) -> AsyncIterator[Number]:
         total = 0.0
         async for number in numbers:
             total += number.n
             yield Number(n=total)
 
-    @penstock.realtime("/batch/realtime", max_batch_size=8)
+    @pondage.realtime("/batch/realtime", max_batch_size=8)
     async def batch(self, numbers: list[Number]) -> list[Any]:
         await asyncio.sleep(0.05)
         return [{"n": number.n, "together": len(numbers)} for number in numbers]
 
-    @penstock.realtime("/flood/realtime")
+    @pondage.realtime("/flood/realtime")
     async def flood(self, input: Flood) -> AsyncIterator[Any]:
         for i in range(input.count):
             yield {"i": i, "pad": b"x" * input.size}
             self.made = i + 1
 
-    @penstock.realtime("/flood/sync/realtime")
+    @pondage.realtime("/flood/sync/realtime")
     def flood_sync(self, input: Flood) -> Iterator[Any]:
         for i in range(input.count):
             yield {"i": i, "pad": b"x" * input.size}
             self.made = i + 1
 
-    @penstock.realtime("/busy/realtime", buffering=3)
+    @pondage.realtime("/busy/realtime", buffering=3)
     async def busy(self, message: Any) -> Any:
         await asyncio.sleep(0.2)
         return {"size": len(message["pad"]), "i": message["i"]}
 
 
-class One(penstock.App, name="acme/one", max_multiplexing=1, max_concurrency=1):
-    @penstock.realtime("/realtime")
+class One(pondage.App, name="acme/one", max_multiplexing=1, max_concurrency=1):
+    @pondage.realtime("/realtime")
     async def echo(self, message: Any) -> Any:
         return message

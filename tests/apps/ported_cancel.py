@@ -6,10 +6,10 @@ import time
 from fastapi import Request
 from pydantic import BaseModel, Field
 
-import penstock as fal
-from penstock.exceptions import RequestCancelledException
-from penstock.toolkit import File
-from penstock.toolkit.utils.endpoint import cancel_on_disconnect
+import pondage as fal
+from pondage.exceptions import RequestCancelledException
+from pondage.toolkit import File
+from pondage.toolkit.utils.endpoint import cancel_on_disconnect
 
 
 class Input(BaseModel):

@@ -7,12 +7,12 @@ from fastapi import Request, Response
 from PIL import Image as PILImage
 from pydantic import BaseModel
 
-import penstock as fal
-from penstock.exceptions import AppException, FieldException
-from penstock.toolkit.image import Image, ImageField, ImageSize, ImageSizeInput, get_image_size
-from penstock.toolkit.pydantic import FalBaseModel, Field, Hidden
-from penstock.toolkit.types import ImageInput
-from penstock.toolkit.utils import FAL_MODEL_WEIGHTS_DIR
+import pondage as fal
+from pondage.exceptions import AppException, FieldException
+from pondage.toolkit.image import Image, ImageField, ImageSize, ImageSizeInput, get_image_size
+from pondage.toolkit.pydantic import FalBaseModel, Field, Hidden
+from pondage.toolkit.types import ImageInput
+from pondage.toolkit.utils import FAL_MODEL_WEIGHTS_DIR
 
 
 class TextToImageInput(FalBaseModel):

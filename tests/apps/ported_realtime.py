@@ -5,8 +5,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-import penstock as fal
-from penstock.toolkit import FalBaseModel, Field
+import pondage as fal
+from pondage.toolkit import FalBaseModel, Field
 
 
 class FrameInput(FalBaseModel):

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
-import penstock as fal
+import pondage as fal
 
 
 class Input(BaseModel):

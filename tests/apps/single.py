@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
-import penstock
+import pondage
 
 
-class Single(penstock.App, name="acme/single"):
-    @penstock.endpoint("/slow")
+class Single(pondage.App, name="acme/single"):
+    @pondage.endpoint("/slow")
     async def slow(self, seconds: float = 1.0) -> dict[str, float]:
         print("started")
         await asyncio.sleep(seconds)

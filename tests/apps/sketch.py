@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-import penstock
+import pondage
 
 
 class Picture(BaseModel):
@@ -36,39 +36,39 @@ class Frame(BaseModel):
     timings: dict[str, float]
 
 
-class Sketch(penstock.App, name="acme/sketch"):
-    @penstock.realtime("/realtime")
+class Sketch(pondage.App, name="acme/sketch"):
+    @pondage.realtime("/realtime")
     async def draw(self, input: Stroke) -> Drawn:
         """As the drawing sample wants it: `images[0]` with its bytes."""
         picture = Picture(content=input.image_bytes[::-1], content_type="image/jpeg", width=512, height=256)
         return Drawn(images=[picture], seed=input.seed, strength=1)
 
-    @penstock.realtime("/camera/realtime")
+    @pondage.realtime("/camera/realtime")
     async def camera(self, input: dict[str, Any]) -> Frame:
         """As the camera sample wants it: `image` as bytes."""
         return Frame(image=input["image"], timings={"inference": 0})
 
-    @penstock.endpoint("/")
+    @pondage.endpoint("/")
     def run(self, prompt: str = "nothing") -> dict[str, str]:
         return {"prompt": prompt}
 
 
-class Older(penstock.App, name="110602490/lcm"):
+class Older(pondage.App, name="110602490/lcm"):
     """`110602490-lcm`, as ids were written."""
 
-    @penstock.realtime("/ws")
+    @pondage.realtime("/ws")
     async def live(self, input: Stroke) -> dict[str, Any]:
         return {"prompt": input.prompt}
 
-    @penstock.endpoint("/")
+    @pondage.endpoint("/")
     def run(self, prompt: str = "nothing") -> dict[str, str]:
         return {"prompt": prompt}
 
 
-class Story(penstock.App, name="workflows/acme/story"):
+class Story(pondage.App, name="workflows/acme/story"):
     """An app in a namespace, which some clients leave out of the URLs they make."""
 
-    @penstock.endpoint("/")
+    @pondage.endpoint("/")
     def run(self, prompt: str = "nothing") -> dict[str, str]:
         print("once upon a time")
         return {"prompt": prompt}

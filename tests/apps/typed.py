@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
-import penstock
+import pondage
 
 
 class Size(BaseModel):
@@ -28,17 +28,17 @@ class Output(BaseModel):
     seed: int | None
 
 
-class Typed(penstock.App, name="acme/typed", max_multiplexing=64):
-    @penstock.endpoint("/")
+class Typed(pondage.App, name="acme/typed", max_multiplexing=64):
+    @pondage.endpoint("/")
     async def run(self, input: Input) -> Output:
         """What the input asks for."""
         pixels = input.size.width * input.size.height if isinstance(input.size, Size) else 512
         return Output(prompt=input.prompt, pixels=pixels, seed=input.seed)
 
-    @penstock.endpoint("/plain")
+    @pondage.endpoint("/plain")
     def plain(self, words: list[str], times: Annotated[int, Field(ge=1, le=3)] = 1) -> list[str]:
         return words * times
 
-    @penstock.endpoint("/count")
+    @pondage.endpoint("/count")
     def count(self, upto: Annotated[int, Field(ge=0, le=5)] = 3) -> Iterator[int]:
         yield from range(upto)

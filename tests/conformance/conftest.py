@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from penstock.clock import ManualClock
-from penstock.database.sqlite import SqliteDatabase
-from penstock.queue.interface import Claim, NewRequest, Queue
-from penstock.queue.sqlite import SqliteQueue
-from penstock.settings import Settings
-from penstock.wire.events import Outcome
-from penstock.wire.ids import new_request_id
-from penstock.wire.states import OutcomeKind
+from pondage.clock import ManualClock
+from pondage.database.sqlite import SqliteDatabase
+from pondage.queue.interface import Claim, NewRequest, Queue
+from pondage.queue.sqlite import SqliteQueue
+from pondage.settings import Settings
+from pondage.wire.events import Outcome
+from pondage.wire.ids import new_request_id
+from pondage.wire.states import OutcomeKind
 
 
 class Engine:
@@ -61,7 +61,7 @@ class SqliteEngine(Engine):
         copy.mkdir()
         # What the writer has not handed to the system yet is lost, as after a kill; the log file is copied last to
         # first, so that its tail may be torn but the main file is never ahead of it.
-        for name in ("penstock.db", "penstock.db-wal"):
+        for name in ("pondage.db", "pondage.db-wal"):
             if (self.folder / name).exists():
                 shutil.copyfile(self.folder / name, copy / name)
         await self.close()

@@ -6,10 +6,10 @@ import asyncio
 
 import pytest
 
-from penstock.clock import ManualClock
-from penstock.queue.interface import Depth, Queue
-from penstock.wire.events import Chunk, Log, Progress, Retried, Stale, Started
-from penstock.wire.states import OutcomeKind, State
+from pondage.clock import ManualClock
+from pondage.queue.interface import Depth, Queue
+from pondage.wire.events import Chunk, Log, Progress, Retried, Stale, Started
+from pondage.wire.states import OutcomeKind, State
 
 from .conftest import Engine, new, ok, running, submitted
 

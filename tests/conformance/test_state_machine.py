@@ -21,11 +21,11 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from penstock.errors import InvalidInput, TooMany
-from penstock.queue.interface import Claim, Depth, Filter, NewRequest, Receipt
-from penstock.settings import Settings
-from penstock.wire.events import Chunk, Entry, Log, Outcome, Progress
-from penstock.wire.states import State
+from pondage.errors import InvalidInput, TooMany
+from pondage.queue.interface import Claim, Depth, Filter, NewRequest, Receipt
+from pondage.settings import Settings
+from pondage.wire.events import Chunk, Entry, Log, Outcome, Progress
+from pondage.wire.states import State
 
 from .conftest import ENGINES, Engine, new, ok
 

@@ -10,15 +10,15 @@ from typing import Any
 
 import pytest
 
-from penstock.clock import ManualClock
-from penstock.database.sqlite import SqliteDatabase
-from penstock.errors import BadRequest, SetupError, Unavailable
-from penstock.files.blobs import BLOCK, SUM, Blob, Blobs, DamagedFile
-from penstock.files.folder import FolderBlobs
-from penstock.files.interface import Lifecycle
-from penstock.files.objects import ObjectBlobs
-from penstock.files.service import FilesService
-from penstock.settings import Settings
+from pondage.clock import ManualClock
+from pondage.database.sqlite import SqliteDatabase
+from pondage.errors import BadRequest, SetupError, Unavailable
+from pondage.files.blobs import BLOCK, SUM, Blob, Blobs, DamagedFile
+from pondage.files.folder import FolderBlobs
+from pondage.files.interface import Lifecycle
+from pondage.files.objects import ObjectBlobs
+from pondage.files.service import FilesService
+from pondage.settings import Settings
 
 pytestmark = pytest.mark.anyio
 
@@ -27,7 +27,7 @@ CREDENTIALS = "region=us-east-1&access_key_id=test&secret_access_key=test"
 
 @pytest.fixture(scope="session")
 def s3() -> Iterator[str]:
-    """The endpoint of an S3 server with the bucket `penstock`."""
+    """The endpoint of an S3 server with the bucket `pondage`."""
     import boto3
     from moto.server import ThreadedMotoServer
 
@@ -38,7 +38,7 @@ def s3() -> Iterator[str]:
     client = boto3.client(
         "s3", endpoint_url=endpoint, region_name="us-east-1", aws_access_key_id="test", aws_secret_access_key="test"
     )
-    client.create_bucket(Bucket="penstock")
+    client.create_bucket(Bucket="pondage")
     client.close()
     yield endpoint
     server.stop()
@@ -51,7 +51,7 @@ async def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         made = await FolderBlobs.open(tmp_path / "files")
     else:
         endpoint = request.getfixturevalue("s3")
-        made = await ObjectBlobs.open(f"s3://penstock/{tmp_path.name}?endpoint={endpoint}&{CREDENTIALS}")
+        made = await ObjectBlobs.open(f"s3://pondage/{tmp_path.name}?endpoint={endpoint}&{CREDENTIALS}")
     yield made
     await made.close()
 
@@ -156,7 +156,7 @@ async def test_many_at_once(blobs: Blobs) -> None:
 async def test_bytes_go_straight_to_s3_by_a_signed_url(s3: str, tmp_path: Path) -> None:
     import httpx2
 
-    blobs = await ObjectBlobs.open(f"s3://penstock/{tmp_path.name}?endpoint={s3}&{CREDENTIALS}")
+    blobs = await ObjectBlobs.open(f"s3://pondage/{tmp_path.name}?endpoint={s3}&{CREDENTIALS}")
     url = await blobs.presign_put("direct-1", 60)
     assert url is not None
     async with httpx2.AsyncClient() as client:
@@ -167,7 +167,7 @@ async def test_bytes_go_straight_to_s3_by_a_signed_url(s3: str, tmp_path: Path) 
 
 
 async def test_a_store_that_is_not_there_is_said_at_the_start(s3: str) -> None:
-    for url in (f"s3://penstock?endpoint=http://127.0.0.1:1&{CREDENTIALS}", "ftp://penstock/x", "s3://"):
+    for url in (f"s3://pondage?endpoint=http://127.0.0.1:1&{CREDENTIALS}", "ftp://pondage/x", "s3://"):
         with pytest.raises(SetupError):
             await ObjectBlobs.open(url, retries=0)
 
@@ -180,7 +180,7 @@ async def test_the_files_room_over_s3(s3: str, tmp_path: Path) -> None:
         return set()
 
     clock = ManualClock()
-    settings = Settings(data=str(tmp_path), files=f"s3://penstock/{tmp_path.name}?endpoint={s3}&{CREDENTIALS}")
+    settings = Settings(data=str(tmp_path), files=f"s3://pondage/{tmp_path.name}?endpoint={s3}&{CREDENTIALS}")
     database = await SqliteDatabase.open(tmp_path)
     files = await FilesService.open(settings, database, clock, referenced=nothing)
     asked, unasked, never = [
@@ -222,7 +222,7 @@ async def test_a_file_that_is_visible_changes_no_more_though_its_signed_url_is_s
     async def nothing(ids: Sequence[str]) -> set[str]:
         return set()
 
-    settings = Settings(data=str(tmp_path), files=f"s3://penstock/{tmp_path.name}?endpoint={s3}&{CREDENTIALS}")
+    settings = Settings(data=str(tmp_path), files=f"s3://pondage/{tmp_path.name}?endpoint={s3}&{CREDENTIALS}")
     database = await SqliteDatabase.open(tmp_path)
     files = await FilesService.open(settings, database, ManualClock(), referenced=nothing)
     grant = await files.grant(file_name="a", content_type="", lifecycle=Lifecycle(), owner="", multipart=False)
@@ -269,7 +269,7 @@ async def flaky() -> AsyncIterator[tuple[Flaky, Any]]:
     store = Flaky()
     server = await asyncio.start_server(store.serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    url = f"s3://penstock?endpoint=http://127.0.0.1:{port}&{CREDENTIALS}"
+    url = f"s3://pondage?endpoint=http://127.0.0.1:{port}&{CREDENTIALS}"
     blobs = await ObjectBlobs.open(url, timeout=0.5, retries=1)
     yield store, blobs
     if store.delay is not None:
@@ -289,7 +289,7 @@ async def test_a_store_that_fails_is_a_clear_error(flaky: tuple[Flaky, ObjectBlo
         read(blobs, Blob("x", 1)),
         lying(blobs),
     ):
-        with pytest.raises(Unavailable, match="object store s3://penstock"):
+        with pytest.raises(Unavailable, match="object store s3://pondage"):
             await attempt
 
 

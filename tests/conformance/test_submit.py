@@ -6,10 +6,10 @@ import asyncio
 
 import pytest
 
-from penstock.clock import ManualClock
-from penstock.errors import InvalidInput, TooMany
-from penstock.queue.interface import Depth, Filter, Queue
-from penstock.wire.states import State
+from pondage.clock import ManualClock
+from pondage.errors import InvalidInput, TooMany
+from pondage.queue.interface import Depth, Filter, Queue
+from pondage.wire.states import State
 
 from .conftest import Engine, new, ok, running, submitted
 

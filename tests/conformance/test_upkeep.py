@@ -6,12 +6,12 @@ import asyncio
 
 import pytest
 
-from penstock.clock import ManualClock
-from penstock.errors import BadRequest
-from penstock.queue.interface import Depth, Filter, KnownApp, Queue
-from penstock.wire.events import Chunk, Log
-from penstock.wire.frames import AppInfo, EndpointInfo
-from penstock.wire.states import OutcomeKind, State
+from pondage.clock import ManualClock
+from pondage.errors import BadRequest
+from pondage.queue.interface import Depth, Filter, KnownApp, Queue
+from pondage.wire.events import Chunk, Log
+from pondage.wire.frames import AppInfo, EndpointInfo
+from pondage.wire.states import OutcomeKind, State
 
 from .conftest import Engine, new, ok, running, submitted
 

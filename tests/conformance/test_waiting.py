@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
-from penstock.clock import ManualClock
-from penstock.queue.interface import Queue
-from penstock.wire.events import Log
+from pondage.clock import ManualClock
+from pondage.queue.interface import Queue
+from pondage.wire.events import Log
 
 from .conftest import Engine, new, ok, running, submitted
 

@@ -1,4 +1,4 @@
-"""`penstock.client` has every public name, parameter and default of the official Python client, and stays light."""
+"""`pondage.client` has every public name, parameter and default of the official Python client, and stays light."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-import penstock.client as ours
+import pondage.client as ours
 
 theirs = pytest.importorskip("fal_client", reason="the official client is a development dependency")
 
@@ -103,11 +103,11 @@ def test_encode_gives_the_same() -> None:
 
 
 LIGHT = """
-import sys, penstock.client as fal_client
+import sys, pondage.client as fal_client
 heavy = {"pydantic", "httpx2", "websockets", "PIL", "numpy", "starlette", "uvicorn", "apsw"}
 print(sorted(heavy & set(sys.modules)))
 rooms = {"gateway", "queue", "files", "fleet", "webhooks", "server", "database", "runner", "app", "settings"}
-print(sorted(name for name in sys.modules if name.startswith("penstock.") and name.split(".")[1] in rooms))
+print(sorted(name for name in sys.modules if name.startswith("pondage.") and name.split(".")[1] in rooms))
 """
 
 

@@ -68,4 +68,4 @@ def test_every_fact_is_listed_once() -> None:
 
 def test_the_page_says_that_we_are_independent() -> None:
     text = " ".join(PAGE.read_text("utf-8").split())
-    assert "Penstock is independent of fal" in text and "neither made nor endorsed" in text
+    assert "Pondage is independent of fal" in text and "neither made nor endorsed" in text

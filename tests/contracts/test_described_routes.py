@@ -18,9 +18,9 @@ from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import Case, GenerationMode
 from schemathesis.schemas import BaseSchema
 
-from penstock.gateway.openapi import described
-from penstock.gateway.routes import ROUTES
-from penstock.testing import serve
+from pondage.gateway.openapi import described
+from pondage.gateway.routes import ROUTES
+from pondage.testing import serve
 
 pytestmark = pytest.mark.filterwarnings("ignore:Do not use the `random` module")  # Schemathesis does, seeded
 TYPED = str(Path(__file__).parents[1] / "apps" / "typed.py")

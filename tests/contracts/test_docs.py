@@ -14,12 +14,12 @@ from types import ModuleType
 
 import pytest
 
-from penstock import errors, settings
-from penstock.cli import VERBS, explanations
-from penstock.cli.dispatch import available
-from penstock.client import errors as client_errors
-from penstock.gateway.routes import ROUTES
-from penstock.testing import ServedApp, serve
+from pondage import errors, settings
+from pondage.cli import VERBS, explanations
+from pondage.cli.dispatch import available
+from pondage.client import errors as client_errors
+from pondage.gateway.routes import ROUTES
+from pondage.testing import ServedApp, serve
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
@@ -45,18 +45,18 @@ def test_every_setting_is_documented() -> None:
 
 def test_every_verb_is_documented() -> None:
     page = (ROOT / "docs" / "commands.md").read_text("utf-8")
-    assert [verb for verb in VERBS if verb in available() and f"## penstock {verb}\n" not in page] == []
+    assert [verb for verb in VERBS if verb in available() and f"## pondage {verb}\n" not in page] == []
 
 
-def codes(root: type[errors.PenstockError]) -> Iterator[str]:
-    if root.__module__.startswith("penstock.errors") or root.__module__ == client_errors.__name__:
+def codes(root: type[errors.PondageError]) -> Iterator[str]:
+    if root.__module__.startswith("pondage.errors") or root.__module__ == client_errors.__name__:
         yield root.code
     for child in root.__subclasses__():
         yield from codes(child)
 
 
 def test_every_error_code_is_explained() -> None:
-    assert {code for code in codes(errors.PenstockError) if code not in explanations.ALL} == set()
+    assert {code for code in codes(errors.PondageError) if code not in explanations.ALL} == set()
 
 
 def test_every_route_of_ours_is_documented() -> None:
@@ -101,14 +101,14 @@ def page(
     for _, text in blocks(source, "python"):
         if named := NAMED.match(text):
             (folder / named[1]).write_text(text)
-            if "penstock.App" in text:
+            if "pondage.App" in text:
                 apps.append(str(folder / named[1]))
     with serve(*apps) as served:
         yield source, folder, served
 
 
 def environment(served: ServedApp) -> dict[str, str]:
-    here = os.environ | {"PENSTOCK_URL": served.url, "PYTHONWARNINGS": "error"}
+    here = os.environ | {"PONDAGE_URL": served.url, "PYTHONWARNINGS": "error"}
     return here | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
 
 
@@ -129,7 +129,7 @@ def test_commands_on_the_page_run(page: tuple[Path, Path, ServedApp]) -> None:
     ran = 0
     for _, text in blocks(source, "sh"):
         for line in text.splitlines():
-            if not line.startswith(("curl", "penstock call", "penstock requests", "penstock openapi")):
+            if not line.startswith(("curl", "pondage call", "pondage requests", "pondage openapi")):
                 continue
             if line.startswith("curl") and not shutil.which("curl"):
                 continue

@@ -18,8 +18,8 @@ import pytest
 from PIL import Image
 from websockets.sync.client import connect
 
-from penstock.testing import ServedApp, serve
-from penstock.toolkit import download
+from pondage.testing import ServedApp, serve
+from pondage.toolkit import download
 
 APPS = Path(__file__).parents[1] / "apps"
 PORTED = sorted(APPS.glob("ported_*.py"))
@@ -250,16 +250,16 @@ def test_a_repository_is_cloned_once(tmp_path: Path, monkeypatch: pytest.MonkeyP
 # ---- the promise itself
 
 
-@sdk("only the imports change", call="import penstock as fal")
+@sdk("only the imports change", call="import pondage as fal")
 @pytest.mark.parametrize("path", PORTED, ids=lambda path: path.stem)
 def test_the_name_of_the_package_stands_in_imports_only(path: Path) -> None:
     tree = ast.parse(path.read_text())
     used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
-    assert "penstock" not in used
+    assert "pondage" not in used
     modules = {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-    ours = {name for name in modules if name.startswith("penstock")}
+    ours = {name for name in modules if name.startswith("pondage")}
     # Each of these is `fal.…` there.
     assert ours <= {
-        "penstock.exceptions", "penstock.toolkit", "penstock.toolkit.image", "penstock.toolkit.pydantic",
-        "penstock.toolkit.types", "penstock.toolkit.utils", "penstock.toolkit.utils.endpoint",
+        "pondage.exceptions", "pondage.toolkit", "pondage.toolkit.image", "pondage.toolkit.pydantic",
+        "pondage.toolkit.types", "pondage.toolkit.utils", "pondage.toolkit.utils.endpoint",
     }  # fmt: skip

@@ -5,11 +5,11 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from penstock.wire import frames
-from penstock.wire.events import Chunk, Log, Outcome, Progress
-from penstock.wire.frames import Frame
-from penstock.wire.packets import BULK, packets
-from penstock.wire.states import OutcomeKind
+from pondage.wire import frames
+from pondage.wire.events import Chunk, Log, Outcome, Progress
+from pondage.wire.frames import Frame
+from pondage.wire.packets import BULK, packets
+from pondage.wire.states import OutcomeKind
 
 FROM_RUNNER: list[tuple[Frame, object]] = [
     (frames.Hello(1, "r", "a/b", 7, "t", [("q", 2)]), ["hello", 1, "r", "a/b", 7, "t", [["q", 2]]]),

@@ -18,10 +18,10 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from penstock.gateway import openapi
-from penstock.gateway.openapi import described, path_of
-from penstock.gateway.routes import OPEN, ROUTES
-from penstock.testing import ServedApp, serve
+from pondage.gateway import openapi
+from pondage.gateway.openapi import described, path_of
+from pondage.gateway.routes import OPEN, ROUTES
+from pondage.testing import ServedApp, serve
 
 BASIC = str(Path(__file__).parents[1] / "apps" / "basic.py")
 BOUNDED = settings(
@@ -139,8 +139,8 @@ SUBMIT_HEADERS = st.fixed_dictionaries(
         "x-fal-request-start-timeout": st.sampled_from([b"5", b"inf", b"0.01", b""]),
         "x-fal-queue-priority": st.sampled_from([b"low", b"\xff", b""]),
         "idempotency-key": st.uuids().map(lambda key: str(key).encode()) | st.sampled_from([b"", b"k" * 300]),
-        "penstock-webhook-events": st.sampled_from([b"started", b"progress, log", b"finished", b",,"]),
-        "penstock-on-disconnect": st.sampled_from([b"cancel", b"keep"])
+        "pondage-webhook-events": st.sampled_from([b"started", b"progress, log", b"finished", b",,"]),
+        "pondage-on-disconnect": st.sampled_from([b"cancel", b"keep"])
         | st.binary(max_size=5).map(lambda raw: _header_text(raw.decode("latin-1")).encode("latin-1")),
         "x-fal-store-io": st.sampled_from([b"0", b"1", b"\xe9"]),
         "x-fal-object-lifecycle-preference": st.sampled_from([b"{", b'{"expiration_duration_seconds": 1e400}', b"1"]),

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from websockets.sync.client import ClientConnection, connect
 
-from penstock.testing import ServedApp, serve
+from pondage.testing import ServedApp, serve
 
 BASIC = str(Path(__file__).parents[1] / "apps" / "basic.py")
 BOUNDED = settings(

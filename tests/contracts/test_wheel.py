@@ -18,11 +18,11 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 APP = """
-import penstock
+import pondage
 
 
-class Hello(penstock.App):
-    @penstock.endpoint("/")
+class Hello(pondage.App):
+    @pondage.endpoint("/")
     def run(self, name: str) -> dict[str, str]:
         return {"text": f"hello, {name}"}
 """
@@ -54,7 +54,7 @@ def installed(dist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     ours = site / "borrowed"
     ours.mkdir()
     for entry in Path(sysconfig.get_paths()["purelib"]).iterdir():
-        if "penstock" not in entry.name.lower():
+        if "pondage" not in entry.name.lower():
             (ours / entry.name).symlink_to(entry)
     (site / "borrowed.pth").write_text(str(ours))
     return place
@@ -72,25 +72,25 @@ def test_the_wheel_carries_what_it_reads(dist: Path) -> None:
         names = set(wheel.namelist())
     source = {
         str(path.relative_to(ROOT / "src"))
-        for path in (ROOT / "src" / "penstock").rglob("*")
+        for path in (ROOT / "src" / "pondage").rglob("*")
         if path.is_file() and path.suffix != ".pyc"
     }
     assert source <= names
-    assert {name.split("/")[0] for name in names} <= {"penstock", "penstock-0.1.0.dist-info"}
+    assert {name.split("/")[0] for name in names} <= {"pondage", "pondage-0.1.0.dist-info"}
 
 
 def test_the_sdist_can_be_read_and_built_again(dist: Path) -> None:
     with tarfile.open(next(dist.glob("*.tar.gz"))) as sdist:
         names = {name.partition("/")[2] for name in sdist.getnames()}
     assert {"pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "docs/getting-started.md"} <= names
-    assert not any(name.startswith((".venv", "penstock-data", "demo-out")) for name in names)
+    assert not any(name.startswith((".venv", "pondage-data", "demo-out")) for name in names)
 
 
 @pytest.fixture
 def served(installed: Path, tmp_path: Path) -> Iterator[tuple[str, Path]]:
-    """`penstock serve` of the wheel, in an otherwise empty folder; its URL and that folder."""
+    """`pondage serve` of the wheel, in an otherwise empty folder; its URL and that folder."""
     (tmp_path / "hello.py").write_text(APP)
-    command = [str(installed / "bin" / "python"), "-m", "penstock.cli", "serve", "hello.py", "--port", "0", "--json"]
+    command = [str(installed / "bin" / "python"), "-m", "pondage.cli", "serve", "hello.py", "--port", "0", "--json"]
     env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
     server = subprocess.Popen(command, cwd=tmp_path, env=env, stdout=subprocess.PIPE, text=True)
     try:
@@ -107,9 +107,9 @@ def served(installed: Path, tmp_path: Path) -> Iterator[tuple[str, Path]]:
 
 def test_the_wheel_serves_and_calls(installed: Path, served: tuple[str, Path]) -> None:
     url, folder = served
-    call = python(installed, folder, "-m", "penstock.cli", "call", "local/hello", "name=fox", "--server", url)
+    call = python(installed, folder, "-m", "pondage.cli", "call", "local/hello", "name=fox", "--server", url)
     assert (call.returncode, json.loads(call.stdout)) == (0, {"text": "hello, fox"}), call.stderr
-    code = f"import penstock; print(penstock.SyncClient(base_url={url!r}).run('local/hello', {{'name': 'owl'}}))"
+    code = f"import pondage; print(pondage.SyncClient(base_url={url!r}).run('local/hello', {{'name': 'owl'}}))"
     run = python(installed, folder, "-c", code)
     assert run.stdout.strip() == "{'text': 'hello, owl'}", run.stderr
 
@@ -117,7 +117,7 @@ def test_the_wheel_serves_and_calls(installed: Path, served: tuple[str, Path]) -
 SERVER_ONLY = ("apsw", "starlette", "uvicorn", "aiohttp", "obstore", "jwt", "prometheus_client", "cryptography", "rich")
 
 
-@pytest.mark.parametrize("module", ["penstock", "penstock.client", "penstock.app.app", "penstock.toolkit"])
+@pytest.mark.parametrize("module", ["pondage", "pondage.client", "pondage.app.app", "pondage.toolkit"])
 def test_callers_and_authors_load_no_server_code(installed: Path, tmp_path: Path, module: str) -> None:
     """In an environment that has nothing of the server's, and without loading any of its rooms."""
     code = f"""
@@ -131,7 +131,7 @@ class Missing:
 sys.meta_path.insert(0, Missing())
 import {module}
 rooms = {{"database", "queue", "files", "fleet", "gateway", "server", "cli", "outbound", "testing"}}
-print(sorted(name for name in sys.modules if name.startswith("penstock.") and name.split(".")[1] in rooms))
+print(sorted(name for name in sys.modules if name.startswith("pondage.") and name.split(".")[1] in rooms))
 """
     run = python(installed, tmp_path, "-c", code)
     assert (run.returncode, run.stdout.strip()) == (0, "[]"), run.stderr
@@ -144,9 +144,9 @@ sys.modules["rich"] = None
 import importlib.util
 find = importlib.util.find_spec
 importlib.util.find_spec = lambda name, package=None: None if name == "rich" else find(name, package)
-from penstock.cli import main
+from pondage.cli import main
 sys.exit(main(["apps"]))
 """
     run = python(installed, tmp_path, "-c", code)
     assert run.returncode == 2
-    assert "pip install 'penstock[cli]'" in run.stderr
+    assert "pip install 'pondage[cli]'" in run.stderr

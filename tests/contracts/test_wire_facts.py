@@ -11,8 +11,8 @@ from typing import Any
 import httpx2
 import pytest
 
-from penstock.queue.sqlite import upkeep
-from penstock.testing import ServedApp, serve
+from pondage.queue.sqlite import upkeep
+from pondage.testing import ServedApp, serve
 
 APPS = Path(__file__).parents[1] / "apps"
 ECHO = "/queue/acme/echo"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from penstock.testing import GatewayProcess
+from pondage.testing import GatewayProcess
 
 APPS = Path(__file__).parents[1] / "apps"
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from penstock.client import SyncClient
-from penstock.testing import GatewayProcess
+from pondage.client import SyncClient
+from pondage.testing import GatewayProcess
 
 APP = str(Path(__file__).parents[1] / "apps" / "basic.py")
 

@@ -11,11 +11,11 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from penstock.testing import GatewayProcess
-from penstock.testing.faults import FaultPlan
-from penstock.torture import app, journals
-from penstock.torture.gateway import NOTES, PLAN
-from penstock.torture.words import JOURNALS, RUNNERS, SLOTS
+from pondage.testing import GatewayProcess
+from pondage.testing.faults import FaultPlan
+from pondage.torture import app, journals
+from pondage.torture.gateway import NOTES, PLAN
+from pondage.torture.words import JOURNALS, RUNNERS, SLOTS
 
 QUEUE = "/queue/torture/app"
 
@@ -28,7 +28,7 @@ def tortured(tmp_path: Path) -> Iterator[GatewayProcess]:
     with GatewayProcess(
         f"{app.__file__}:Tortured",
         data=tmp_path / "data",
-        module="penstock.torture.gateway",
+        module="pondage.torture.gateway",
         environ=environ,
         lease=1.0,
         heartbeat=0.2,

@@ -12,7 +12,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from penstock.testing import GatewayProcess
+from pondage.testing import GatewayProcess
 
 from ..apps.gates import Gate
 
@@ -198,7 +198,7 @@ def test_a_run_limit_is_kept(gateway: Start) -> None:
 
 def test_an_app_that_does_not_import_leaves_the_others_alone(gateway: Start, tmp_path: Path) -> None:
     broken = tmp_path / "broken.py"
-    broken.write_text("import penstock\nclass Bad(penstock.App, name='acme/bad'):\n    pass\nimport no_such_module\n")
+    broken.write_text("import pondage\nclass Bad(pondage.App, name='acme/bad'):\n    pass\nimport no_such_module\n")
     process = gateway("basic.py", str(broken), crash_backoff=0.2, crash_backoff_max=0.2)
     process.start(ready=False)
     with client(process) as http:
@@ -208,8 +208,8 @@ def test_an_app_that_does_not_import_leaves_the_others_alone(gateway: Start, tmp
             told = next(text for text in stream.iter_text() if "fault" in text)
         assert "no_such_module" in told and "broken.py:4" in told
         broken.write_text(
-            "import penstock\nclass Bad(penstock.App, name='acme/bad'):\n"
-            "    @penstock.endpoint('/')\n    async def run(self) -> dict[str, int]:\n        return {'ok': 1}\n"
+            "import pondage\nclass Bad(pondage.App, name='acme/bad'):\n"
+            "    @pondage.endpoint('/')\n    async def run(self) -> dict[str, int]:\n        return {'ok': 1}\n"
         )
         answer = http.get(f"/queue/acme/bad/requests/{request_id}", headers={"prefer": "wait=30"})
         assert answer.json() == {"ok": 1}, "tried again by itself"
@@ -231,8 +231,8 @@ def test_a_data_folder_and_a_port_serve_one_gateway(gateway: Start) -> None:
 
 def test_a_survivor_with_yesterdays_code_makes_way_for_todays(gateway: Start, tmp_path: Path) -> None:
     source = (
-        "import penstock\nclass A(penstock.App, name='acme/a'):\n"
-        "    @penstock.endpoint('/')\n    async def run(self) -> int:\n        return 1\n"
+        "import pondage\nclass A(pondage.App, name='acme/a'):\n"
+        "    @pondage.endpoint('/')\n    async def run(self) -> int:\n        return 1\n"
     )
     file = tmp_path / "a.py"
     file.write_text(source)

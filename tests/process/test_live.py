@@ -12,8 +12,8 @@ import httpx2
 import psutil
 import pytest
 
-from penstock.client import SyncClient
-from penstock.testing import GatewayProcess
+from pondage.client import SyncClient
+from pondage.testing import GatewayProcess
 
 Start = Callable[..., GatewayProcess]
 

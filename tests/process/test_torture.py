@@ -13,9 +13,9 @@ import msgspec
 import psutil
 import pytest
 
-from penstock.torture.report import Report
+from pondage.torture.report import Report
 
-COMMAND = [sys.executable, "-m", "penstock.cli", "torture"]
+COMMAND = [sys.executable, "-m", "pondage.cli", "torture"]
 
 
 def torture(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -1,7 +1,7 @@
 """`kill -9` of the gateway at random moments of many uploads: no part of a file is ever visible, and every
 acknowledged file is whole.
 
-`PENSTOCK_TEST_UPLOADS` sets the number of uploads, `PENSTOCK_TEST_SEED` repeats a schedule.
+`PONDAGE_TEST_UPLOADS` sets the number of uploads, `PONDAGE_TEST_SEED` repeats a schedule.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from penstock.testing import GatewayProcess
+from pondage.testing import GatewayProcess
 
-UPLOADS = int(os.environ.get("PENSTOCK_TEST_UPLOADS", "40"))
-SEED = int(os.environ.get("PENSTOCK_TEST_SEED", "1"))
+UPLOADS = int(os.environ.get("PONDAGE_TEST_UPLOADS", "40"))
+SEED = int(os.environ.get("PONDAGE_TEST_SEED", "1"))
 PER_KILL = 5
 """Acknowledged uploads between two kills, on the average."""
 

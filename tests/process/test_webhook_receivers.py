@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from penstock.wire import signing
+from pondage.wire import signing
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "webhook_receivers"
 PACKAGES = Path(__file__).parents[1] / "contracts" / "official" / "js" / "node_modules"
@@ -76,8 +76,8 @@ def receiver(request: pytest.FixtureRequest, jwks_url: str, tmp_path: Path) -> I
     environ = {
         **os.environ,
         "PORT": "0",
-        "PENSTOCK_WEBHOOK_SECRET": signing.secret_text(SECRET),
-        "PENSTOCK_JWKS_URL": jwks_url,
+        "PONDAGE_WEBHOOK_SECRET": signing.secret_text(SECRET),
+        "PONDAGE_JWKS_URL": jwks_url,
         "PYTHONUNBUFFERED": "1",
     }
     process = subprocess.Popen(

@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx2
 
-from penstock.testing import GatewayProcess
+from pondage.testing import GatewayProcess
 
 from ..webhook_receiver import receiving
 
@@ -75,7 +75,7 @@ def test_a_listener_is_held_what_it_misses_while_the_gateway_restarts(gateway: S
     process = gateway("basic.py")
     process.start()
     listening = subprocess.Popen(
-        [sys.executable, "-m", "penstock.cli", "webhooks", "listen", "--count", "2", "--server", process.url],
+        [sys.executable, "-m", "pondage.cli", "webhooks", "listen", "--count", "2", "--server", process.url],
         text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
     try:

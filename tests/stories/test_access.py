@@ -12,8 +12,8 @@ import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from penstock.clock import SystemClock
-from penstock.testing import ServedApp, serve
+from pondage.clock import SystemClock
+from pondage.testing import ServedApp, serve
 
 APPS = Path(__file__).parents[1] / "apps"
 
@@ -221,7 +221,7 @@ def test_who_may_open_a_session(guarded: ServedApp, http: httpx2.Client) -> None
     good = token(http, key, "desk")
 
     def opened(query: str = "", origin: str | None = None, offered: str = "", **headers: str) -> int:
-        offers: Any = [offered, "penstock"] if offered else None
+        offers: Any = [offered, "pondage"] if offered else None
         more: dict[str, Any] = {"origin": origin, "subprotocols": offers, "additional_headers": headers, "proxy": None}
         with contextlib.ExitStack() as stack:
             try:
@@ -234,9 +234,9 @@ def test_who_may_open_a_session(guarded: ServedApp, http: httpx2.Client) -> None
     assert opened(f"?fal_jwt_token={good}") == 101
     assert opened(f"?fal_jwt_token={good}", origin="https://example.com") == 101  # the token is the page's own
     assert opened(Authorization=f"Bearer {good}", origin="https://example.com") == 101
-    assert opened(offered=f"penstock.token.{good}", origin="https://example.com") == 101
-    assert opened(offered="penstock.token.nonsense", origin="https://example.com") == 401
-    assert opened(offered=f"penstock.token.{token(http, key, 'echo')}", origin="https://example.com") == 403
+    assert opened(offered=f"pondage.token.{good}", origin="https://example.com") == 101
+    assert opened(offered="pondage.token.nonsense", origin="https://example.com") == 401
+    assert opened(offered=f"pondage.token.{token(http, key, 'echo')}", origin="https://example.com") == 403
     assert opened() == 401
     assert opened(Authorization="Key any:thing") == 401
     assert opened("?fal_jwt_token=nonsense") == 401

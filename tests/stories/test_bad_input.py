@@ -7,7 +7,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from penstock.testing import ServedApp
+from pondage.testing import ServedApp
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-import penstock.client as fal_client
-from penstock.client import AsyncClient, Completed, InProgress, SyncClient
-from penstock.testing import ServedApp
+import pondage.client as fal_client
+from pondage.client import AsyncClient, Completed, InProgress, SyncClient
+from pondage.testing import ServedApp
 
 from ..apps.gates import Gate
 
@@ -92,14 +92,14 @@ async def test_the_grouped_form(aclient: AsyncClient) -> None:
 
 
 OTHER_PROCESS = """
-import sys, penstock.client as fal_client
+import sys, pondage.client as fal_client
 print(fal_client.result("acme/echo", sys.argv[1]))
 """
 
 
 def test_another_process_fetches_the_result(echo: ServedApp, client: SyncClient) -> None:
     handle = client.submit("acme/echo/slow", {"seconds": 0.5})
-    environment = {"PENSTOCK_URL": echo.url, "PATH": ""}
+    environment = {"PONDAGE_URL": echo.url, "PATH": ""}
     done = subprocess.run(
         [sys.executable, "-c", OTHER_PROCESS, handle.request_id], env=environment, capture_output=True, text=True
     )

@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from penstock.client import Completed, InProgress, SyncClient, limits
-from penstock.testing import ServedApp
+from pondage.client import Completed, InProgress, SyncClient, limits
+from pondage.testing import ServedApp
 
 
 class Saboteur:

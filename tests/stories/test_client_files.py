@@ -10,9 +10,9 @@ from typing import Any
 import httpx2
 import pytest
 
-import penstock.client as fal_client
-from penstock.client import StorageSettings, SyncClient, limits
-from penstock.testing import ServedApp
+import pondage.client as fal_client
+from pondage.client import StorageSettings, SyncClient, limits
+from pondage.testing import ServedApp
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-import penstock.client as fal_client
-from penstock.client import AsyncClient, SyncClient
-from penstock.testing import ServedApp, serve
+import pondage.client as fal_client
+from pondage.client import AsyncClient, SyncClient
+from pondage.testing import ServedApp, serve
 
 pytestmark = pytest.mark.anyio
 
@@ -26,8 +26,8 @@ def locked() -> Iterator[tuple[ServedApp, str]]:
 
 def test_every_way_in_takes_the_key(locked: tuple[ServedApp, str], monkeypatch: pytest.MonkeyPatch) -> None:
     served, key = locked
-    monkeypatch.setenv("PENSTOCK_URL", served.url)
-    monkeypatch.setenv("PENSTOCK_KEY", key)
+    monkeypatch.setenv("PONDAGE_URL", served.url)
+    monkeypatch.setenv("PONDAGE_KEY", key)
     with SyncClient() as client:
         assert client.run("acme/echo", {"x": 1}) == {"y": 2}
         assert client.subscribe("acme/echo", {"x": 1}, on_queue_update=print) == {"y": 2}

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from penstock.testing import ServedApp, serve
+from pondage.testing import ServedApp, serve
 
 APPS = Path(__file__).parents[1] / "apps"
 RUN = b'{"x": 1}'

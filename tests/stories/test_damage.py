@@ -8,14 +8,14 @@ from typing import Any
 import apsw
 import httpx2
 
-from penstock.testing import serve
+from pondage.testing import serve
 
 APP = str(Path(__file__).parents[1] / "apps" / "basic.py")
 
 
 def _spoil(data: str) -> None:
     """Overwrite what the finished requests lie in, in the main file; the log is emptied into it first."""
-    path = Path(data) / "penstock.db"
+    path = Path(data) / "pondage.db"
     connection = apsw.Connection(str(path))
     ((page,),) = connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'finished'")
     ((size,),) = connection.execute("PRAGMA page_size")

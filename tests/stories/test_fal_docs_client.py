@@ -16,9 +16,9 @@ import pytest
 from PIL import Image
 from tests.webhook_receiver import receiving
 
-import penstock.client as fal_client
-from penstock.client import SyncClient
-from penstock.testing import ServedApp, serve
+import pondage.client as fal_client
+from pondage.client import SyncClient
+from pondage.testing import ServedApp, serve
 
 FLUX = Path(__file__).parents[2] / "examples" / "flux_test_app.py"
 ENDPOINT = "fal-ai/flux/dev"
@@ -157,7 +157,7 @@ def test_a_misfit_names_the_field(fal: SyncClient) -> None:
 
 def test_the_module_is_a_drop_in(flux: ServedApp, monkeypatch: pytest.MonkeyPatch) -> None:
     """One environment variable, the import changed, nothing else."""
-    monkeypatch.setenv("PENSTOCK_URL", flux.url)
+    monkeypatch.setenv("PONDAGE_URL", flux.url)
     client = fal_client.SyncClient()
     handle = client.submit(ENDPOINT, arguments={"prompt": "a cat", "image_size": "square"})
     states = [type(event).__name__ for event in handle.iter_events(with_logs=True)]

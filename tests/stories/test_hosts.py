@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import httpx2
 import pytest
 
-from penstock.testing import ServedApp, serve
+from pondage.testing import ServedApp, serve
 
 APPS = Path(__file__).parents[1] / "apps"
 hosts = pytest.mark.compat("run, queue, REST and CDN hosts: by name, prefix and proxy protocol", client="http")

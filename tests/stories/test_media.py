@@ -16,7 +16,7 @@ import httpx2
 import PIL.Image
 import pytest
 
-from penstock.testing import ServedApp, serve
+from pondage.testing import ServedApp, serve
 
 APPS = Path(__file__).parents[1] / "apps"
 WAYS = ["/sync", "/async", "/generator", "/generator/async", "/batch"]

@@ -11,7 +11,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
-from penstock.testing import ServedApp
+from pondage.testing import ServedApp
 
 
 def session(echo: ServedApp, path: str = "/acme/echo/realtime", **more: Any) -> ClientConnection:

@@ -11,8 +11,8 @@ import httpx2
 import pytest
 from pydantic import BaseModel
 
-from penstock.client import AsyncClient, HTTPError, RealtimeError, SyncClient, limits
-from penstock.testing import ServedApp, serve
+from pondage.client import AsyncClient, HTTPError, RealtimeError, SyncClient, limits
+from pondage.testing import ServedApp, serve
 
 from .conftest import APPS
 

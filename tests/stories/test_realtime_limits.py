@@ -16,7 +16,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
-from penstock.testing import ServedApp, serve
+from pondage.testing import ServedApp, serve
 
 from .conftest import APPS
 
@@ -265,8 +265,8 @@ def test_a_session_waits_its_turn_and_is_told_so(live: ServedApp, http: httpx2.C
             assert told == {"type": "x-fal-message", "action": "queued", "position": 0}
             assert view(http, second)["state"] == "IN_QUEUE"
             metrics = http.get("/metrics").text
-            assert 'penstock_queued{app="acme/one"} 1.0' in metrics
-            assert 'penstock_running{app="acme/one"} 1.0' in metrics
+            assert 'pondage_queued{app="acme/one"} 1.0' in metrics
+            assert 'pondage_running{app="acme/one"} 1.0' in metrics
             time.sleep(2.5)  # longer than a ping takes to fail: it is answered while the session waits
             first.close()
             assert [hear(second), hear(second)] == [3, 4], "the newest of what it sent meanwhile"
@@ -344,12 +344,12 @@ def test_a_server_that_stops_says_so() -> None:
 
 def test_a_token_as_subprotocol(live: ServedApp) -> None:
     """A page names its token so, and a browser wants a subprotocol named back."""
-    with session(live, subprotocols=["penstock.token.abc", "penstock"]) as socket:
-        assert socket.subprotocol == "penstock"
+    with session(live, subprotocols=["pondage.token.abc", "pondage"]) as socket:
+        assert socket.subprotocol == "pondage"
         say(socket, {"n": 1})
         assert hear(socket) == {"n": 0.5}
-    with session(live, subprotocols=["penstock.token.abc"]) as socket:
-        assert socket.subprotocol == "penstock.token.abc"
+    with session(live, subprotocols=["pondage.token.abc"]) as socket:
+        assert socket.subprotocol == "pondage.token.abc"
 
 
 @pytest.mark.parametrize("given", ["0", "61", "x", "-1", "1e1"])

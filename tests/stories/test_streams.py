@@ -17,7 +17,7 @@ import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
-from penstock.testing import ServedApp, serve
+from pondage.testing import ServedApp, serve
 
 from ..apps.gates import Gate
 from .conftest import APPS
@@ -83,7 +83,7 @@ def test_an_id_that_is_none_of_ours_is_refused(http: httpx2.Client) -> None:
 @pytest.mark.parametrize(("path", "header"), [("/ticks", "cancel"), ("/ticks/sync", "cancel"), ("/ticks/cancel", "")])
 def test_leaving_cancels_where_it_was_asked_for(http: httpx2.Client, tmp_path: Path, path: str, header: str) -> None:
     mark = tmp_path / "mark"
-    asked = {"penstock-on-disconnect": header} if header else {}
+    asked = {"pondage-on-disconnect": header} if header else {}
     body = {"count": 10_000, "pause": 0.01, "mark": str(mark)}
     with http.stream("POST", f"/acme/live{path}/stream", json=body, headers=asked) as answer:
         request_id = answer.headers["x-fal-request-id"]
@@ -95,7 +95,7 @@ def test_leaving_cancels_where_it_was_asked_for(http: httpx2.Client, tmp_path: P
 
 @pytest.mark.parametrize(("path", "header"), [("/ticks", ""), ("/ticks/cancel", "keep")])
 def test_leaving_keeps_it_otherwise(http: httpx2.Client, path: str, header: str) -> None:
-    asked = {"penstock-on-disconnect": header} if header else {}
+    asked = {"pondage-on-disconnect": header} if header else {}
     with http.stream("POST", f"/acme/live{path}/stream", json={"count": 30, "pause": 0.01}, headers=asked) as answer:
         request_id = answer.headers["x-fal-request-id"]
         last, _ = next(read(answer))
@@ -106,7 +106,7 @@ def test_leaving_keeps_it_otherwise(http: httpx2.Client, path: str, header: str)
 
 def test_what_leaving_means_is_one_of_two(live: ServedApp, http: httpx2.Client) -> None:
     request_id = http.post(f"{QUEUE}/ticks", json={}).json()["request_id"]
-    asked = {"penstock-on-disconnect": "cancle"}
+    asked = {"pondage-on-disconnect": "cancle"}
     for answer in (
         http.post("/acme/live/ticks/stream", json={}, headers=asked),
         http.post("/acme/live/ticks", json={}, headers=asked),
@@ -115,7 +115,7 @@ def test_what_leaving_means_is_one_of_two(live: ServedApp, http: httpx2.Client) 
     ):
         assert answer.status_code == 422, answer.text
         [problem] = answer.json()["detail"]
-        assert problem["loc"] == ["header", "Penstock-On-Disconnect"] and "'cancle'" in problem["msg"]
+        assert problem["loc"] == ["header", "Pondage-On-Disconnect"] and "'cancle'" in problem["msg"]
     with pytest.raises(InvalidStatus) as refused:
         dial(live, "/acme/live/ticks", additional_headers=asked)
     assert refused.value.response.status_code == 422
@@ -129,7 +129,7 @@ def test_who_comes_back_may_ask_again_that_leaving_cancels(http: httpx2.Client, 
     with http.stream("GET", path) as watcher:
         events = read(watcher)
         assert next(events)[1]["i"] == 0
-        with http.stream("GET", path, headers={"penstock-on-disconnect": "cancel"}) as answer:
+        with http.stream("GET", path, headers={"pondage-on-disconnect": "cancel"}) as answer:
             next(read(answer))
         assert [data for _, data in events][-1]["error_type"] == "client_cancelled"
     assert until(mark.exists)
@@ -249,7 +249,7 @@ def test_a_stream_over_a_websocket(live: ServedApp) -> None:
 
 def test_leaving_a_websocket_cancels_where_it_was_asked_for(live: ServedApp, tmp_path: Path) -> None:
     mark = tmp_path / "mark"
-    with dial(live, "/acme/live/ticks", additional_headers={"penstock-on-disconnect": "cancel"}) as socket:
+    with dial(live, "/acme/live/ticks", additional_headers={"pondage-on-disconnect": "cancel"}) as socket:
         socket.send(json.dumps({"count": 10_000, "pause": 0.01, "mark": str(mark)}))
         socket.send("{bad")
         time.sleep(0.2)
@@ -258,7 +258,7 @@ def test_leaving_a_websocket_cancels_where_it_was_asked_for(live: ServedApp, tmp
 
 def test_leaving_a_websocket_cancels_also_what_was_not_taken_up(live: ServedApp, http: httpx2.Client) -> None:
     """More calls than run ahead: the gateway reads no further, and hears of the end when it answers."""
-    asked = {"penstock-on-disconnect": "cancel"}
+    asked = {"pondage-on-disconnect": "cancel"}
     with dial(live, "/acme/live/ticks", additional_headers=asked, close_timeout=0.1) as socket:
         for pause in (0.5, 0.7, 0.9):
             socket.send(json.dumps({"count": 2, "pause": pause}))

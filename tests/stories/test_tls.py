@@ -15,10 +15,10 @@ import pytest
 from cryptography import x509
 from websockets.sync.client import connect
 
-from penstock import server
-from penstock.errors import SetupError
-from penstock.settings import Settings
-from penstock.testing import ServedApp, serve
+from pondage import server
+from pondage.errors import SetupError
+from pondage.settings import Settings
+from pondage.testing import ServedApp, serve
 
 APPS = Path(__file__).parents[1] / "apps"
 NAMES = [

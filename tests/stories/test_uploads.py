@@ -168,12 +168,12 @@ def test_a_lifecycle_that_cannot_be_is_422(http: httpx2.Client, header: str) -> 
 
 def test_checksums_are_compared(http: httpx2.Client) -> None:
     sha256, md5 = hashlib.sha256(DATA).hexdigest(), base64.b64encode(hashlib.md5(DATA).digest()).decode()
-    upload(http, **{"penstock-sha256": sha256, "content-md5": md5})
-    for headers in ({"penstock-sha256": "0" * 64}, {"content-md5": base64.b64encode(bytes(16)).decode()}):
+    upload(http, **{"pondage-sha256": sha256, "content-md5": md5})
+    for headers in ({"pondage-sha256": "0" * 64}, {"content-md5": base64.b64encode(bytes(16)).decode()}):
         answer = http.post("/files/upload", content=DATA, headers={"content-type": "image/png", **headers})
         assert answer.status_code == 400
         assert "nothing was stored" in answer.json()["detail"]
-    for headers in ({"penstock-sha256": "zz"}, {"content-md5": "zz"}):
+    for headers in ({"pondage-sha256": "zz"}, {"content-md5": "zz"}):
         assert http.post("/files/upload", content=DATA, headers=headers).status_code == 422
 
 
@@ -322,7 +322,7 @@ def test_head_says_of_a_range_what_get_says(http: httpx2.Client, wanted: str) ->
 def test_a_page_may_send_and_read_what_files_need(http: httpx2.Client) -> None:
     """A browser sends and shows only what the answers to its preflight and its call name."""
     url, page = upload(http), {"origin": "http://localhost:3000"}
-    wanted = {"range", "if-range", "if-none-match", "if-modified-since", "content-md5", "penstock-sha256"}
+    wanted = {"range", "if-range", "if-none-match", "if-modified-since", "content-md5", "pondage-sha256"}
     asked = {"access-control-request-method": "PUT", "access-control-request-headers": ", ".join(wanted)}
     preflight = http.options(url, headers=page | asked)
     assert wanted <= set(preflight.headers["access-control-allow-headers"].split(", "))

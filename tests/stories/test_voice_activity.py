@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 
-from penstock.client import HTTPError, SyncClient
-from penstock.testing import ServedApp, serve
+from pondage.client import HTTPError, SyncClient
+from pondage.testing import ServedApp, serve
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "voice_activity"

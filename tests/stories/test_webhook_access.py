@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from penstock.testing import ServedApp, serve
+from pondage.testing import ServedApp, serve
 
 from ..webhook_receiver import receiving
 

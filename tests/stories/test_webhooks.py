@@ -12,8 +12,8 @@ from typing import Any
 import httpx2
 import pytest
 
-import penstock
-from penstock.errors import WebhookForged
+import pondage
+from pondage.errors import WebhookForged
 
 from ..apps.gates import Gate
 from ..webhook_receiver import WebhookReceiver, receiving
@@ -37,7 +37,7 @@ def submit(http: httpx2.Client, webhook: str, path: str = "", body: Any = None, 
 
 def cli(server: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "penstock.cli", "webhooks", *arguments, "--server", server],
+        [sys.executable, "-m", "pondage.cli", "webhooks", *arguments, "--server", server],
         capture_output=True, text=True, timeout=60,
     )  # fmt: skip
 
@@ -51,10 +51,10 @@ def test_the_result_comes_signed_both_ways(http: httpx2.Client, receiver: Webhoo
     }  # fmt: skip
     jwks_url = f"{http.base_url}/.well-known/jwks.json".replace("//.well", "/.well")
     [secret] = http.get("/api/v1/webhooks/secrets").json()["secrets"]
-    assert penstock.verify_webhook(came.headers, came.body, jwks_url=jwks_url).payload == {"y": 2}
-    assert penstock.verify_webhook(came.headers, came.body, secret=secret).id == request
+    assert pondage.verify_webhook(came.headers, came.body, jwks_url=jwks_url).payload == {"y": 2}
+    assert pondage.verify_webhook(came.headers, came.body, secret=secret).id == request
     with pytest.raises(WebhookForged):
-        penstock.verify_webhook(came.headers, came.body + b" ", secret=secret)
+        pondage.verify_webhook(came.headers, came.body + b" ", secret=secret)
 
 
 def test_errors_of_the_app_and_of_the_input_come_too(http: httpx2.Client, receiver: WebhookReceiver) -> None:
@@ -110,7 +110,7 @@ def test_what_happens_before_the_end_comes_in_order(
 ) -> None:
     gate = Gate(tmp_path / "gate")
     body = {"gate": str(gate), "steps": 3}
-    request = submit(http, receiver.url, "/gated", body, **{"penstock-webhook-events": "started,log,progress"})
+    request = submit(http, receiver.url, "/gated", body, **{"pondage-webhook-events": "started,log,progress"})
     receiver.until(lambda all: any(one.json.get("type") == "progress" for one in all))
     gate.open(3)
     came = receiver.until(lambda all: any("payload" in one.json for one in all))
@@ -136,7 +136,7 @@ def test_what_was_missed_can_be_fetched_since_a_cursor(http: httpx2.Client) -> N
         cursor = page["next_cursor"]
         if not page["items"]:
             break
-        found += [penstock.verify_webhook(i["headers"], i["body"], secret=secret).request_id for i in page["items"]]
+        found += [pondage.verify_webhook(i["headers"], i["body"], secret=secret).request_id for i in page["items"]]
     assert sorted(found) == sorted(ids)
 
 
@@ -162,7 +162,7 @@ def test_the_command_lists_shows_and_replays(http: httpx2.Client, receiver: Webh
 def test_listening_on_a_laptop(http: httpx2.Client, receiver: WebhookReceiver) -> None:
     arguments = ["listen", "--forward-to", receiver.url.removeprefix("http://") + "/dev", "--count", "2"]
     listening = subprocess.Popen(
-        [sys.executable, "-m", "penstock.cli", "webhooks", *arguments, "--server", str(http.base_url)],
+        [sys.executable, "-m", "pondage.cli", "webhooks", *arguments, "--server", str(http.base_url)],
         text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
     try:

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from cryptography import x509
 
-from penstock.errors import SetupError
-from penstock.settings import Settings
-from penstock.tls import Reloading, dev_certificate, dev_folder, what_to_set, with_certificate
+from pondage.errors import SetupError
+from pondage.settings import Settings
+from pondage.tls import Reloading, dev_certificate, dev_folder, what_to_set, with_certificate
 
 
 def _settings(folder: Path, **more: Any) -> Settings:
@@ -96,8 +96,8 @@ def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
 
 
 def test_the_folder_is_the_users(tmp_path: Path) -> None:
-    assert dev_folder(Settings(), {"XDG_CONFIG_HOME": str(tmp_path)}) == tmp_path / "penstock" / "tls"
-    assert dev_folder(Settings(), {}) == Path.home() / ".config" / "penstock" / "tls"
+    assert dev_folder(Settings(), {"XDG_CONFIG_HOME": str(tmp_path)}) == tmp_path / "pondage" / "tls"
+    assert dev_folder(Settings(), {}) == Path.home() / ".config" / "pondage" / "tls"
 
 
 def test_settings_that_contradict_each_other(tmp_path: Path) -> None:

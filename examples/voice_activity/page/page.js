@@ -1,5 +1,5 @@
 // The microphone, in pieces of 64 ms, to the realtime endpoint; what comes back, onto the page. No library.
-// Text frames carry JSON, and the answers come as JSON; penstock takes msgpack as well.
+// Text frames carry JSON, and the answers come as JSON; pondage takes msgpack as well.
 
 const RATE = 16000;
 const PIECE = 1024;
@@ -23,7 +23,7 @@ const GATHER = `
 function connect() {
   const token = asked.get("token");
   // A page cannot set headers on a WebSocket: a token travels as a subprotocol.
-  const socket = new WebSocket(`${server}/local/voice-activity/realtime`, token ? ["penstock", `penstock.token.${token}`] : []);
+  const socket = new WebSocket(`${server}/local/voice-activity/realtime`, token ? ["pondage", `pondage.token.${token}`] : []);
   socket.onmessage = ({ data }) => show(JSON.parse(data));
   socket.onclose = ({ code, reason }) => say(`the session ended (${code}${reason ? ", " + reason : ""})`);
   return new Promise((resolve, reject) => { socket.onopen = () => resolve(socket); socket.onerror = reject; });

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from penstock.testing import ServedApp, serve
+from pondage.testing import ServedApp, serve
 
 APPS = Path(__file__).parents[2] / "apps"
 SCRIPTS = Path(__file__).parents[3] / "scripts"

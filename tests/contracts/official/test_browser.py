@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
-from penstock.queue.interface import Filter
-from penstock.testing import serve
+from pondage.queue.interface import Filter
+from pondage.testing import serve
 
 from .conftest import APPS, Guarded
 
@@ -25,7 +25,7 @@ every_way = pytest.mark.parametrize("way", ["middleware", "fetch", "proxy"])
 FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
-    "--host-resolver-rules=MAP penstock.test 127.0.0.1",
+    "--host-resolver-rules=MAP pondage.test 127.0.0.1",
 ]  # fmt: skip
 STEPS = ["step 1 of 3", "step 2 of 3", "step 3 of 3"]
 LIMIT_MS = 30_000
@@ -93,7 +93,7 @@ class Browser:
 
 @pytest.fixture(scope="session")
 def browser(clients: Any) -> Iterator[Browser]:
-    """Debian's Chromium, which takes `penstock.test` for a name of this machine."""
+    """Debian's Chromium, which takes `pondage.test` for a name of this machine."""
     try:
         executable = clients.chromium()
     except clients.Missing as missing:
@@ -208,7 +208,7 @@ def test_error(page: Page, way: str) -> None:
     assert said["requestId"]
 
 
-FOREIGN = "penstock.test"
+FOREIGN = "pondage.test"
 
 
 @browser_test("CORS: only loopback origins and those of --cors", call="a foreign page")

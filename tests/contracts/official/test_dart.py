@@ -8,7 +8,7 @@ from functools import partial
 import msgspec
 import pytest
 
-from penstock.testing import serve
+from pondage.testing import serve
 
 from . import dart as package
 from .conftest import APPS, Guarded

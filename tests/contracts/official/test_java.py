@@ -9,8 +9,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from penstock.settings import Settings
-from penstock.testing import serve
+from pondage.settings import Settings
+from pondage.testing import serve
 
 from ...apps.gates import Gate
 from . import java as package

@@ -21,7 +21,7 @@ import httpx
 import pytest
 from anyio import to_thread
 
-from penstock.testing import GatewayProcess
+from pondage.testing import GatewayProcess
 
 from .conftest import APPS, Guarded
 

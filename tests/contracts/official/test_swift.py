@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 import msgspec
 import pytest
 
-from penstock.testing import serve
-from penstock.wire.ids import legacy_endpoint
+from pondage.testing import serve
+from pondage.wire.ids import legacy_endpoint
 
 from . import swift as package
 from .conftest import APPS, Guarded

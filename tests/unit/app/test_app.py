@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-import penstock
-from penstock.app.app import KEYWORDS, App, endpoints_of, ignored_attributes
-from penstock.app.served import app_info, compile_endpoints, near_paths
-from penstock.wire.frames import AppInfo
+import pondage
+from pondage.app.app import KEYWORDS, App, endpoints_of, ignored_attributes
+from pondage.app.served import app_info, compile_endpoints, near_paths
+from pondage.wire.frames import AppInfo
 
 
 class Input(BaseModel):
@@ -23,11 +23,11 @@ class Output(BaseModel):
 
 
 def test_names_come_from_the_keyword_the_attribute_or_the_class() -> None:
-    class MyTextToImageApp(penstock.App): ...
+    class MyTextToImageApp(pondage.App): ...
 
-    class Named(penstock.App, name="acme/named"): ...
+    class Named(pondage.App, name="acme/named"): ...
 
-    class ByAttribute(penstock.App):
+    class ByAttribute(pondage.App):
         app_name = "acme/attribute"
 
     class Child(Named): ...
@@ -56,10 +56,10 @@ def test_attributes_are_class_keywords_too() -> None:
         "version": "7",
     }
 
-    class Full(penstock.App, name="acme/full", termination_grace_period_seconds=5, **values):
+    class Full(pondage.App, name="acme/full", termination_grace_period_seconds=5, **values):
         """Says what it is."""
 
-        @penstock.endpoint("/")
+        @pondage.endpoint("/")
         def run(self) -> None: ...
 
     info = app_info(Full, "acme/full", compile_endpoints(Full))
@@ -69,7 +69,7 @@ def test_attributes_are_class_keywords_too() -> None:
 
 
 def test_fals_own_attributes_are_accepted_and_named() -> None:
-    class Ported(penstock.App, machine_type="GPU-H100", keep_alive=10):
+    class Ported(pondage.App, machine_type="GPU-H100", keep_alive=10):
         requirements = ["torch"]
         host_kwargs = {"keep_alive": 60, "resolver": "uv"}
 
@@ -77,10 +77,10 @@ def test_fals_own_attributes_are_accepted_and_named() -> None:
 
 
 def test_keep_alive_may_stand_in_fals_dictionary() -> None:
-    class Ported(penstock.App):
+    class Ported(pondage.App):
         host_kwargs = {"keep_alive": 77}
 
-        @penstock.endpoint("/")
+        @pondage.endpoint("/")
         def run(self) -> None: ...
 
     assert app_info(Ported, "a/b", compile_endpoints(Ported)).keep_alive == 77
@@ -89,27 +89,27 @@ def test_keep_alive_may_stand_in_fals_dictionary() -> None:
 def test_an_unknown_keyword_names_a_near_one() -> None:
     with pytest.raises(TypeError, match="'max_multiplex'; did you mean 'max_multiplexing'"):
 
-        class Wrong(penstock.App, max_multiplex=3): ...
+        class Wrong(pondage.App, max_multiplex=3): ...
 
 
 def test_endpoints_keep_their_order_and_can_be_inherited() -> None:
-    class Base(penstock.App):
-        @penstock.endpoint("/b")
+    class Base(pondage.App):
+        @pondage.endpoint("/b")
         def b(self) -> None: ...
 
     class Derived(Base):
-        @penstock.endpoint("/a")
+        @pondage.endpoint("/a")
         def a(self) -> None: ...
 
     assert list(endpoints_of(Derived)) == ["/b", "/a"]
 
 
 def test_two_endpoints_cannot_share_a_path() -> None:
-    class Twice(penstock.App):
-        @penstock.endpoint("/")
+    class Twice(pondage.App):
+        @pondage.endpoint("/")
         def one(self) -> None: ...
 
-        @penstock.endpoint("/")
+        @pondage.endpoint("/")
         def two(self) -> None: ...
 
     with pytest.raises(TypeError, match="one and two both serve '/'"):
@@ -117,7 +117,7 @@ def test_two_endpoints_cannot_share_a_path() -> None:
 
 
 def test_an_app_needs_an_endpoint() -> None:
-    class Empty(penstock.App): ...
+    class Empty(pondage.App): ...
 
     with pytest.raises(TypeError, match="Empty has no endpoint"):
         endpoints_of(Empty)
@@ -126,47 +126,47 @@ def test_an_app_needs_an_endpoint() -> None:
 @pytest.mark.parametrize("path", ["", "run", "/run/"])
 def test_a_path_begins_with_a_slash(path: str) -> None:
     with pytest.raises(TypeError, match="begins with /"):
-        penstock.endpoint(path)
+        pondage.endpoint(path)
 
 
 def test_raw_websockets_lead_to_realtime() -> None:
-    with pytest.raises(TypeError, match=r"use @penstock\.realtime"):
-        penstock.endpoint("/ws", is_websocket=True)
+    with pytest.raises(TypeError, match=r"use @pondage\.realtime"):
+        pondage.endpoint("/ws", is_websocket=True)
 
 
 def test_buffering_has_its_bounds() -> None:
     with pytest.raises(TypeError, match="1 to 60"):
-        penstock.realtime("/realtime", buffering=61)
+        pondage.realtime("/realtime", buffering=61)
 
 
 def test_kinds_and_schemas_come_from_the_types() -> None:
-    class Kinds(penstock.App):
-        @penstock.endpoint("/call", on_disconnect="cancel", retry_streams=True)
+    class Kinds(pondage.App):
+        @pondage.endpoint("/call", on_disconnect="cancel", retry_streams=True)
         def call(self, input: Input) -> Output:
             """Writes."""
             return Output(text=input.prompt)
 
-        @penstock.endpoint("/plain")
+        @pondage.endpoint("/plain")
         def plain(self, prompt: str, steps: int = 4) -> list[int]:
             return [steps]
 
-        @penstock.endpoint("/loose")
+        @pondage.endpoint("/loose")
         def loose(self, anything):  # type: ignore[no-untyped-def]
             return anything
 
-        @penstock.endpoint("/sync")
+        @pondage.endpoint("/sync")
         def sync(self, input: Input) -> Iterator[Output]:
             yield Output(text="")
 
-        @penstock.endpoint("/stream")
+        @pondage.endpoint("/stream")
         async def stream(self, input: Input) -> AsyncIterator[Output]:
             yield Output(text="")
 
-        @penstock.endpoint("/batch", max_batch_size=4)
+        @pondage.endpoint("/batch", max_batch_size=4)
         def batch(self, inputs: list[Input]) -> list[Output | Exception]:
             return []
 
-        @penstock.realtime("/realtime", session_timeout=9, buffering=3)
+        @pondage.realtime("/realtime", session_timeout=9, buffering=3)
         async def realtime(self, input: Input) -> Output:
             return Output(text="")
 
@@ -202,17 +202,17 @@ def test_kinds_and_schemas_come_from_the_types() -> None:
 
 
 def test_an_iterator_is_handed_in_by_realtime_only() -> None:
-    class Wrong(penstock.App):
-        @penstock.endpoint("/")
+    class Wrong(pondage.App):
+        @pondage.endpoint("/")
         async def run(self, inputs: AsyncIterator[Input]) -> Output: ...
 
-    with pytest.raises(TypeError, match=r"test_app.py:\d+: .*only @penstock.realtime"):
+    with pytest.raises(TypeError, match=r"test_app.py:\d+: .*only @pondage.realtime"):
         compile_endpoints(Wrong)
 
 
 def test_a_batched_endpoint_takes_and_gives_lists() -> None:
-    class Wrong(penstock.App):
-        @penstock.endpoint("/", max_batch_size=2)
+    class Wrong(pondage.App):
+        @pondage.endpoint("/", max_batch_size=2)
         def run(self, inputs: Input) -> list[Output]: ...
 
     with pytest.raises(TypeError, match=r"inputs must be a list"):
@@ -220,10 +220,10 @@ def test_a_batched_endpoint_takes_and_gives_lists() -> None:
 
 
 def test_outside_of_a_request_there_is_none() -> None:
-    assert not penstock.current_request
+    assert not pondage.current_request
     assert App().current_request is None
     with pytest.raises(RuntimeError, match="no request is being served here"):
-        penstock.current_request.log("x")
+        pondage.current_request.log("x")
 
 
 def test_defaults_of_the_hooks() -> None:

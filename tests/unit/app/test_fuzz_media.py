@@ -19,12 +19,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from penstock.app import image
-from penstock.app.media import CompressedFile, MediaError
-from penstock.app.signature import Input
-from penstock.app.sniff import HEAD, fits, kind_of
-from penstock.outbound import check_url
-from penstock.runner.files import FileRefused, _decode_data_uri
+from pondage.app import image
+from pondage.app.media import CompressedFile, MediaError
+from pondage.app.signature import Input
+from pondage.app.sniff import HEAD, fits, kind_of
+from pondage.outbound import check_url
+from pondage.runner.files import FileRefused, _decode_data_uri
 
 BOUNDED = settings(max_examples=300, deadline=None, derandomize=True, database=None)
 

@@ -8,19 +8,19 @@ from pathlib import Path
 
 import pytest
 
-from penstock.app.loading import LoadError, load
+from pondage.app.loading import LoadError, load
 
 TWO = """
-import penstock
-from penstock import App
+import pondage
+from pondage import App
 
-class Second(penstock.App):
-    @penstock.endpoint("/")
+class Second(pondage.App):
+    @pondage.endpoint("/")
     def run(self): ...
 
 class First(Second, name="acme/first"): ...
 
-class _Hidden(penstock.App): ...
+class _Hidden(pondage.App): ...
 """
 
 
@@ -33,10 +33,10 @@ def test_a_file_gives_its_classes_in_order(tmp_path: Path) -> None:
 
 def test_a_change_within_a_second_is_not_overlooked(tmp_path: Path) -> None:
     path = tmp_path / "changed_app.py"
-    path.write_text("import penstock\nclass A(penstock.App):\n    version = '1'\n")
+    path.write_text("import pondage\nclass A(pondage.App):\n    version = '1'\n")
     py_compile.compile(str(path))
     before = path.stat()
-    path.write_text("import penstock\nclass A(penstock.App):\n    version = '2'\n")
+    path.write_text("import pondage\nclass A(pondage.App):\n    version = '2'\n")
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
     assert load(str(path))[0].version == "2"
 
@@ -44,7 +44,7 @@ def test_a_change_within_a_second_is_not_overlooked(tmp_path: Path) -> None:
 def test_a_file_finds_its_neighbours(tmp_path: Path) -> None:
     (tmp_path / "neighbour_of_app.py").write_text("VALUE = 5\n")
     (tmp_path / "with-dash.py").write_text(
-        "import penstock, neighbour_of_app\nclass A(penstock.App):\n    version = str(neighbour_of_app.VALUE)\n"
+        "import pondage, neighbour_of_app\nclass A(pondage.App):\n    version = str(neighbour_of_app.VALUE)\n"
     )
     assert load(str(tmp_path / "with-dash.py"))[0].version == "5"
 
@@ -83,8 +83,8 @@ def test_an_import_that_fails_says_where(tmp_path: Path, source: str, reason: st
     [
         ("not_there.py", "there is no file not_there.py"),
         ("not_there_at_all:App", "not_there_at_all does not import: ModuleNotFoundError"),
-        ("json:JSONDecoder", "JSONDecoder in json is no class that derives from penstock.App; there is: none"),
-        ("json", "no class in json derives from penstock.App"),
+        ("json:JSONDecoder", "JSONDecoder in json is no class that derives from pondage.App; there is: none"),
+        ("json", "no class in json derives from pondage.App"),
     ],
 )
 def test_what_is_not_there_is_named(spec: str, reason: str) -> None:

@@ -15,9 +15,9 @@ import PIL.Image
 import pydantic
 import pytest
 
-import penstock
-from penstock.app.context import RequestContext, _current
-from penstock.app.media import (
+import pondage
+from pondage.app.context import RequestContext, _current
+from pondage.app.media import (
     Audio,
     CompressedFile,
     File,
@@ -93,7 +93,7 @@ PNG = data_uri(png())
 
 
 def test_an_image_is_stored_when_it_is_made(files: Files) -> None:
-    image = penstock.Image.from_pil(PIL.Image.new("RGBA", (30, 20)))
+    image = pondage.Image.from_pil(PIL.Image.new("RGBA", (30, 20)))
     assert image.model_dump() == {
         "url": "https://files.example/image.png",
         "content_type": "image/png",
@@ -331,9 +331,9 @@ def test_sizes_by_name_and_by_number() -> None:
 
 
 def test_the_toolkit_carries_fal_s_names() -> None:
-    from penstock import toolkit
-    from penstock.toolkit import audio, compressed, file, image, video
+    from pondage import toolkit
+    from pondage.toolkit import audio, compressed, file, image, video
 
-    assert toolkit.Image is image.Image is penstock.Image
+    assert toolkit.Image is image.Image is pondage.Image
     assert (file.File, audio.Audio, video.Video) == (File, Audio, Video)
     assert compressed.CompressedFile is CompressedFile

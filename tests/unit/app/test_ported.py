@@ -11,10 +11,10 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import Response
 
-import penstock
-from penstock.app.served import HEALTH, compile_endpoints, health_endpoint
-from penstock.toolkit import AudioField, FalBaseModel, Field, FileField, Hidden, ImageField, ImageSizeField, VideoField
-from penstock.toolkit.types import DataUri, FileInput, HttpsUrl
+import pondage
+from pondage.app.served import HEALTH, compile_endpoints, health_endpoint
+from pondage.toolkit import AudioField, FalBaseModel, Field, FileField, Hidden, ImageField, ImageSizeField, VideoField
+from pondage.toolkit.types import DataUri, FileInput, HttpsUrl
 
 
 class Form(FalBaseModel):
@@ -81,7 +81,7 @@ def test_types_of_inputs(type: Any, good: list[str], bad: list[str]) -> None:
 def test_cached_remembers() -> None:
     calls: list[int] = []
 
-    @penstock.cached
+    @pondage.cached
     def square(n: int) -> int:
         """Squares."""
         calls.append(n)
@@ -94,8 +94,8 @@ def test_cached_remembers() -> None:
 def test_a_container_image_is_taken_and_not_built(tmp_path: Path) -> None:
     (tmp_path / "Dockerfile").write_text("FROM x")
     for image in (
-        penstock.ContainerImage.from_dockerfile_str("FROM x", builder="depot"),
-        penstock.ContainerImage.from_dockerfile(tmp_path / "Dockerfile"),
+        pondage.ContainerImage.from_dockerfile_str("FROM x", builder="depot"),
+        pondage.ContainerImage.from_dockerfile(tmp_path / "Dockerfile"),
     ):
         assert image.dockerfile_str == "FROM x"
 
@@ -103,12 +103,12 @@ def test_a_container_image_is_taken_and_not_built(tmp_path: Path) -> None:
 # ---- beside the input
 
 
-class Asking(penstock.App):
-    @penstock.endpoint("/both")
+class Asking(pondage.App):
+    @pondage.endpoint("/both")
     def both(self, prompt: str, request: Request, response: Response, steps: int = 1) -> str:
         return prompt
 
-    @penstock.endpoint("/none")
+    @pondage.endpoint("/none")
     async def none(self, request: Request) -> str:
         return ""
 
@@ -122,18 +122,18 @@ def test_what_is_given_is_no_part_of_the_input() -> None:
 
 
 def test_a_session_and_a_batch_are_given_nothing() -> None:
-    class Session(penstock.App):
-        @penstock.realtime("/realtime")
+    class Session(pondage.App):
+        @pondage.realtime("/realtime")
         async def live(self, inputs: AsyncIterator[dict[str, Any]], request: Request) -> dict[str, Any]:
             return {}
 
-    class Batch(penstock.App):
-        @penstock.endpoint("/", max_batch_size=2)
+    class Batch(pondage.App):
+        @pondage.endpoint("/", max_batch_size=2)
         def run(self, inputs: list[str], response: Response) -> list[str]:
             return []
 
     for wrong in (Session, Batch):
-        with pytest.raises(TypeError, match=r"use penstock\.current_request"):
+        with pytest.raises(TypeError, match=r"use pondage\.current_request"):
             compile_endpoints(wrong)
 
 

@@ -15,8 +15,8 @@ import pytest
 from pydantic import BaseModel
 from typing_extensions import TypedDict
 
-import penstock
-from penstock.app.signature import OutputError, Signature, encode_plain, plain, takes_object
+import pondage
+from pondage.app.signature import OutputError, Signature, encode_plain, plain, takes_object
 
 
 class Point(BaseModel):
@@ -128,7 +128,7 @@ def spoiled() -> Point:
         (Loose, Loose(more={"a": [1, float("inf")]}), "holds inf at more.a.1"),
         (Loose, Loose(value=b"\xff"), "invalid utf-8"),
         (Any, {"a": float("-inf")}, "NaN or an infinity"),
-        (Any, {"a": b"abc"}, "3 bytes of binary data; return a penstock.File"),
+        (Any, {"a": b"abc"}, "3 bytes of binary data; return a pondage.File"),
         (Any, {"a": object()}, "it holds a builtins.object"),
     ],
 )
@@ -175,7 +175,7 @@ def test_a_session_gets_plain_values_without_null() -> None:
     ("hint", "answer"),
     [
         *[(hint, True) for hint in (Point, Pair, Member, dict, Point | None, Any)],
-        *[(hint, False) for hint in (int, list[Point], Point | str, str | None, penstock.Image, penstock.File | None)],
+        *[(hint, False) for hint in (int, list[Point], Point | str, str | None, pondage.Image, pondage.File | None)],
     ],
 )
 def test_what_takes_the_whole_object(hint: Any, answer: bool) -> None:
@@ -183,7 +183,7 @@ def test_what_takes_the_whole_object(hint: Any, answer: bool) -> None:
 
 
 def test_a_lone_medium_is_a_member_of_the_input() -> None:
-    def run(self: Any, image: penstock.Image) -> int:
+    def run(self: Any, image: pondage.Image) -> int:
         return 1
 
     signature = Signature(run, "Run")
@@ -195,12 +195,12 @@ def test_a_lone_medium_is_a_member_of_the_input() -> None:
 
 
 class Framed(BaseModel):
-    pictures: dict[str, list[penstock.Image | None]] = {}
+    pictures: dict[str, list[pondage.Image | None]] = {}
 
 
 @dataclass
 class Clip:
-    audio: penstock.Audio
+    audio: pondage.Audio
 
 
 @pytest.mark.parametrize(

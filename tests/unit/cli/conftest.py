@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from penstock.cli import main
-from penstock.testing import ServedApp, serve
+from pondage.cli import main
+from pondage.testing import ServedApp, serve
 
 APP = Path(__file__).parents[2] / "apps" / "basic.py"
 
@@ -25,7 +25,7 @@ class Said(NamedTuple):
         return json.loads(self.out)
 
 
-Penstock = Callable[..., Said]
+Pondage = Callable[..., Said]
 
 
 @pytest.fixture(scope="module")
@@ -35,10 +35,10 @@ def echo() -> Iterator[ServedApp]:
 
 
 @pytest.fixture
-def penstock(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Penstock]:
+def pondage(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Pondage]:
     """Run a command in an empty folder."""
     monkeypatch.chdir(tmp_path)
-    for name in ("PENSTOCK_URL", "PENSTOCK_KEY"):
+    for name in ("PONDAGE_URL", "PONDAGE_KEY"):
         monkeypatch.delenv(name, raising=False)
 
     def run(*arguments: str) -> Said:
@@ -50,7 +50,7 @@ def penstock(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.fixture
-def at(penstock: Penstock, echo: ServedApp, monkeypatch: pytest.MonkeyPatch) -> Penstock:
+def at(pondage: Pondage, echo: ServedApp, monkeypatch: pytest.MonkeyPatch) -> Pondage:
     """The same, pointed at the server."""
-    monkeypatch.setenv("PENSTOCK_URL", echo.url)
-    return penstock
+    monkeypatch.setenv("PONDAGE_URL", echo.url)
+    return pondage

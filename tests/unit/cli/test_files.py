@@ -1,4 +1,4 @@
-"""`penstock files`: put, list, get, rm; the bar, and what a stop leaves to go on from."""
+"""`pondage files`: put, list, get, rm; the bar, and what a stop leaves to go on from."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from penstock.cli import exits
-from penstock.cli.files import Drawn
-from penstock.client import limits
+from pondage.cli import exits
+from pondage.cli.files import Drawn
+from pondage.client import limits
 
-from .conftest import Penstock
+from .conftest import Pondage
 
 
 class Tty(io.StringIO):
@@ -23,7 +23,7 @@ class Tty(io.StringIO):
         return True
 
 
-def test_a_file_from_put_to_rm(at: Penstock, tmp_path: Path) -> None:
+def test_a_file_from_put_to_rm(at: Pondage, tmp_path: Path) -> None:
     (tmp_path / "ä b.txt").write_bytes(b"some text")
     put = at("files", "put", "ä b.txt", "--expires", "1h")
     assert (put.code, put.err) == (exits.OK, "")
@@ -56,7 +56,7 @@ def test_a_file_from_put_to_rm(at: Penstock, tmp_path: Path) -> None:
         (("rm", "a file"), "neither a file's URL nor its id"),
     ],
 )  # fmt: skip
-def test_what_cannot_be(at: Penstock, tmp_path: Path, arguments: tuple[str, ...], says: str) -> None:
+def test_what_cannot_be(at: Pondage, tmp_path: Path, arguments: tuple[str, ...], says: str) -> None:
     (tmp_path / "a").write_bytes(b"a")
     said = at("files", *arguments)
     assert (said.code, said.out) == (exits.BAD_INPUT, ""), said.err
@@ -64,7 +64,7 @@ def test_what_cannot_be(at: Penstock, tmp_path: Path, arguments: tuple[str, ...]
 
 
 def test_the_bar_is_drawn_on_a_terminal_and_nowhere_else(
-    at: Penstock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    at: Pondage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "a.bin").write_bytes(bytes(2 * limits.UPLOAD_PIECE))
     assert at("files", "put", "a.bin").err == ""
@@ -74,7 +74,7 @@ def test_the_bar_is_drawn_on_a_terminal_and_nowhere_else(
     assert re.findall(r"([\d.]+ .B) of", drawn) == ["262.1 KB", "524.3 KB"] and "a.bin" in drawn
 
 
-def test_a_put_that_is_stopped_says_how_to_go_on(at: Penstock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_put_that_is_stopped_says_how_to_go_on(at: Pondage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "MULTIPART_THRESHOLD", 100)
     monkeypatch.setattr(limits, "PART_SIZE", 64)
     data = bytes(range(250))
@@ -89,7 +89,7 @@ def test_a_put_that_is_stopped_says_how_to_go_on(at: Penstock, tmp_path: Path, m
         stopped = at("files", "put", "it's big.bin")
     assert (stopped.code, stopped.out) == (exits.STOPPED, "")
     again = shlex.split(stopped.err.partition("what has arrived is kept: ")[2])
-    assert again[:4] == ["penstock", "files", "put", "it's big.bin"] and '"parts":{"' in again[5]
+    assert again[:4] == ["pondage", "files", "put", "it's big.bin"] and '"parts":{"' in again[5]
     done = at(*again[1:])
     assert done.code == exits.OK, done.err
     assert httpx2.get(done.out.strip()).content == data

@@ -1,4 +1,4 @@
-"""What the words of `penstock call` mean."""
+"""What the words of `pondage call` mean."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from penstock.cli.call import read_input
-from penstock.cli.failures import BadArguments
+from pondage.cli.call import read_input
+from pondage.cli.failures import BadArguments
 
 
 def test_fields() -> None:

@@ -1,4 +1,4 @@
-"""How Penstock speaks in a terminal."""
+"""How Pondage speaks in a terminal."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import io
 
 import pytest
 
-from penstock.cli.terminal import Terminal, bar, duration, short, size, table
+from pondage.cli.terminal import Terminal, bar, duration, short, size, table
 
 
 class Tty(io.StringIO):
@@ -72,7 +72,7 @@ def test_colour_and_redrawing_need_a_terminal(monkeypatch: pytest.MonkeyPatch) -
 def test_no_color_and_accessible(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("NO_COLOR", "1")
-    monkeypatch.setenv("PENSTOCK_ACCESSIBLE", "1")
+    monkeypatch.setenv("PONDAGE_ACCESSIBLE", "1")
     terminal = Terminal(err=Tty())
     assert (terminal.colour, terminal.redraws) == (False, False)
 

@@ -7,70 +7,70 @@ from pathlib import Path
 
 import pytest
 
-from penstock.cli import exits
-from penstock.cli.keys import expiry
-from penstock.testing import serve
+from pondage.cli import exits
+from pondage.cli.keys import expiry
+from pondage.testing import serve
 
-from .conftest import APP, Penstock
+from .conftest import APP, Pondage
 
 
-def test_help_lists_the_verbs(penstock: Penstock) -> None:
-    said = penstock("--help")
+def test_help_lists_the_verbs(pondage: Pondage) -> None:
+    said = pondage("--help")
     assert said.code == exits.OK
     assert "  serve " in said.out and "  doctor " in said.out
-    assert penstock("serve", "--help").code == exits.OK
-    assert penstock("--version").out.startswith("penstock 0.")
+    assert pondage("serve", "--help").code == exits.OK
+    assert pondage("--version").out.startswith("pondage 0.")
 
 
-def test_an_unknown_verb(penstock: Penstock) -> None:
-    said = penstock("requets", "list")
+def test_an_unknown_verb(pondage: Pondage) -> None:
+    said = pondage("requets", "list")
     assert (said.code, said.out) == (exits.BAD_INPUT, "")
-    assert "error[input.unknown_verb]" in said.err and "did you mean: penstock requests" in said.err
+    assert "error[input.unknown_verb]" in said.err and "did you mean: pondage requests" in said.err
 
 
-def test_call_prints_the_output_and_only_that(at: Penstock) -> None:
+def test_call_prints_the_output_and_only_that(at: Pondage) -> None:
     said = at("call", "acme/echo", "x:=1")
     assert (said.code, said.json) == (exits.OK, {"y": 2})
     assert "ok" in said.err
 
 
-def test_call_shows_logs_and_progress(at: Penstock) -> None:
+def test_call_shows_logs_and_progress(at: Pondage) -> None:
     said = at("call", "acme/echo/slow", "seconds:=0.05", "steps:=2")
     assert said.code == exits.OK
     assert "│ step 0" in said.err and "2/2" in said.err
 
 
-def test_call_json(at: Penstock) -> None:
+def test_call_json(at: Pondage) -> None:
     said = at("call", "acme/echo", '{"x": 1}', "--json")
     assert (said.json["output"], said.err) == ({"y": 2}, "")
 
 
-def test_call_stream(at: Penstock) -> None:
+def test_call_stream(at: Pondage) -> None:
     said = at("call", "acme/echo/stream", "--stream", "count:=2")
     assert [json.loads(line)["i"] for line in said.out.splitlines()] == [0, 1]
 
 
-def test_a_stream_that_takes_too_long(at: Penstock) -> None:
+def test_a_stream_that_takes_too_long(at: Pondage) -> None:
     said = at("call", "acme/echo/stream", "--stream", "count:=100", "pause:=0.1", "--timeout", "0.5")
     assert said.code == exits.FAILED and "its request cancelled" in said.err
     assert at("call", "acme/echo/stream", "--stream", "--no-wait").code == exits.BAD_INPUT
 
 
-def test_call_with_a_misfit(at: Penstock) -> None:
+def test_call_with_a_misfit(at: Pondage) -> None:
     said = at("call", "acme/echo", "x=word")
     assert (said.code, said.out) == (exits.FAILED, "")
     assert "error[int_parsing]" in said.err or "error[int_type]" in said.err
     assert "x: " in said.err
 
 
-def test_call_of_an_app_that_fails(at: Penstock) -> None:
+def test_call_of_an_app_that_fails(at: Pondage) -> None:
     said = at("call", "acme/echo/fail", "message=it broke")
     assert said.code == exits.FAILED
     assert "error[internal_server_error]" in said.err and "it broke" in said.err
-    assert "penstock requests logs" in said.err
+    assert "pondage requests logs" in said.err
 
 
-def test_call_of_nothing(at: Penstock) -> None:
+def test_call_of_nothing(at: Pondage) -> None:
     said = at("call", "acme/ecko", "x:=1")
     assert said.code == exits.BAD_INPUT
     assert "acme/echo" in said.err
@@ -78,19 +78,19 @@ def test_call_of_nothing(at: Penstock) -> None:
     assert at("call", "acme/echo", "{").code == exits.BAD_INPUT
 
 
-def test_call_that_is_left(at: Penstock) -> None:
+def test_call_that_is_left(at: Pondage) -> None:
     said = at("call", "acme/echo/slow", "seconds:=1", "steps:=50", "--timeout", "0.1")
     assert said.code == exits.STILL_RUNNING
     assert "the request goes on" in said.err
 
 
-def test_a_time_limit_holds_where_the_request_is_silent(at: Penstock) -> None:
+def test_a_time_limit_holds_where_the_request_is_silent(at: Pondage) -> None:
     said = at("call", "acme/echo/slow", "seconds:=1.5", "steps:=1", "--timeout", "0.2", "--json")
     assert said.code == exits.STILL_RUNNING
     assert said.json["left"] == "not done after 0.2 s"
 
 
-def test_a_field_that_is_not_there(at: Penstock) -> None:
+def test_a_field_that_is_not_there(at: Pondage) -> None:
     said = at("call", "acme/echo/slow", "second:=1")
     assert (said.code, said.out) == (exits.BAD_INPUT, "")
     assert "error[input.unknown_field]" in said.err and 'Did you mean "seconds"?' in said.err
@@ -98,15 +98,15 @@ def test_a_field_that_is_not_there(at: Penstock) -> None:
     assert at("call", "acme/echo", '{"x": 1, "more": 2}').code == exits.OK
 
 
-def test_no_server(penstock: Penstock) -> None:
-    said = penstock("apps", "--server", "http://127.0.0.1:9")
+def test_no_server(pondage: Pondage) -> None:
+    said = pondage("apps", "--server", "http://127.0.0.1:9")
     assert (said.code, said.out) == (exits.NO_SERVER, "")
-    assert "error[server.unreachable]" in said.err and "penstock serve" in said.err
-    machine = penstock("apps", "--server", "http://127.0.0.1:9", "--json")
+    assert "error[server.unreachable]" in said.err and "pondage serve" in said.err
+    machine = pondage("apps", "--server", "http://127.0.0.1:9", "--json")
     assert machine.json["error"]["code"] == "server.unreachable"
 
 
-def test_requests_from_list_to_retry(at: Penstock) -> None:
+def test_requests_from_list_to_retry(at: Pondage) -> None:
     request_id = at("call", "acme/echo/logs", "lines:=2", "--json").json["request_id"]
     tail = request_id[-8:]
     assert f"…{tail}" in at("requests", "list").out
@@ -122,7 +122,7 @@ def test_requests_from_list_to_retry(at: Penstock) -> None:
     assert at("requests", "show", again, "--follow", "--json").json["retried_from"] == request_id
 
 
-def test_the_log_of_runners(at: Penstock) -> None:
+def test_the_log_of_runners(at: Pondage) -> None:
     said = at("runners", "logs", "acme/echo")
     assert said.code == exits.OK and "ready, process" in said.out
     runner = at("runners", "--json").json["items"][0]["id"]
@@ -132,75 +132,75 @@ def test_the_log_of_runners(at: Penstock) -> None:
     assert at("runners", "logs", "zzz").code == exits.BAD_INPUT
 
 
-def test_a_request_that_is_not_there(at: Penstock) -> None:
+def test_a_request_that_is_not_there(at: Pondage) -> None:
     said = at("requests", "show", "ffffffffffff")
     assert said.code == exits.BAD_INPUT and "no request ends in" in said.err
     assert at("requests", "show", "not an id").code == exits.BAD_INPUT
 
 
-def test_runners_apps_openapi(at: Penstock) -> None:
+def test_runners_apps_openapi(at: Pondage) -> None:
     assert "acme/echo" in at("runners").out
     assert at("runners", "list", "--json").json["items"][0]["app"] == "acme/echo"
     assert "/slow" in at("apps").out
     assert "/acme/echo" in at("openapi").json["paths"]
 
 
-def test_doctor(at: Penstock) -> None:
+def test_doctor(at: Pondage) -> None:
     said = at("doctor", "--json")
     found = {finding["what"]: finding["verdict"] for finding in said.json["findings"]}
     assert (said.code, found["server"], found["app"], found["data"]) == (exits.OK, "ok", "ok", "ok")
 
 
-def test_doctor_says_what_to_mend(penstock: Penstock, tmp_path: Path) -> None:
-    (tmp_path / "penstock.toml").write_text("prot = 1\n")
-    said = penstock("doctor")
+def test_doctor_says_what_to_mend(pondage: Pondage, tmp_path: Path) -> None:
+    (tmp_path / "pondage.toml").write_text("prot = 1\n")
+    said = pondage("doctor")
     assert said.code == exits.FAILED
     assert "no setting 'prot'" in said.out
-    (tmp_path / "penstock.toml").unlink()
-    (tmp_path / "penstock-data").mkdir()
-    (tmp_path / "penstock-data" / "penstock.db").write_bytes(b"not a database" * 1000)
-    said = penstock("doctor", "--server", "http://127.0.0.1:9")
+    (tmp_path / "pondage.toml").unlink()
+    (tmp_path / "pondage-data").mkdir()
+    (tmp_path / "pondage-data" / "pondage.db").write_bytes(b"not a database" * 1000)
+    said = pondage("doctor", "--server", "http://127.0.0.1:9")
     assert said.code == exits.FAILED
-    assert "penstock restore" in said.out and "nothing answers at http://127.0.0.1:9" in said.out
+    assert "pondage restore" in said.out and "nothing answers at http://127.0.0.1:9" in said.out
 
 
-def test_explain(penstock: Penstock) -> None:
-    assert "does not fit" in penstock("explain", "input.invalid").out
-    assert penstock("explain", "error[setup.data_in_use]").code == exits.OK
-    said = penstock("explain", "input.invald")
+def test_explain(pondage: Pondage) -> None:
+    assert "does not fit" in pondage("explain", "input.invalid").out
+    assert pondage("explain", "error[setup.data_in_use]").code == exits.OK
+    said = pondage("explain", "input.invald")
     assert (said.code, "did you mean input.invalid" in said.err) == (exits.BAD_INPUT, True)
 
 
-def test_env_names_this_server(penstock: Penstock) -> None:
-    said = penstock("env", "--client", "swift", "--server", "https://gpu.example.org:8443/")
+def test_env_names_this_server(pondage: Pondage) -> None:
+    said = pondage("env", "--client", "swift", "--server", "https://gpu.example.org:8443/")
     assert 'FalClient.withProxy("https://gpu.example.org:8443/api/fal/proxy")' in said.out
-    python = penstock("env", "--client", "py", "--server", "https://gpu.example.org:8443").out
+    python = pondage("env", "--client", "py", "--server", "https://gpu.example.org:8443").out
     assert "export FAL_QUEUE_RUN_HOST=gpu.example.org:8443/queue" in python
     assert 'f"wss://{BASE}/"' in python
-    assert set(penstock("env", "--json").json["clients"]) >= {"py", "js", "swift", "java", "kotlin", "dart"}
+    assert set(pondage("env", "--json").json["clients"]) >= {"py", "js", "swift", "java", "kotlin", "dart"}
 
 
-def test_keys_from_create_to_revoke(penstock: Penstock) -> None:
-    made = penstock("keys", "create", "team a", "--scopes", "submit,read", "--expires", "30d")
+def test_keys_from_create_to_revoke(pondage: Pondage) -> None:
+    made = pondage("keys", "create", "team a", "--scopes", "submit,read", "--expires", "30d")
     key_id, _, secret = made.out.strip().partition(":")
     assert made.code == exits.OK and len(secret) > 30
-    listed = penstock("keys", "list")
+    listed = pondage("keys", "list")
     assert key_id in listed.out and secret not in listed.out and "good" in listed.out
-    assert penstock("keys", "revoke", key_id).code == exits.OK
-    assert penstock("keys", "revoke", key_id).code == exits.FAILED
-    (record,) = penstock("keys", "list", "--json").json
+    assert pondage("keys", "revoke", key_id).code == exits.OK
+    assert pondage("keys", "revoke", key_id).code == exits.FAILED
+    (record,) = pondage("keys", "list", "--json").json
     assert record["revoked_at"] is not None
-    said = penstock("keys", "create", "x", "--scopes", "everything")
+    said = pondage("keys", "create", "x", "--scopes", "everything")
     assert (said.code, "no scope everything" in said.err) == (exits.BAD_INPUT, True)
 
 
-def test_a_key_is_required_once_there_is_one(penstock: Penstock, tmp_path: Path) -> None:
+def test_a_key_is_required_once_there_is_one(pondage: Pondage, tmp_path: Path) -> None:
     data = str(tmp_path / "data")
-    key = penstock("keys", "create", "me", "--data", data).out.strip()
+    key = pondage("keys", "create", "me", "--data", data).out.strip()
     with serve(str(APP), data=data) as served:
-        refused = penstock("apps", "--server", served.url)
+        refused = pondage("apps", "--server", served.url)
         assert (refused.code, "error[auth.unauthorized]" in refused.err) == (exits.NOT_ALLOWED, True)
-        assert penstock("call", "acme/echo", "x:=1", "--server", served.url, "--key", key).code == exits.OK
+        assert pondage("call", "acme/echo", "x:=1", "--server", served.url, "--key", key).code == exits.OK
 
 
 def test_expiry() -> None:
@@ -211,25 +211,25 @@ def test_expiry() -> None:
             expiry(text)
 
 
-def test_backup_and_restore(penstock: Penstock, tmp_path: Path) -> None:
+def test_backup_and_restore(pondage: Pondage, tmp_path: Path) -> None:
     with serve(str(APP), data=str(tmp_path / "data")) as served:
-        made = penstock("call", "acme/echo", "x:=1", "--server", served.url, "--json").json
-        said = penstock("backup", "kept", "--data", "data", "--json")
+        made = pondage("call", "acme/echo", "x:=1", "--server", served.url, "--json").json
+        said = pondage("backup", "kept", "--data", "data", "--json")
         assert said.code == exits.OK, said.err
-        assert penstock("backup", "kept", "--data", "data").code == exits.BAD_INPUT
-    assert penstock("restore", "kept", "--data", "new").code == exits.OK
+        assert pondage("backup", "kept", "--data", "data").code == exits.BAD_INPUT
+    assert pondage("restore", "kept", "--data", "new").code == exits.OK
     with serve(str(APP), data=str(tmp_path / "new")) as served:
-        shown = penstock("requests", "show", made["request_id"], "--server", served.url)
+        shown = pondage("requests", "show", made["request_id"], "--server", served.url)
         assert shown.json == {"y": 2}
 
 
-def test_serve_refuses_what_cannot_be(penstock: Penstock) -> None:
+def test_serve_refuses_what_cannot_be(pondage: Pondage) -> None:
     for arguments, said in (
         (["nowhere.py"], "there is no file nowhere.py"),
         (["x.py", "--port", "many"], "port = 'many'"),
         (["x.py", "--set", "nonsense"], "--set takes NAME=VALUE"),
         (["x.py", "--set", "colour=red"], "no setting 'colour'"),
     ):
-        answer = penstock("serve", "--data", "d", *arguments)
+        answer = pondage("serve", "--data", "d", *arguments)
         assert (answer.code, answer.out) == (exits.BAD_INPUT, "")
         assert said in answer.err

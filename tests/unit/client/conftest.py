@@ -17,10 +17,10 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
-from penstock.client import AsyncClient, SyncClient
+from pondage.client import AsyncClient, SyncClient
 
 Handler = Callable[[Request, bytes], Awaitable[Response]]
-MARK = {"penstock-version": "0.1.0"}
+MARK = {"pondage-version": "0.1.0"}
 
 
 class Seen:
@@ -66,7 +66,7 @@ class FakeServer:
         self.socket: Callable[[WebSocket], Awaitable[None]] | None = None
         self.requests: dict[str, dict[str, Any]] = {}
         self.auto = True
-        self.penstock = True
+        self.pondage = True
 
     def start(self) -> None:
         self.thread.start()
@@ -91,7 +91,7 @@ class FakeServer:
             (h for key, h in self.handlers.items() if key.endswith("*") and here.startswith(key[:-1])), self.queue
         )
         response = await handler(request, body)
-        if self.penstock:
+        if self.pondage:
             response.headers.update(MARK)
         return response
 
@@ -189,7 +189,7 @@ async def aclient(server: FakeServer) -> AsyncIterator[AsyncClient]:
 
 @pytest.fixture(autouse=True)
 def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("PENSTOCK_URL", "PENSTOCK_KEY", "FAL_KEY", "FAL_KEY_ID", "FAL_KEY_SECRET"):
+    for name in ("PONDAGE_URL", "PONDAGE_KEY", "FAL_KEY", "FAL_KEY_ID", "FAL_KEY_SECRET"):
         monkeypatch.delenv(name, raising=False)
 
 

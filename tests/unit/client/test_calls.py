@@ -13,9 +13,9 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
-import penstock.client as fal_client
-from penstock.client import AsyncClient, Completed, InProgress, Queued, SyncClient
-from penstock.client.aio import flow
+import pondage.client as fal_client
+from pondage.client import AsyncClient, Completed, InProgress, Queued, SyncClient
+from pondage.client.aio import flow
 
 pytestmark = pytest.mark.anyio
 
@@ -50,7 +50,7 @@ def test_no_key_sends_no_authorization(server: Any) -> None:
 
 def test_fal_key_goes_to_fal_only(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FAL_KEY", "dear:secret")
-    monkeypatch.setenv("PENSTOCK_URL", server.url)
+    monkeypatch.setenv("PONDAGE_URL", server.url)
     with SyncClient() as client:
         client.run("acme/echo", {})
     assert "authorization" not in server.seen[0].headers
@@ -143,7 +143,7 @@ async def test_subscribe_follows_the_status_stream(server: Any, aclient: AsyncCl
     assert [entry["message"] for entry in seen[2].new_logs] == ["two"]
     assert seen[1].progress.total == 4 and seen[1].progress.message == "denoise"
     assert isinstance(seen[3], Completed) and seen[3].metrics == {"inference_time": 0.5}
-    assert server.seen[1].headers["penstock-event-ids"] == "1"
+    assert server.seen[1].headers["pondage-event-ids"] == "1"
 
 
 def test_a_broken_status_stream_is_resumed(server: Any, client: SyncClient) -> None:
@@ -164,8 +164,8 @@ def test_a_broken_status_stream_is_resumed(server: Any, client: SyncClient) -> N
     assert len(server.seen) == 3
 
 
-def test_a_server_that_is_not_penstock_is_polled(server: Any, client: SyncClient) -> None:
-    server.penstock = False
+def test_a_server_that_is_not_pondage_is_polled(server: Any, client: SyncClient) -> None:
+    server.pondage = False
     server.auto = False
     polls: list[Any] = []
 

@@ -17,15 +17,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import penstock.client as fal_client
-from penstock.client import context, core, inputs, limits, sessions
-from penstock.client.core import Answer, Failure, Options, Repeat, Retries
-from penstock.client.deadline import Deadline
-from penstock.client.events import EventReader
-from penstock.client.outputs import decode_output
-from penstock.client.statuses import InProgress, Queued, StatusReader
-from penstock.client.target import app_path, endpoint_path, point, request_urls
-from penstock.clock import ManualClock
+import pondage.client as fal_client
+from pondage.client import context, core, inputs, limits, sessions
+from pondage.client.core import Answer, Failure, Options, Repeat, Retries
+from pondage.client.deadline import Deadline
+from pondage.client.events import EventReader
+from pondage.client.outputs import decode_output
+from pondage.client.statuses import InProgress, Queued, StatusReader
+from pondage.client.target import app_path, endpoint_path, point, request_urls
+from pondage.clock import ManualClock
 
 HERE = point(None, None, {})
 CLOUD = point("fal", "id:secret", {})
@@ -41,7 +41,7 @@ def test_the_default_server() -> None:
 
 @pytest.mark.parametrize("url", ["fal", "https://fal.run", "https://queue.fal.run/"])
 def test_fal(url: str) -> None:
-    target = point(url, None, {"FAL_KEY": "k:s", "PENSTOCK_KEY": "ours"})
+    target = point(url, None, {"FAL_KEY": "k:s", "PONDAGE_KEY": "ours"})
     assert target.cloud and target.queue == "https://queue.fal.run" and target.authorization == "Key k:s"
     split = point(url, None, {"FAL_KEY_ID": "k", "FAL_KEY_SECRET": "s"})
     assert split.authorization == "Key k:s"
@@ -49,11 +49,11 @@ def test_fal(url: str) -> None:
 
 def test_fal_needs_a_key() -> None:
     with pytest.raises(fal_client.MissingCredentialsError, match="FAL_KEY"):
-        point("fal", None, {"PENSTOCK_KEY": "ours"})
+        point("fal", None, {"PONDAGE_KEY": "ours"})
 
 
 def test_the_environment() -> None:
-    target = point(None, None, {"PENSTOCK_URL": "https://host/base/", "PENSTOCK_KEY": "a:b", "FAL_KEY": "dear"})
+    target = point(None, None, {"PONDAGE_URL": "https://host/base/", "PONDAGE_KEY": "a:b", "FAL_KEY": "dear"})
     assert target.run == "https://host/base" and target.websocket == "wss://host/base"
     assert target.authorization == "Key a:b"
     assert point("http://x", "Bearer t", {}).authorization == "Bearer t"
@@ -97,7 +97,7 @@ def test_no_post_to_fal_is_repeated_once_it_was_sent() -> None:
     """Not even those that make nothing: whatever the call says, the exchange knows the host."""
     import httpx2
 
-    from penstock.client.blocking.exchange import Exchange
+    from pondage.client.blocking.exchange import Exchange
 
     sent: list[str] = []
 

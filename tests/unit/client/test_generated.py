@@ -33,8 +33,8 @@ def test_nothing_else_is_in_its_folder() -> None:
 
 
 def test_both_sides_of_what_is_written_by_hand_have_the_same_names() -> None:
-    from penstock.client.aio import flow as waiting
-    from penstock.client.blocking import flow as blocking
+    from pondage.client.aio import flow as waiting
+    from pondage.client.blocking import flow as blocking
 
     def names(module: ModuleType) -> set[str]:
         own = {n for n, v in vars(module).items() if n[0] != "_" and getattr(v, "__module__", "") == module.__name__}

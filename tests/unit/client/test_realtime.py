@@ -13,8 +13,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-import penstock.client as fal_client
-from penstock.client import AsyncClient, SyncClient, limits
+import pondage.client as fal_client
+from pondage.client import AsyncClient, SyncClient, limits
 
 pytestmark = pytest.mark.anyio
 

@@ -11,8 +11,8 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
-import penstock.client as fal_client
-from penstock.client import AsyncClient, SyncClient
+import pondage.client as fal_client
+from pondage.client import AsyncClient, SyncClient
 
 pytestmark = pytest.mark.anyio
 
@@ -46,7 +46,7 @@ def test_chunks_are_typed(server: Any, client: SyncClient) -> None:
     coming = client.stream("acme/gen", {"a": 1}, output_type=Chunk, on_disconnect="cancel")
     assert list(coming) == [Chunk(n) for n in range(1, 6)]
     assert (coming.request_id, coming.last_event_id) == ("r1", "1-5")
-    assert server.seen[0].json == {"a": 1} and server.seen[0].headers["penstock-on-disconnect"] == "cancel"
+    assert server.seen[0].json == {"a": 1} and server.seen[0].headers["pondage-on-disconnect"] == "cancel"
     with client.stream("acme/gen/stream", {}) as again:
         assert next(again) == {"n": 1}
 
@@ -64,7 +64,7 @@ async def test_a_broken_stream_goes_on(server: Any, aclient: AsyncClient, cut: i
     server.handlers["GET /queue/acme/gen/requests/r1/stream"] = rest
     seen = [chunk["n"] async for chunk in aclient.stream("acme/gen", {}, on_disconnect="cancel")]
     assert seen == [1, 2, 3, 4, 5]
-    assert [call.headers["penstock-on-disconnect"] for call in server.seen] == ["cancel"] * len(server.seen)
+    assert [call.headers["pondage-on-disconnect"] for call in server.seen] == ["cancel"] * len(server.seen)
 
 
 def test_a_stream_that_broke_before_its_first_chunk_begins_again_with_the_same_key(

@@ -12,10 +12,10 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-import penstock.client as fal_client
-from penstock.client import AsyncClient, StorageACL, StorageACLRule, StorageSettings, SyncClient, limits, uploads
-from penstock.client.core import Answer
-from penstock.client.target import point
+import pondage.client as fal_client
+from pondage.client import AsyncClient, StorageACL, StorageACLRule, StorageSettings, SyncClient, limits, uploads
+from pondage.client.core import Answer
+from pondage.client.target import point
 
 pytestmark = pytest.mark.anyio
 
@@ -37,7 +37,7 @@ class Shelf:
         }
 
     async def whole(self, request: Request, body: bytes) -> Response:
-        assert hashlib.sha256(body).hexdigest() == request.headers["penstock-sha256"]
+        assert hashlib.sha256(body).hexdigest() == request.headers["pondage-sha256"]
         name = f"/files/f/{len(self.files)}"
         self.files[name] = body
         return JSONResponse({"access_url": self.url + name})
@@ -49,7 +49,7 @@ class Shelf:
         number = int(request.url.path.rsplit("/", 1)[1])
         if number in self.failing:
             return JSONResponse({"detail": "disk"}, 500)
-        assert hashlib.sha256(body).hexdigest() == request.headers["penstock-sha256"]
+        assert hashlib.sha256(body).hexdigest() == request.headers["pondage-sha256"]
         self.parts[number] = body
         return JSONResponse({}, headers={"etag": f'"{number}"'})
 

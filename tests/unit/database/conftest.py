@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from penstock.database.sqlite import SqliteDatabase
+from pondage.database.sqlite import SqliteDatabase
 
 
 @pytest.fixture

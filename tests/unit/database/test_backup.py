@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from penstock.database.backup import back_up, restore
-from penstock.database.sqlite import SqliteDatabase
-from penstock.errors import DatabaseDamaged, DataFolderInUse, SetupError
+from pondage.database.backup import back_up, restore
+from pondage.database.sqlite import SqliteDatabase
+from pondage.errors import DatabaseDamaged, DataFolderInUse, SetupError
 
 pytestmark = pytest.mark.anyio
 
@@ -62,4 +62,4 @@ async def test_a_damaged_backup_is_not_restored(database: SqliteDatabase, tmp_pa
     copy.write_bytes(data)
     with pytest.raises(DatabaseDamaged):
         restore(tmp_path / "backup", tmp_path / "new")
-    assert not (tmp_path / "new" / "penstock.db").exists()
+    assert not (tmp_path / "new" / "pondage.db").exists()

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from penstock.clock import ManualClock
-from penstock.database.keys import KeyStore
-from penstock.database.sqlite import SqliteDatabase
+from pondage.clock import ManualClock
+from pondage.database.keys import KeyStore
+from pondage.database.sqlite import SqliteDatabase
 
 pytestmark = pytest.mark.anyio
 

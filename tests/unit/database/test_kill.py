@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from penstock.database.sqlite import SqliteDatabase
+from pondage.database.sqlite import SqliteDatabase
 
 pytestmark = pytest.mark.anyio
 
 WRITER = """
 import asyncio, sys
 from pathlib import Path
-from penstock.database.sqlite import SqliteDatabase
+from pondage.database.sqlite import SqliteDatabase
 
 async def main():
     database = await SqliteDatabase.open(Path(sys.argv[1]))

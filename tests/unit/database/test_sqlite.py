@@ -11,10 +11,10 @@ from pathlib import Path
 import apsw
 import pytest
 
-from penstock.database.migrations import Migration, migrate, ours, version
-from penstock.database.named import load, parse
-from penstock.database.sqlite import SqliteDatabase
-from penstock.errors import DatabaseDamaged, DatabaseTooNew, DataFolderInUse, SetupError
+from pondage.database.migrations import Migration, migrate, ours, version
+from pondage.database.named import load, parse
+from pondage.database.sqlite import SqliteDatabase
+from pondage.errors import DatabaseDamaged, DatabaseTooNew, DataFolderInUse, SetupError
 
 pytestmark = pytest.mark.anyio
 
@@ -37,12 +37,12 @@ async def count(folder: Path) -> int:
 
 async def test_choices_that_are_made_at_creation(tmp_path: Path) -> None:
     await fill(tmp_path / "data", 1)
-    connection = apsw.Connection(str(tmp_path / "data" / "penstock.db"))
+    connection = apsw.Connection(str(tmp_path / "data" / "pondage.db"))
     assert connection.pragma("auto_vacuum") == 2
     assert connection.pragma("journal_mode") == "wal"
     assert version(connection) == ours()[-1].number
     connection.close()
-    assert (tmp_path / "data" / "penstock.db").stat().st_mode & 0o077 == 0
+    assert (tmp_path / "data" / "pondage.db").stat().st_mode & 0o077 == 0
 
 
 async def test_all_files_are_the_owners_only(tmp_path: Path) -> None:
@@ -50,7 +50,7 @@ async def test_all_files_are_the_owners_only(tmp_path: Path) -> None:
     await database.write(lambda c: c.execute("CREATE TABLE words (word TEXT)"))
     modes = {file.name: file.stat().st_mode & 0o077 for file in tmp_path.iterdir()}
     await database.close()
-    assert modes == dict.fromkeys(["penstock.lock", "penstock.db", "penstock.db-wal", "penstock.db-shm"], 0)
+    assert modes == dict.fromkeys(["pondage.lock", "pondage.db", "pondage.db-wal", "pondage.db-shm"], 0)
 
 
 async def test_commits_are_synced(tmp_path: Path) -> None:
@@ -69,7 +69,7 @@ async def test_a_folder_in_use_names_the_process(tmp_path: Path) -> None:
 
 async def test_a_lock_ends_with_its_process(tmp_path: Path) -> None:
     program = (
-        "import os, sys; from pathlib import Path; from penstock.database.folder import FolderLock\n"
+        "import os, sys; from pathlib import Path; from pondage.database.folder import FolderLock\n"
         "FolderLock(Path(sys.argv[1])); print('held', flush=True); sys.stdin.read()"
     )
     process = subprocess.Popen(
@@ -85,7 +85,7 @@ async def test_a_lock_ends_with_its_process(tmp_path: Path) -> None:
 
 async def test_a_newer_database_is_left_alone(tmp_path: Path) -> None:
     await fill(tmp_path, 1)
-    connection = apsw.Connection(str(tmp_path / "penstock.db"))
+    connection = apsw.Connection(str(tmp_path / "pondage.db"))
     connection.pragma("user_version", 9999)
     connection.close()
     with pytest.raises(DatabaseTooNew, match="9999"):
@@ -100,24 +100,24 @@ async def test_a_torn_tail_loses_nothing_committed(tmp_path: Path) -> None:
     await database.write(lambda c: c.execute("CREATE TABLE words (word TEXT)"))
     for n in range(50):
         await database.write(lambda c, n=n: c.execute("INSERT INTO words VALUES (?)", (f"{n:0500}",)))
-    whole = (source / "penstock.db-wal").stat().st_size
+    whole = (source / "pondage.db-wal").stat().st_size
     await database.write(lambda c: c.execute("INSERT INTO words VALUES (?)", ("torn" * 2000,)))
     copy.mkdir()
-    for name in ("penstock.db", "penstock.db-wal"):
+    for name in ("pondage.db", "pondage.db-wal"):
         shutil.copyfile(source / name, copy / name)
     await database.close()
-    log = bytearray((copy / "penstock.db-wal").read_bytes())
+    log = bytearray((copy / "pondage.db-wal").read_bytes())
     # The last transaction is torn: its first frame is there, the rest is what the disk held before.
     del log[whole + 2000 :]
     log += b"\xa5" * 5000
-    (copy / "penstock.db-wal").write_bytes(log)
+    (copy / "pondage.db-wal").write_bytes(log)
     assert await count(copy) == 50
 
 
 @pytest.mark.parametrize("where", ["header", "middle", "short"])
 async def test_damage_is_found_and_refused(tmp_path: Path, where: str) -> None:
     await fill(tmp_path, 2000)
-    path = tmp_path / "penstock.db"
+    path = tmp_path / "pondage.db"
     data = bytearray(path.read_bytes())
     if where == "header":
         data[:100] = bytes(100)
@@ -133,7 +133,7 @@ async def test_damage_is_found_and_refused(tmp_path: Path, where: str) -> None:
 
 
 async def test_a_large_file_is_checked_where_it_matters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("penstock.database.sqlite.WHOLE_CHECK_BYTES", 0)
+    monkeypatch.setattr("pondage.database.sqlite.WHOLE_CHECK_BYTES", 0)
     database = await SqliteDatabase.open(tmp_path)
     await database.write(lambda c: [c.execute("INSERT INTO idempotency VALUES ('', ?, x'', '', 1)", (f"{n:0400}",))
                                     for n in range(500)])  # fmt: skip
@@ -142,7 +142,7 @@ async def test_a_large_file_is_checked_where_it_matters(tmp_path: Path, monkeypa
     )
     await database.close()
     await (await SqliteDatabase.open(tmp_path)).close()
-    path = tmp_path / "penstock.db"
+    path = tmp_path / "pondage.db"
     data = bytearray(path.read_bytes())
     data[(root[0] - 1) * 4096 : root[0] * 4096] = b"\x5a" * 4096
     path.write_bytes(data)
@@ -215,4 +215,4 @@ def test_statements_have_names() -> None:
     for bad in ("-- name: a\nSELECT 1;\n-- name: a\n", "SELECT 1;\n"):
         with pytest.raises(ValueError, match=r"twice|before"):
             parse(bad)
-    assert "claim" in load("penstock.queue", "sql/moves.sql")
+    assert "claim" in load("pondage.queue", "sql/moves.sql")

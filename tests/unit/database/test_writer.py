@@ -8,9 +8,9 @@ from collections.abc import Callable
 import apsw
 import pytest
 
-from penstock.database.interface import Cursor
-from penstock.database.sqlite import SqliteDatabase
-from penstock.errors import StorageFull, Unavailable
+from pondage.database.interface import Cursor
+from pondage.database.sqlite import SqliteDatabase
+from pondage.errors import StorageFull, Unavailable
 
 pytestmark = pytest.mark.anyio
 

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.errors import InvalidInput, RangeNotSatisfiable, Unauthorized
-from penstock.files.interface import Lifecycle, file_ids
-from penstock.files.names import clean_name, clean_type, id_of, path_of, read_lifecycle
-from penstock.files.ranges import Span, http_date, parse_ranges, same_version, unmodified_since
-from penstock.files.signing import Signer
+from pondage.errors import InvalidInput, RangeNotSatisfiable, Unauthorized
+from pondage.files.interface import Lifecycle, file_ids
+from pondage.files.names import clean_name, clean_type, id_of, path_of, read_lifecycle
+from pondage.files.ranges import Span, http_date, parse_ranges, same_version, unmodified_since
+from pondage.files.signing import Signer
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ import pytest
 from obstore.exceptions import BaseError
 from obstore.store import AzureStore, GCSStore, S3Store
 
-from penstock.errors import SetupError
-from penstock.files.objects import ObjectBlobs, store_of
+from pondage.errors import SetupError
+from pondage.files.objects import ObjectBlobs, store_of
 
 pytestmark = pytest.mark.anyio
 

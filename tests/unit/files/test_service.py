@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from penstock.clock import ManualClock
-from penstock.database.sqlite import SqliteDatabase
-from penstock.errors import BadRequest, NotFound, StorageFull, TooLarge, Unauthorized
-from penstock.files.blobs import Blob, DamagedFile
-from penstock.files.interface import Expected, Lifecycle, Part
-from penstock.files.service import FilesService
-from penstock.settings import Settings
+from pondage.clock import ManualClock
+from pondage.database.sqlite import SqliteDatabase
+from pondage.errors import BadRequest, NotFound, StorageFull, TooLarge, Unauthorized
+from pondage.files.blobs import Blob, DamagedFile
+from pondage.files.interface import Expected, Lifecycle, Part
+from pondage.files.service import FilesService
+from pondage.settings import Settings
 
 pytestmark = pytest.mark.anyio
 
@@ -341,7 +341,7 @@ async def test_a_full_disk_is_said_and_leaves_nothing(
         if where == "rename":
             patch.setattr(Path, "rename", full)
         else:
-            patch.setattr(f"penstock.files.folder.os.{where}", full)
+            patch.setattr(f"pondage.files.folder.os.{where}", full)
         with pytest.raises(StorageFull, match="nothing was stored"):
             await files.put(pieces(bytes(3_000_000)), file_name="a", content_type="")
     assert house.lying() == []
@@ -363,7 +363,7 @@ async def test_a_system_that_takes_little_at_once_gets_all_of_it(house: House, m
     def little(fd: int, pieces: list[bytes]) -> int:
         return os.write(fd, b"".join(pieces)[:333_333])
 
-    monkeypatch.setattr("penstock.files.folder.os.writev", little)
+    monkeypatch.setattr("pondage.files.folder.os.writev", little)
     small = [data[at : at + 500] for at in range(0, len(data), 500)]
     for parts in ([data], [data[:700_000], data[700_000:]], small):
         info = await files.put(pieces(*parts), file_name="a", content_type="")

@@ -7,16 +7,16 @@ from typing import Any
 
 import pytest
 
-from penstock.clock import ManualClock
-from penstock.errors import StorageFull
-from penstock.fleet.chunks import ChunkLog
-from penstock.fleet.dispatcher import Dispatcher
-from penstock.fleet.runners import Runner, Running
-from penstock.queue.interface import Claim, Depth, NewRequest
-from penstock.settings import Settings
-from penstock.wire.events import Chunk, Entry, Outcome
-from penstock.wire.frames import Entries, Finished
-from penstock.wire.states import OutcomeKind
+from pondage.clock import ManualClock
+from pondage.errors import StorageFull
+from pondage.fleet.chunks import ChunkLog
+from pondage.fleet.dispatcher import Dispatcher
+from pondage.fleet.runners import Runner, Running
+from pondage.queue.interface import Claim, Depth, NewRequest
+from pondage.settings import Settings
+from pondage.wire.events import Chunk, Entry, Outcome
+from pondage.wire.frames import Entries, Finished
+from pondage.wire.states import OutcomeKind
 
 pytestmark = pytest.mark.anyio
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from penstock.errors import SetupError
-from penstock.fleet.discover import discover
+from pondage.errors import SetupError
+from pondage.fleet.discover import discover
 
 pytestmark = pytest.mark.anyio
 
@@ -18,13 +18,13 @@ async def names(path: Path, source: str, *, only: str = "", owner: str = "local"
 
 
 async def test_every_app_of_a_file_in_order(tmp_path: Path) -> None:
-    source = "import penstock\nclass TextToImage(penstock.App): pass\nclass B(penstock.App, name='acme/b'): pass\n"
+    source = "import pondage\nclass TextToImage(pondage.App): pass\nclass B(pondage.App, name='acme/b'): pass\n"
     assert await names(tmp_path / "a.py", source) == ["local/text-to-image", "acme/b"]
     assert await names(tmp_path / "a.py", source, only=":B") == ["acme/b"]
 
 
 async def test_a_name_may_stand_in_the_body(tmp_path: Path) -> None:
-    source = "from penstock import App\nclass A(App):\n    app_name = 'flux'\n"
+    source = "from pondage import App\nclass A(App):\n    app_name = 'flux'\n"
     assert await names(tmp_path / "a.py", source, owner="acme") == ["acme/flux"]
 
 
@@ -33,16 +33,16 @@ async def test_a_file_that_does_not_parse_still_has_a_name(tmp_path: Path) -> No
 
 
 async def test_a_name_that_only_the_running_code_knows(tmp_path: Path) -> None:
-    source = "import penstock\nN = 'made' + '-up'\nclass A(penstock.App, name=N): pass\n"
+    source = "import pondage\nN = 'made' + '-up'\nclass A(pondage.App, name=N): pass\n"
     assert await names(tmp_path / "a.py", source) == ["local/made-up"]
 
 
 @pytest.mark.parametrize(
     ("source", "why"),
     [
-        ("x = 1\n", "derives from penstock.App"),
-        ("import penstock\nclass A(penstock.App, name='queue/a'): pass\n", "gateway's own"),
-        ("import penstock\nclass A(penstock.App, name='a b'): pass\n", "not a name"),
+        ("x = 1\n", "derives from pondage.App"),
+        ("import pondage\nclass A(pondage.App, name='queue/a'): pass\n", "gateway's own"),
+        ("import pondage\nclass A(pondage.App, name='a b'): pass\n", "not a name"),
     ],
 )
 async def test_what_cannot_be_served_is_said(tmp_path: Path, source: str, why: str) -> None:

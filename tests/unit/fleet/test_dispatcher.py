@@ -9,17 +9,17 @@ from typing import NamedTuple
 
 import pytest
 
-from penstock.clock import ManualClock
-from penstock.database.sqlite import SqliteDatabase
-from penstock.fleet.dispatcher import Dispatcher
-from penstock.fleet.runners import Runner, RunnerPhase
-from penstock.queue.interface import NewRequest
-from penstock.queue.sqlite import SqliteQueue
-from penstock.settings import Settings
-from penstock.wire.events import Chunk, Outcome
-from penstock.wire.frames import AppInfo, Cancel, Entries, Execute, Finished, Frame
-from penstock.wire.ids import new_request_id
-from penstock.wire.states import OutcomeKind, State
+from pondage.clock import ManualClock
+from pondage.database.sqlite import SqliteDatabase
+from pondage.fleet.dispatcher import Dispatcher
+from pondage.fleet.runners import Runner, RunnerPhase
+from pondage.queue.interface import NewRequest
+from pondage.queue.sqlite import SqliteQueue
+from pondage.settings import Settings
+from pondage.wire.events import Chunk, Outcome
+from pondage.wire.frames import AppInfo, Cancel, Entries, Execute, Finished, Frame
+from pondage.wire.ids import new_request_id
+from pondage.wire.states import OutcomeKind, State
 
 pytestmark = pytest.mark.anyio
 APP = "acme/echo"

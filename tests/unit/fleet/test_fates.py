@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from penstock.fleet.fates import Fate, of_dead_runner
-from penstock.fleet.runners import Running
-from penstock.queue.interface import Claim, NewRequest
-from penstock.wire.frames import AppInfo, EndpointInfo
+from pondage.fleet.fates import Fate, of_dead_runner
+from pondage.fleet.runners import Running
+from pondage.queue.interface import Claim, NewRequest
+from pondage.wire.frames import AppInfo, EndpointInfo
 
 
 def running(name: str, *, strikes: int = 0, mode: Any = "call", headers: dict[str, str] | None = None) -> Running:

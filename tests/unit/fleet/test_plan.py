@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.fleet.plan import Demand, Plan, backoff, plan
+from pondage.fleet.plan import Demand, Plan, backoff, plan
 
 
 def demand(**more: Any) -> Demand:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from penstock.clock import ManualClock
-from penstock.fleet.runner_logs import RunnerLogs
-from penstock.wire.events import Log, Progress
+from pondage.clock import ManualClock
+from pondage.fleet.runner_logs import RunnerLogs
+from pondage.wire.events import Log, Progress
 
 
 def test_the_newest_lines_are_kept_in_order() -> None:

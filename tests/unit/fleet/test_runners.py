@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from penstock.fleet.runners import Runner, RunnerPhase, Running, offer, pick
-from penstock.queue.interface import Claim, NewRequest
-from penstock.wire.frames import AppInfo
+from pondage.fleet.runners import Runner, RunnerPhase, Running, offer, pick
+from pondage.queue.interface import Claim, NewRequest
+from pondage.wire.frames import AppInfo
 
 
 def runner(name: str, slots: int, busy: int = 0) -> Runner:

@@ -9,9 +9,9 @@ from typing import Any, cast
 
 import pytest
 
-from penstock.fleet.sessions import Channel, Sessions
-from penstock.settings import Settings
-from penstock.wire.frames import MESSAGE_COST, Frame, SessionClose, SessionMessage, SessionMore
+from pondage.fleet.sessions import Channel, Sessions
+from pondage.settings import Settings
+from pondage.wire.frames import MESSAGE_COST, Frame, SessionClose, SessionMessage, SessionMore
 
 pytestmark = pytest.mark.anyio
 
@@ -102,7 +102,7 @@ async def test_a_caller_that_fails_costs_its_own_session(sessions: Sessions, cap
     neighbour = CallerEnd()
     broken.connect(fails, ends.append)
     healthy.connect(neighbour.put, neighbour.closed.append)
-    with caplog.at_level(logging.ERROR, "penstock.fleet"):
+    with caplog.at_level(logging.ERROR, "pondage.fleet"):
         sessions.received(message("a", b"1"))
     sessions.received(message("b", b"2"))
     assert [end.code for end in ends] == [1011]

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from penstock.clock import ManualClock
-from penstock.fleet.dispatcher import Dispatcher
-from penstock.fleet.placement import RunnerNote
-from penstock.fleet.runner_logs import RunnerLogs
-from penstock.fleet.supervisor import Supervisor
-from penstock.queue.interface import Claim, Depth, NewRequest
-from penstock.settings import Settings
+from pondage.clock import ManualClock
+from pondage.fleet.dispatcher import Dispatcher
+from pondage.fleet.placement import RunnerNote
+from pondage.fleet.runner_logs import RunnerLogs
+from pondage.fleet.supervisor import Supervisor
+from pondage.queue.interface import Claim, Depth, NewRequest
+from pondage.settings import Settings
 
 pytestmark = pytest.mark.anyio
 

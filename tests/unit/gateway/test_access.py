@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 import jwt
 import pytest
 
-from penstock.clock import ManualClock
-from penstock.errors import Forbidden, Unauthorized
-from penstock.gateway.access import SCOPES, Access, require
-from penstock.gateway.call import Caller
+from pondage.clock import ManualClock
+from pondage.errors import Forbidden, Unauthorized
+from pondage.gateway.access import SCOPES, Access, require
+from pondage.gateway.call import Caller
 
 SECRET = b"s" * 32
 NOW = 1_700_000_000.0

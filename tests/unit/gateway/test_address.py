@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from starlette.datastructures import Headers
 
-from penstock.errors import BadRequest
-from penstock.gateway.address import Address, Misdirected, is_loopback, locate, proxied
-from penstock.gateway.call import Role
-from penstock.settings import Settings
+from pondage.errors import BadRequest
+from pondage.gateway.address import Address, Misdirected, is_loopback, locate, proxied
+from pondage.gateway.call import Role
+from pondage.settings import Settings
 
 
 def at(path: str, host: str | None = "127.0.0.1:8000", *, open_server: bool = True, **more: Any) -> Address:

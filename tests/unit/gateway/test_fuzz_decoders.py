@@ -11,16 +11,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from penstock.errors import BadRequest, InvalidInput, RangeNotSatisfiable, RequestError, Unauthorized
-from penstock.files.names import read_lifecycle
-from penstock.files.ranges import matches, parse_ranges, same_version, unmodified_since
-from penstock.files.signing import Signer
-from penstock.gateway.address import locate, proxied
-from penstock.gateway.forms import boundary_of, read_form
-from penstock.gateway.submitting import check_input
-from penstock.queue.interface import Filter
-from penstock.queue.sqlite.views import where
-from penstock.settings import Settings
+from pondage.errors import BadRequest, InvalidInput, RangeNotSatisfiable, RequestError, Unauthorized
+from pondage.files.names import read_lifecycle
+from pondage.files.ranges import matches, parse_ranges, same_version, unmodified_since
+from pondage.files.signing import Signer
+from pondage.gateway.address import locate, proxied
+from pondage.gateway.forms import boundary_of, read_form
+from pondage.gateway.submitting import check_input
+from pondage.queue.interface import Filter
+from pondage.queue.sqlite.views import where
+from pondage.settings import Settings
 
 from .test_access import access, key
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from penstock.gateway import realtime
-from penstock.gateway.sockets import EXTENSION
+from pondage.gateway import realtime
+from pondage.gateway.sockets import EXTENSION
 
 pytestmark = pytest.mark.anyio
 

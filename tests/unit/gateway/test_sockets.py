@@ -11,7 +11,7 @@ from uvicorn.server import ServerState
 from websockets.frames import Close, Frame, Opcode
 from websockets.protocol import Protocol, State
 
-from penstock.gateway.sockets import CallerSocket
+from pondage.gateway.sockets import CallerSocket
 
 
 class Socket(CallerSocket):

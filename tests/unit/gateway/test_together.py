@@ -7,7 +7,7 @@ from typing import cast
 
 import pytest
 
-from penstock.gateway.together import Together
+from pondage.gateway.together import Together
 
 pytestmark = pytest.mark.anyio
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from penstock import outbound
-from penstock.outbound import (
+from pondage import outbound
+from pondage.outbound import (
     Address,
     AddressRefused,
     AnswerTooLarge,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.outbound import AddressRefused, Policy, Reach, allowed, check_url, reach, shown
+from pondage.outbound import AddressRefused, Policy, Reach, allowed, check_url, reach, shown
 
 
 @pytest.mark.parametrize(

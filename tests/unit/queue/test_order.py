@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from penstock.queue.order import Line
+from pondage.queue.order import Line
 
 
 def test_one_caller_is_served_in_order() -> None:

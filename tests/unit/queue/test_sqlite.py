@@ -9,16 +9,16 @@ from typing import Any
 
 import pytest
 
-from penstock.clock import ManualClock
-from penstock.database.interface import Cursor
-from penstock.database.sqlite import SqliteDatabase
-from penstock.errors import StorageFull, Unavailable
-from penstock.queue.interface import Claim, Depth, NewRequest
-from penstock.queue.sqlite import SqliteQueue
-from penstock.settings import Settings
-from penstock.wire.events import Chunk, Outcome, Retried
-from penstock.wire.ids import new_request_id
-from penstock.wire.states import OutcomeKind, State
+from pondage.clock import ManualClock
+from pondage.database.interface import Cursor
+from pondage.database.sqlite import SqliteDatabase
+from pondage.errors import StorageFull, Unavailable
+from pondage.queue.interface import Claim, Depth, NewRequest
+from pondage.queue.sqlite import SqliteQueue
+from pondage.settings import Settings
+from pondage.wire.events import Chunk, Outcome, Retried
+from pondage.wire.ids import new_request_id
+from pondage.wire.states import OutcomeKind, State
 
 pytestmark = pytest.mark.anyio
 

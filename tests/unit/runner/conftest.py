@@ -13,10 +13,10 @@ from typing import Any, TypeVar
 import msgspec
 import pytest
 
-from penstock.wire import frames
-from penstock.wire.events import Chunk, Entry, Log, Outcome, Progress
-from penstock.wire.frames import AppInfo, Committed, Entries, Execute, Finished, Frame, Hello, Ready, Welcome
-from penstock.wire.packets import PacketReader, packets
+from pondage.wire import frames
+from pondage.wire.events import Chunk, Entry, Log, Outcome, Progress
+from pondage.wire.frames import AppInfo, Committed, Entries, Execute, Finished, Frame, Hello, Ready, Welcome
+from pondage.wire.packets import PacketReader, packets
 
 APPS = Path(__file__).parents[2] / "apps"
 F = TypeVar("F")
@@ -149,9 +149,9 @@ Start = Callable[..., Any]
 async def running(gateway: Gateway, app: str, name: str = "acme/echo") -> AsyncIterator[Runner]:
     """A runner process of `app` that dials `gateway`."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "penstock.runner", "--connect", f"unix:{gateway.socket}", "--app", app,
+        sys.executable, "-m", "pondage.runner", "--connect", f"unix:{gateway.socket}", "--app", app,
         "--name", name, "--id", "runner-1", "--note", str(gateway.note),
-        env=dict(os.environ, PENSTOCK_RUNNER_TOKEN="secret"),
+        env=dict(os.environ, PONDAGE_RUNNER_TOKEN="secret"),
     )  # fmt: skip
     try:
         yield Runner(process, gateway)

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from penstock.wire.frames import Cancel
+from pondage.wire.frames import Cancel
 
 from .conftest import Gateway, running
 from .test_sessions import Caller
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.anyio
 APP = """
 import asyncio
 from typing import Any
-import penstock
+import pondage
 from pydantic import BaseModel
 
 class In(BaseModel):
@@ -34,21 +34,21 @@ def answer(inputs: list[In]) -> list[Any]:
     return [ValueError("odd one") if i.n == 13 else {"n": "?", "size": 0} if i.n == 14
             else Out(n=i.n, size=len(inputs)) for i in inputs]
 
-class Batches(penstock.App, name="acme/batches", max_multiplexing=16):
-    @penstock.endpoint("/async", max_batch_size=4, batch_wait=0.2)
+class Batches(pondage.App, name="acme/batches", max_multiplexing=16):
+    @pondage.endpoint("/async", max_batch_size=4, batch_wait=0.2)
     async def run(self, inputs: list[In]) -> list[Out | Exception]:
         await asyncio.sleep(max(i.wait for i in inputs))
         return answer(inputs)
 
-    @penstock.endpoint("/sync", max_batch_size=4, batch_wait=0.2)
+    @pondage.endpoint("/sync", max_batch_size=4, batch_wait=0.2)
     def run_sync(self, inputs: list[In]) -> list[Out | Exception]:
         return answer(inputs)
 
-    @penstock.endpoint("/short", max_batch_size=4, batch_wait=0.05)
+    @pondage.endpoint("/short", max_batch_size=4, batch_wait=0.05)
     async def short(self, inputs: list[In]) -> list[Out]:
         return []
 
-    @penstock.realtime("/realtime", max_batch_size=8)
+    @pondage.realtime("/realtime", max_batch_size=8)
     async def realtime(self, inputs: list[In]) -> list[Out | Exception]:
         await asyncio.sleep(0.05)
         return answer(inputs)

@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from penstock.wire.events import Outcome
-from penstock.wire.frames import Cancel, Hello, Poisoned
-from penstock.wire.states import OutcomeKind
+from pondage.wire.events import Outcome
+from pondage.wire.frames import Cancel, Hello, Poisoned
+from pondage.wire.states import OutcomeKind
 
 from .conftest import Gateway
 
@@ -59,7 +59,7 @@ async def test_an_exception_is_500_and_its_traceback_a_log(echo: Gateway) -> Non
     assert outcome.error == "ValueError: no luck"
     ((level, trace),) = echo.logs(request_id)
     assert level == "ERROR"
-    assert "basic.py" in trace and "penstock/runner" not in trace
+    assert "basic.py" in trace and "pondage/runner" not in trace
 
 
 @pytest.mark.parametrize(("given", "seen"), [(418, 418), (503, 500), (429, 500), (504, 504)])

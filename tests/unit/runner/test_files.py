@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from penstock.wire.frames import SLICE, WINDOW, FileGet, FileMore, FilePut, FileSlice, FileStored, Frame
+from pondage.wire.frames import SLICE, WINDOW, FileGet, FileMore, FilePut, FileSlice, FileStored, Frame
 
 from .conftest import Gateway, running
 
@@ -17,29 +17,29 @@ pytestmark = pytest.mark.anyio
 
 APP = """
 from pathlib import Path
-import penstock
-from penstock.app.context import get_current_request
+import pondage
+from pondage.app.context import get_current_request
 
-class Files(penstock.App, name="acme/files", max_multiplexing=4):
-    @penstock.endpoint("/put")
+class Files(pondage.App, name="acme/files", max_multiplexing=4):
+    @pondage.endpoint("/put")
     def put(self, size: int, path: str = "") -> list:
         if path:
             Path(path).write_bytes(b"x" * size)
         data = Path(path) if path else b"x" * size
         return list(get_current_request().files.put(data, content_type="text/plain", file_name="a.txt"))
 
-    @penstock.endpoint("/put/async")
+    @pondage.endpoint("/put/async")
     async def put_async(self, size: int) -> list:
         return list(get_current_request().files.put(b"x" * size, content_type="text/plain", file_name="a.txt"))
 
-    @penstock.endpoint("/get")
+    @pondage.endpoint("/get")
     def get(self, url: str, max_bytes: int | None = None) -> dict:
         path, content_type = get_current_request().files.fetch(url, max_bytes=max_bytes)
         again, _ = get_current_request().files.fetch(url)
         return {"size": path.stat().st_size, "type": content_type, "suffix": path.suffix, "same": again == path,
                 "head": path.read_bytes()[:5].decode(), "path": str(path)}
 
-    @penstock.endpoint("/get/async")
+    @pondage.endpoint("/get/async")
     async def get_async(self, url: str) -> dict:
         path, content_type = get_current_request().files.fetch(url)
         return {"size": path.stat().st_size, "type": content_type}

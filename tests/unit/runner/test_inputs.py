@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from penstock.outbound import OutboundError
-from penstock.runner.inputs import Inputs
+from pondage.outbound import OutboundError
+from pondage.runner.inputs import Inputs
 
 SIZE = 1000
 

@@ -8,49 +8,49 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from penstock.wire.events import Log
-from penstock.wire.frames import Cancel, Drain, Finished, Heartbeat, Hello, Poisoned, Ready, RunnerLog, SetupFailed
+from pondage.wire.events import Log
+from pondage.wire.frames import Cancel, Drain, Finished, Heartbeat, Hello, Poisoned, Ready, RunnerLog, SetupFailed
 
 from .conftest import APPS, Gateway, running
 
 pytestmark = pytest.mark.anyio
 
-HEAD = "import penstock\nclass Bad(penstock.App):\n"
+HEAD = "import pondage\nclass Bad(pondage.App):\n"
 
 
 @pytest.mark.parametrize(
     ("source", "reason", "line"),
     [
-        ("import penstock\nimport not_there\n", "No module named 'not_there'", 2),
-        ("import penstock\nclass Bad(:\n", "SyntaxError", 2),
-        ("import penstock\nimport sys\nsys.exit(1)\n", "SystemExit", 3),
+        ("import pondage\nimport not_there\n", "No module named 'not_there'", 2),
+        ("import pondage\nclass Bad(:\n", "SyntaxError", 2),
+        ("import pondage\nimport sys\nsys.exit(1)\n", "SystemExit", 3),
         (
             HEAD + "    def setup(self):\n        raise OSError('no weights')\n"
-            "    @penstock.endpoint('/')\n    def run(self): ...\n",
+            "    @pondage.endpoint('/')\n    def run(self): ...\n",
             "setup() failed: OSError: no weights",
             4,
         ),
         (
             HEAD + "    async def setup(self):\n        raise SystemExit(1)\n"
-            "    @penstock.endpoint('/')\n    def run(self): ...\n",
+            "    @pondage.endpoint('/')\n    def run(self): ...\n",
             "setup() failed: SystemExit: 1",
             4,
         ),
         (
-            HEAD + "    @penstock.endpoint('/')\n    def run(self, x: Missing): ...\n",
+            HEAD + "    @pondage.endpoint('/')\n    def run(self, x: Missing): ...\n",
             "name 'Missing' is not defined",
             4,
         ),
         (
             "from __future__ import annotations\n"
             + HEAD
-            + "    @penstock.endpoint('/')\n    def run(self, x: Missing): ...\n",
+            + "    @pondage.endpoint('/')\n    def run(self, x: Missing): ...\n",
             "the type hints of Bad.run: name 'Missing' is not defined",
             4,
         ),
-        (HEAD + "    @penstock.endpoint('/')\n    def run(self, *x): ...\n", "*x has no place", 3),
+        (HEAD + "    @pondage.endpoint('/')\n    def run(self, *x): ...\n", "*x has no place", 3),
         (HEAD + "    pass\n", "Bad has no endpoint", 0),
-        ("import penstock\n", "is no class that derives from penstock.App", 0),
+        ("import pondage\n", "is no class that derives from pondage.App", 0),
     ],
 )
 async def test_an_app_that_does_not_start_says_file_and_line(
@@ -69,7 +69,7 @@ async def test_an_app_that_does_not_start_says_file_and_line(
 async def test_heartbeats_flow_while_setup_takes_long(gateway: Gateway, tmp_path: Path) -> None:
     (tmp_path / "slow.py").write_text(
         HEAD + "    def setup(self):\n        import time; time.sleep(0.8)\n"
-        "    @penstock.endpoint('/')\n    def run(self): ...\n"
+        "    @pondage.endpoint('/')\n    def run(self): ...\n"
     )
     async with running(gateway, f"{tmp_path / 'slow.py'}:Bad"):
         await gateway.ready()
@@ -81,7 +81,7 @@ async def test_a_drain_waits_for_what_runs_and_then_tears_down(gateway: Gateway,
     (tmp_path / "tidy.py").write_text(
         HEAD.replace("App)", "App, machine_type='GPU')") + "    async def teardown(self):\n        print('torn down')\n"
         "    def handle_exit(self):\n        print('leaving')\n"
-        "    @penstock.endpoint('/')\n    async def run(self):\n"
+        "    @pondage.endpoint('/')\n    async def run(self):\n"
         "        import asyncio; await asyncio.sleep(0.2); return 1\n"
     )
     async with running(gateway, f"{tmp_path / 'tidy.py'}:Bad") as runner:
@@ -168,10 +168,10 @@ async def test_the_apps_of_a_file_can_be_listed(tmp_path: Path) -> None:
     import sys
 
     (tmp_path / "two.py").write_text(
-        "import penstock\nclass First(penstock.App): ...\nclass SecondApp(penstock.App, name='acme/two'): ...\n"
+        "import pondage\nclass First(pondage.App): ...\nclass SecondApp(pondage.App, name='acme/two'): ...\n"
     )
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "penstock.runner", "--list", str(tmp_path / "two.py"), stdout=asyncio.subprocess.PIPE
+        sys.executable, "-m", "pondage.runner", "--list", str(tmp_path / "two.py"), stdout=asyncio.subprocess.PIPE
     )
     out, _ = await process.communicate()
     assert msgspec.json.decode(out) == {"First": "first", "SecondApp": "acme/two"}

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from penstock.clock import SystemClock
-from penstock.runner.link import Link
-from penstock.wire.frames import Frame, FromGateway, SessionMessage
-from penstock.wire.packets import packets
+from pondage.clock import SystemClock
+from pondage.runner.link import Link
+from pondage.wire.frames import Frame, FromGateway, SessionMessage
+from pondage.wire.packets import packets
 
 pytestmark = pytest.mark.anyio
 

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.anyio
 
 APP = """
 import json
-import penstock as fal
+import pondage as fal
 from starlette.responses import StreamingResponse
 from starlette.exceptions import HTTPException
 from pydantic import BaseModel

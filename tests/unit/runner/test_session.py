@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from penstock.runner.session import Session
-from penstock.wire.frames import Frame, SessionMessage
+from pondage.runner.session import Session
+from pondage.wire.frames import Frame, SessionMessage
 
 pytestmark = pytest.mark.anyio
 

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from penstock.wire.frames import (
+from pondage.wire.frames import (
     MESSAGE_COST,
     SLICE,
     Cancel,
@@ -141,46 +141,46 @@ MODES = """
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 from pydantic import BaseModel
-import penstock
+import pondage
 
 class Number(BaseModel):
     n: float
 
-class Modes(penstock.App, name="acme/modes", max_multiplexing=8):
-    @penstock.realtime("/sync")
+class Modes(pondage.App, name="acme/modes", max_multiplexing=8):
+    @pondage.realtime("/sync")
     def sync(self, input: Number) -> Number:
         return Number(n=input.n * 2)
 
-    @penstock.realtime("/both")
+    @pondage.realtime("/both")
     async def both(self, numbers: AsyncIterator[Number]) -> AsyncIterator[Number]:
         total = 0.0
         async for number in numbers:
             total += number.n
             yield Number(n=total)
 
-    @penstock.realtime("/both/sync")
+    @pondage.realtime("/both/sync")
     def both_sync(self, numbers: Iterator[Number]) -> Iterator[Number]:
         total = 0.0
         for number in numbers:
             total += number.n
             yield Number(n=total)
 
-    @penstock.realtime("/out")
+    @pondage.realtime("/out")
     async def out(self, input: Number) -> AsyncIterator[Number]:
         for i in range(int(input.n)):
             yield Number(n=i)
 
-    @penstock.realtime("/pour/sync")
+    @pondage.realtime("/pour/sync")
     def pour_sync(self, input: Number) -> Iterator[Any]:
         for i in range(int(input.n)):
             yield {"i": i, "pad": "x" * 1000}
 
-    @penstock.realtime("/pour")
+    @pondage.realtime("/pour")
     async def pour(self, input: Number) -> AsyncIterator[Any]:
         for i in range(int(input.n)):
             yield {"i": i, "pad": "x" * 1000}
 
-    @penstock.realtime("/in")
+    @pondage.realtime("/in")
     async def take(self, numbers: AsyncIterator[Number]) -> Number:
         total = 0.0
         async for number in numbers:
@@ -189,17 +189,17 @@ class Modes(penstock.App, name="acme/modes", max_multiplexing=8):
                 break
         return Number(n=total)
 
-    @penstock.realtime("/breaks")
+    @pondage.realtime("/breaks")
     async def breaks(self, numbers: AsyncIterator[Number]) -> AsyncIterator[Number]:
         async for number in numbers:
             raise ValueError("no more")
             yield number
 
-    @penstock.realtime("/raw")
+    @pondage.realtime("/raw")
     async def raw(self, message: Any) -> Any:
         return message
 
-    @penstock.realtime("/batch", max_batch_size=4)
+    @pondage.realtime("/batch", max_batch_size=4)
     async def batch(self, numbers: list[Number]) -> list[Number]:
         return [Number(n=number.n + len(numbers) * 0) for number in numbers]
 """

@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from penstock.wire.events import Chunk
-from penstock.wire.frames import Cancel, Committed, Entries
+from pondage.wire.events import Chunk
+from pondage.wire.frames import Cancel, Committed, Entries
 
 from .conftest import Gateway
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from penstock.runner.capture import Lines, cut
-from penstock.wire.events import Log
-from penstock.wire.frames import RunnerLog
+from pondage.runner.capture import Lines, cut
+from pondage.wire.events import Log
+from pondage.wire.frames import RunnerLog
 
 from .conftest import Gateway, running
 
@@ -24,14 +24,14 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-import penstock
+import pondage
 
 pool = ThreadPoolExecutor(2)
 print("at import")
 
 
-class Words(penstock.App, name="acme/words", max_multiplexing=8):
-    @penstock.endpoint("/threads")
+class Words(pondage.App, name="acme/words", max_multiplexing=8):
+    @pondage.endpoint("/threads")
     def threads(self, name: str) -> None:
         def say(what: str) -> None:
             for i in range(20):
@@ -46,7 +46,7 @@ class Words(penstock.App, name="acme/words", max_multiplexing=8):
         for future in futures:
             future.result()
 
-    @penstock.endpoint("/tasks")
+    @pondage.endpoint("/tasks")
     async def tasks(self, name: str) -> None:
         async def say(what: str) -> None:
             for i in range(20):
@@ -55,31 +55,31 @@ class Words(penstock.App, name="acme/words", max_multiplexing=8):
 
         await asyncio.gather(say("a"), say("b"), asyncio.to_thread(print, name, "to_thread"))
 
-    @penstock.endpoint("/late")
+    @pondage.endpoint("/late")
     async def late(self, name: str) -> None:
         threading.Timer(0.3, print, args=(name, "late")).start()
 
-    @penstock.endpoint("/flood")
+    @pondage.endpoint("/flood")
     def flood(self, lines: int, width: int) -> int:
         line = "x" * width
         for _ in range(lines):
             print(line)
         return lines
 
-    @penstock.endpoint("/flood/async")
+    @pondage.endpoint("/flood/async")
     async def flood_async(self, lines: int, width: int) -> int:
         line = "x" * width
         for _ in range(lines):
             print(line)
         return lines
 
-    @penstock.endpoint("/shapes")
+    @pondage.endpoint("/shapes")
     def shapes(self) -> None:
         sys.stdout.write("no end of line")
         sys.stderr.write("10%\\r20%\\r")
         sys.stdout.buffer.write("bytes é\\n".encode())
 
-    @penstock.endpoint("/fork")
+    @pondage.endpoint("/fork")
     def fork(self) -> str:
         child = multiprocessing.get_context("fork").Process(target=print, args=("from the fork",))
         child.start()
@@ -87,7 +87,7 @@ class Words(penstock.App, name="acme/words", max_multiplexing=8):
         subprocess.run([sys.executable, "-c", "print('from a child')"], check=True)
         return str(child.exitcode)
 
-    @penstock.endpoint("/quits")
+    @pondage.endpoint("/quits")
     async def quits(self) -> None:
         raise SystemExit(3)
 """

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-import penstock.files.folder
-from penstock.errors import PenstockError, StorageFull, Unavailable
-from penstock.files.blobs import Blob, DamagedFile, in_thread
-from penstock.files.folder import FolderBlobs
-from penstock.testing.faults import FaultPlan, Faults
-from penstock.testing.faulty_files import FaultyFiles, held, install, lose_files
+import pondage.files.folder
+from pondage.errors import PondageError, StorageFull, Unavailable
+from pondage.files.blobs import Blob, DamagedFile, in_thread
+from pondage.files.folder import FolderBlobs
+from pondage.testing.faults import FaultPlan, Faults
+from pondage.testing.faulty_files import FaultyFiles, held, install, lose_files
 
 pytestmark = pytest.mark.anyio
 
@@ -23,7 +23,7 @@ DATA = random.Random(3).randbytes(300_000)
 @pytest.fixture
 def faults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Faults]:
     """A sick disk under every folder of files."""
-    monkeypatch.setattr(penstock.files.folder, "os", penstock.files.folder.os)
+    monkeypatch.setattr(pondage.files.folder, "os", pondage.files.folder.os)
     faults = Faults(tmp_path / "plan.json")
     install(faults, tmp_path)
     yield faults
@@ -50,7 +50,7 @@ async def read(store: FolderBlobs, blob: Blob) -> bytes:
     ("plan", "refusal"), [(FaultPlan(disk_full=True), StorageFull), (FaultPlan(sync_fails=True), Unavailable)]
 )
 async def test_a_write_is_refused_clearly_and_a_retry_works(
-    faults: Faults, tmp_path: Path, plan: FaultPlan, refusal: type[PenstockError]
+    faults: Faults, tmp_path: Path, plan: FaultPlan, refusal: type[PondageError]
 ) -> None:
     store = await FolderBlobs.open(tmp_path / "files")
     faults.plan = plan
@@ -71,7 +71,7 @@ async def test_a_loss_of_power_takes_nothing_that_was_acknowledged(faults: Fault
 
 async def test_what_was_being_written_may_be_lost_and_is_dropped(faults: Faults, tmp_path: Path) -> None:
     await FolderBlobs.open(tmp_path / "files")
-    pen = penstock.files.folder._Pen(tmp_path / "files" / "incoming" / "one", penstock.files.folder.Sums())
+    pen = pondage.files.folder._Pen(tmp_path / "files" / "incoming" / "one", pondage.files.folder.Sums())
     await in_thread(pen.add, [DATA])
     assert await lose(tmp_path, 1) == 1
     await FolderBlobs.open(tmp_path / "files")
@@ -85,7 +85,7 @@ async def test_what_a_store_forgets_to_sync_is_lost(
 ) -> None:
     """Planted: a store whose acknowledged files are not durable. The damage is found, or the file is gone."""
     if forgotten == "name":
-        monkeypatch.setattr(penstock.files.folder, "sync_folder", lambda _: None)
+        monkeypatch.setattr(pondage.files.folder, "sync_folder", lambda _: None)
     else:
         synced = FaultyFiles.fsync
 

@@ -9,9 +9,9 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from penstock.files.folder import refused
-from penstock.torture.auditor import FINDINGS, audit
-from penstock.torture.evidence import Ack, Damage, Evidence, FaultSeen, Row, Run, Seen, StreamSeen
+from pondage.files.folder import refused
+from pondage.torture.auditor import FINDINGS, audit
+from pondage.torture.evidence import Ack, Damage, Evidence, FaultSeen, Row, Run, Seen, StreamSeen
 
 
 def row(request_id: str, kind: str = "ok", **more: object) -> Row:

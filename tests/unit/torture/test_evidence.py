@@ -7,8 +7,8 @@ from pathlib import Path
 import apsw
 import pytest
 
-from penstock.files.blobs import Sums
-from penstock.torture.evidence import wrong_files
+from pondage.files.blobs import Sums
+from pondage.torture.evidence import wrong_files
 
 
 @pytest.mark.parametrize(
@@ -20,7 +20,7 @@ def test_stored_files_are_compared_with_the_database(tmp_path: Path, planted: st
     sums.add(data)
     digest = sums.blob("").digest
     key = f"{digest}-0123456789abcdef"
-    connection = apsw.Connection(str(tmp_path / "penstock.db"))
+    connection = apsw.Connection(str(tmp_path / "pondage.db"))
     connection.execute("CREATE TABLE blobs (key TEXT, digest TEXT, doomed_at REAL)")
     connection.execute("INSERT INTO blobs VALUES (?, ?, ?)", (key, digest, 1.0 if planted == "doomed" else None))
     connection.close()
@@ -28,4 +28,4 @@ def test_stored_files_are_compared_with_the_database(tmp_path: Path, planted: st
     path.parent.mkdir(parents=True)
     if planted not in ("gone", "doomed"):
         path.write_bytes({"cut": data[:-1], "changed": b"W" + data[1:]}.get(planted, data))
-    assert wrong_files(tmp_path / "penstock.db", tmp_path / "files") == ([key] if wrong else [])
+    assert wrong_files(tmp_path / "pondage.db", tmp_path / "files") == ([key] if wrong else [])

@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from penstock.torture import report
-from penstock.torture.report import Report
+from pondage.torture import report
+from pondage.torture.report import Report
 
 
 def made(seed: int, **more: object) -> Report:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from penstock.torture import schedule
+from pondage.torture import schedule
 
 
 def test_a_seed_repeats_the_schedule() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from penstock.torture.trial import Trial, Wanted
+from pondage.torture.trial import Trial, Wanted
 
 
 @pytest.fixture

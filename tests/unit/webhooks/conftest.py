@@ -11,16 +11,16 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from penstock.clock import ManualClock
-from penstock.database.sqlite import SqliteDatabase
-from penstock.queue.interface import NewRequest
-from penstock.queue.sqlite import SqliteQueue
-from penstock.settings import Settings
-from penstock.webhooks.interface import Answer, PostFailed
-from penstock.webhooks.service import Webhooks
-from penstock.wire.events import Entry, Outcome
-from penstock.wire.ids import new_request_id
-from penstock.wire.states import OutcomeKind
+from pondage.clock import ManualClock
+from pondage.database.sqlite import SqliteDatabase
+from pondage.queue.interface import NewRequest
+from pondage.queue.sqlite import SqliteQueue
+from pondage.settings import Settings
+from pondage.webhooks.interface import Answer, PostFailed
+from pondage.webhooks.service import Webhooks
+from pondage.wire.events import Entry, Outcome
+from pondage.wire.ids import new_request_id
+from pondage.wire.states import OutcomeKind
 
 HOOK = "https://receiver.example/hook"
 

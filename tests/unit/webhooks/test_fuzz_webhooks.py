@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from penstock.errors import InvalidInput, WebhookError
-from penstock.webhooks.schedule import retry_after
-from penstock.webhooks.targets import EVENTS, check_events, check_target
-from penstock.webhooks.verify import verify_webhook
-from penstock.wire import signing
+from pondage.errors import InvalidInput, WebhookError
+from pondage.webhooks.schedule import retry_after
+from pondage.webhooks.targets import EVENTS, check_events, check_target
+from pondage.webhooks.verify import verify_webhook
+from pondage.wire import signing
 
 BOUNDED = settings(max_examples=300, deadline=None, derandomize=True, database=None)
 NOW = 1_700_000_000

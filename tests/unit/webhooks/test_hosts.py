@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from penstock.settings import Settings
-from penstock.webhooks.hosts import Host, Hosts
-from penstock.webhooks.outbox import Owed
+from pondage.settings import Settings
+from pondage.webhooks.hosts import Host, Hosts
+from pondage.webhooks.outbox import Owed
 
 SETTINGS = Settings(webhook_concurrency=4)
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from penstock.clock import ManualClock
-from penstock.errors import BadRequest, WebhookForged
-from penstock.webhooks.verify import verify_webhook
-from penstock.wire import signing
+from pondage.clock import ManualClock
+from pondage.errors import BadRequest, WebhookForged
+from pondage.webhooks.verify import verify_webhook
+from pondage.wire import signing
 
 from .conftest import House, Receiver, opened
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from penstock.clock import ManualClock
-from penstock.errors import NotFound
-from penstock.webhooks.schedule import Tried, reason_for
+from pondage.clock import ManualClock
+from pondage.errors import NotFound
+from pondage.webhooks.schedule import Tried, reason_for
 
 from .conftest import House, Receiver, opened
 

@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from penstock.webhooks.payload import completed, intermediate
-from penstock.wire.events import Log, Outcome, Progress, Started
-from penstock.wire.states import OutcomeKind
+from pondage.webhooks.payload import completed, intermediate
+from pondage.wire.events import Log, Outcome, Progress, Started
+from pondage.wire.states import OutcomeKind
 
 
 def test_the_output_is_passed_on_as_it_is() -> None:

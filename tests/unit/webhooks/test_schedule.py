@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.settings import Settings
-from penstock.webhooks.breaker import Breaker
-from penstock.webhooks.schedule import Tried, after, reason_for, retry_after
+from pondage.settings import Settings
+from pondage.webhooks.breaker import Breaker
+from pondage.webhooks.schedule import Tried, after, reason_for, retry_after
 
 SETTINGS = Settings()
 

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from penstock.clock import ManualClock
-from penstock.settings import Settings
-from penstock.webhooks.interface import Answer, PostFailed
-from penstock.webhooks.verify import verify_webhook
-from penstock.wire import signing
-from penstock.wire.events import Log, Outcome, Progress
-from penstock.wire.states import OutcomeKind
+from pondage.clock import ManualClock
+from pondage.settings import Settings
+from pondage.webhooks.interface import Answer, PostFailed
+from pondage.webhooks.verify import verify_webhook
+from pondage.wire import signing
+from pondage.wire.events import Log, Outcome, Progress
+from pondage.wire.states import OutcomeKind
 
 from .conftest import HOOK, House, Receiver, opened
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from penstock.errors import InvalidInput
-from penstock.settings import Settings
-from penstock.webhooks.targets import check_events, check_target, private_policy, start_line
+from pondage.errors import InvalidInput
+from pondage.settings import Settings
+from pondage.webhooks.targets import check_events, check_target, private_policy, start_line
 
 
 @pytest.mark.parametrize(

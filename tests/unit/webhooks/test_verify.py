@@ -15,17 +15,17 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
-from penstock.clock import ManualClock
-from penstock.errors import (
+from pondage.clock import ManualClock
+from pondage.errors import (
     SetupError,
     WebhookForged,
     WebhookKeysMissing,
     WebhookOutdated,
     WebhookUnsigned,
 )
-from penstock.webhooks import verify
-from penstock.webhooks.verify import WebhookEvent, verify_webhook
-from penstock.wire import signing
+from pondage.webhooks import verify
+from pondage.webhooks.verify import WebhookEvent, verify_webhook
+from pondage.wire import signing
 
 NOW = 1_700_000_000
 KEY = b"0123456789abcdef0123456789abcdef"
@@ -204,7 +204,7 @@ def test_only_http_urls_are_fetched() -> None:
 
 def test_verifying_imports_nothing_heavy() -> None:
     code = (
-        "import sys; from penstock.webhooks.verify import verify_webhook;"
+        "import sys; from pondage.webhooks.verify import verify_webhook;"
         "heavy = {'aiohttp', 'apsw', 'starlette', 'uvicorn', 'cryptography', 'obstore', 'typer'} & set(sys.modules);"
         "assert not heavy, heavy"
     )

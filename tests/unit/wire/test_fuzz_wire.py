@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from penstock.wire import frames, sse
-from penstock.wire.ids import app_name_of, check_app_name, legacy_endpoint, parse_endpoint
+from pondage.wire import frames, sse
+from pondage.wire.ids import app_name_of, check_app_name, legacy_endpoint, parse_endpoint
 
 BOUNDED = settings(max_examples=300, deadline=None, derandomize=True, database=None)
 

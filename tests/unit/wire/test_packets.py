@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from penstock.wire import frames, packets
-from penstock.wire.frames import FileSlice, Frame, Heartbeat, SessionMessage
-from penstock.wire.packets import BULK, PacketReader
+from pondage.wire import frames, packets
+from pondage.wire.frames import FileSlice, Frame, Heartbeat, SessionMessage
+from pondage.wire.packets import BULK, PacketReader
 
 SIZES = st.sampled_from([0, 1, 100, BULK - 1, BULK, BULK + 1, 3 * BULK])
 BYTES = bytes(range(256)) * (3 * BULK // 256)

@@ -1,5 +1,0 @@
-"""The queue on one machine: one SQLite file, one gateway."""
-
-from penstock.queue.sqlite.engine import SqliteQueue
-
-__all__ = ["SqliteQueue"]

@@ -1,0 +1,148 @@
+"""The decorators that make a method of an `App` an endpoint. They only declare; `signature` reads the types."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any, Literal, TypeVar
+
+import msgspec
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+MARK = "__pondage_endpoint__"
+"""The attribute by which a decorated function carries its declaration."""
+
+OnDisconnect = Literal["keep", "cancel"]
+
+
+class HealthCheck(msgspec.Struct, frozen=True, kw_only=True):
+    """fal's health check of an endpoint. Accepted; nobody calls it: the runner's own heartbeats decide here."""
+
+    start_period_seconds: int = 30
+    timeout_seconds: int = 5
+    failure_threshold: int = 3
+    call_regularly: bool = True
+    method: str = "GET"
+
+
+class Declaration(msgspec.Struct, frozen=True, kw_only=True):
+    """What a decorator says of a function. Durations in seconds."""
+
+    path: str
+    realtime: bool = False
+    on_disconnect: OnDisconnect = "keep"
+    retry_streams: bool | None = None
+    max_batch_size: int = 1
+    batch_wait: float = 0.01
+    buffering: int | None = None
+    session_timeout: float | None = None
+    input_modal: Any = None
+    output_modal: Any = None
+    content_type: str = "application/msgpack"
+    encode_message: Callable[[Any], bytes | str] | None = None
+    decode_message: Callable[[Any], Any] | None = None
+
+
+def endpoint(
+    path: str,
+    *,
+    is_websocket: bool = False,
+    health_check: HealthCheck | None = None,
+    billing: Any = None,
+    on_disconnect: OnDisconnect = "keep",
+    retry_streams: bool | None = None,
+    max_batch_size: int = 1,
+    batch_wait: float = 0.01,
+) -> Callable[[F], F]:
+    """Make a method answer `POST {app}{path}`. A generator streams its chunks.
+
+    Args:
+        path: begins with `/`; `/` is the app's own address.
+        is_websocket: fal's raw WebSocket endpoints are not supported; use `pondage.realtime`.
+        health_check: accepted for fal's sake.
+        billing: accepted for fal's sake.
+        on_disconnect: what becomes of a direct call whose caller hangs up and did not say itself.
+        retry_streams: whether a stream may run again after its caller has seen chunks; None: as the app says.
+        max_batch_size: above 1 the method gets a list of up to so many inputs, of several requests, and returns a
+            list with a result, or an exception, for each.
+        batch_wait: how long the first of a batch waits for others, in seconds.
+
+    Raises:
+        TypeError: a value that does not fit.
+    """
+    if is_websocket:
+        raise TypeError(f"endpoint({path!r}, is_websocket=True): raw WebSockets are not served; use @pondage.realtime")
+    return _mark(
+        Declaration(
+            path=path,
+            on_disconnect=on_disconnect,
+            retry_streams=retry_streams,
+            max_batch_size=max_batch_size,
+            batch_wait=batch_wait,
+        )
+    )
+
+
+def realtime(
+    path: str,
+    *,
+    buffering: int | None = None,
+    session_timeout: float | None = None,
+    input_modal: Any = None,
+    output_modal: Any = None,
+    max_batch_size: int = 1,
+    content_type: str = "application/msgpack",
+    encode_message: Callable[[Any], bytes | str] | None = None,
+    decode_message: Callable[[Any], Any] | None = None,
+) -> Callable[[F], F]:
+    """Make a method serve a WebSocket session. The type hints choose the mode: one message in and one out, an
+    asynchronous iterator in, a generator out, or both.
+
+    Args:
+        path: begins with `/`, usually `/realtime`.
+        buffering: most unprocessed messages of a session; beyond it the oldest are dropped. 1 to 60.
+        session_timeout: a session without a message for so many seconds is ended; None: the server's default.
+        input_modal: the type of a message, where the hints do not say it.
+        output_modal: the type of a result, where the hints do not say it.
+        max_batch_size: above 1 the method gets a list of the messages that wait, of several sessions, and returns
+            a list of as many results.
+        content_type: accepted for fal's sake; the caller's frames decide.
+        encode_message: makes the bytes (or text) of a result instead of msgpack or JSON.
+        decode_message: makes the value of a message from its bytes or text.
+
+    Raises:
+        TypeError: a value that does not fit.
+    """
+    if buffering is not None and not 1 <= buffering <= 60:
+        raise TypeError(f"realtime({path!r}): buffering is 1 to 60 messages, got {buffering}")
+    return _mark(
+        Declaration(
+            path=path,
+            realtime=True,
+            buffering=buffering,
+            session_timeout=session_timeout,
+            input_modal=input_modal,
+            output_modal=output_modal,
+            max_batch_size=max_batch_size,
+            content_type=content_type,
+            encode_message=encode_message,
+            decode_message=decode_message,
+        )
+    )
+
+
+def _mark(declaration: Declaration) -> Callable[[F], F]:
+    path = declaration.path
+    if not path.startswith("/") or (path != "/" and path.endswith("/")):
+        raise TypeError(f"an endpoint's path begins with / and does not end with it, got {path!r}")
+    if declaration.max_batch_size < 1:
+        raise TypeError(f"endpoint {path!r}: max_batch_size is at least 1, got {declaration.max_batch_size}")
+
+    def mark(function: F) -> F:
+        if not inspect.isfunction(function):
+            raise TypeError(f"endpoint {path!r}: decorate a method of the app's class, got {function!r}")
+        setattr(function, MARK, declaration)
+        return function
+
+    return mark

@@ -1,0 +1,150 @@
+"""Find and import the apps that a specification names: `file.py`, `file.py:Class`, `package.module:Class`."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import sys
+import traceback
+from importlib.machinery import SourceFileLoader
+from pathlib import Path
+from types import CodeType, ModuleType
+from typing import ClassVar
+
+from pondage.app.app import App
+from pondage.errors import PondageError
+
+
+class LoadError(PondageError):
+    """An app cannot be loaded. `reason` is one line, `where` is `file:line` (empty if unknown)."""
+
+    code: ClassVar[str] = "app.load"
+
+    def __init__(self, reason: str, where: str = "", trace: str = "") -> None:
+        super().__init__(f"{where}: {reason}" if where else reason)
+        self.reason = reason
+        self.where = where
+        self.trace = trace
+
+
+def load(spec: str) -> list[type[App]]:
+    """The classes that `spec` names; all of a file's or module's own ones, in their order, where it names none.
+
+    Raises:
+        LoadError: no such file, module or class, or its import failed; with file and line.
+    """
+    where, _, class_name = spec.partition(":")
+    module = _import(where)
+    if class_name:
+        found = getattr(module, class_name, None)
+        if not (isinstance(found, type) and issubclass(found, App) and found is not App):
+            names = ", ".join(c.__name__ for c in _own(module)) or "none"
+            raise LoadError(f"{class_name} in {where} is no class that derives from pondage.App; there is: {names}")
+        return [found]
+    classes = _own(module)
+    if not classes:
+        raise LoadError(f"no class in {where} derives from pondage.App")
+    return classes
+
+
+def where_of(error: BaseException) -> str:
+    """`file:line` of the innermost frame that is not ours, the standard library's or an installed package's.
+
+    A syntax error is where it stands in the source.
+    """
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"{error.filename}:{error.lineno}"
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith("<")]
+    own = [f for f in frames if _is_authors(f.filename)]
+    chosen = (own or frames)[-1] if frames else None
+    return f"{chosen.filename}:{chosen.lineno}" if chosen else ""
+
+
+def trace_of(error: BaseException) -> str:
+    """The traceback without our own frames above the author's."""
+    tb = error.__traceback__
+    while tb is not None and not _is_authors(tb.tb_frame.f_code.co_filename):
+        tb = tb.tb_next
+    shown = tb if isinstance(error, SyntaxError) else tb or error.__traceback__
+    return "".join(traceback.format_exception(type(error), error, shown)).rstrip()
+
+
+def _own(module: ModuleType) -> list[type[App]]:
+    return [
+        value
+        for value in vars(module).values()
+        if isinstance(value, type)
+        and issubclass(value, App)
+        and value.__module__ == module.__name__
+        and not value.__name__.startswith("_")
+    ]
+
+
+def _import(where: str) -> ModuleType:
+    as_file = where.endswith(".py") or "/" in where
+    path = Path(where).resolve()
+    if as_file and not path.is_file():
+        raise LoadError(f"there is no file {where}")
+    try:
+        return _import_file(path) if as_file else _import_module(where)
+    except LoadError:
+        raise
+    except BaseException as error:  # whatever the author's module raises, SystemExit too
+        if isinstance(error, KeyboardInterrupt):
+            raise
+        reason = f"{where} does not import: {type(error).__name__}: {_first_line(error)}"
+        raise LoadError(reason, where_of(error), trace_of(error)) from error
+
+
+def _import_file(path: Path) -> ModuleType:
+    # As `python file.py` would: the file's folder comes first, so that its neighbours can be imported.
+    if str(path.parent) not in sys.path:
+        sys.path.insert(0, str(path.parent))
+    name = path.stem
+    if not name.isidentifier() or name in sys.stdlib_module_names or name in sys.modules:
+        name = f"pondage_app_{''.join(c if c.isalnum() else '_' for c in path.stem)}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise LoadError(f"{path} is no Python file")
+    if isinstance(spec.loader, SourceFileLoader):
+        spec.loader = _AsWritten(name, str(path))
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # pickling and type hints look it up there
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        sys.modules.pop(name, None)
+        raise
+    return module
+
+
+class _AsWritten(SourceFileLoader):
+    """Compiles the file as it is now. Kept bytecode is trusted where size and whole second of the source are the same,
+    so that a change right after a start would be overlooked."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        path = self.get_filename(fullname)
+        return self.source_to_code(self.get_data(path), path)
+
+
+def _import_module(name: str) -> ModuleType:
+    if os.getcwd() not in sys.path and "" not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    return importlib.import_module(name)
+
+
+def _first_line(error: BaseException) -> str:
+    text = error.msg if isinstance(error, SyntaxError) else str(error)
+    lines = text.strip().splitlines()
+    return lines[0] if lines else ""
+
+
+_OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+_LIBRARY = os.path.dirname(os.path.abspath(os.__file__))
+
+
+def _is_authors(filename: str) -> bool:
+    return not (
+        filename.startswith((_OURS, _LIBRARY, "<")) or "site-packages" in filename or "dist-packages" in filename
+    )

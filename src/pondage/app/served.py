@@ -1,0 +1,102 @@
+"""An app's class made ready to be served: its endpoints with their compiled signatures, and what it says of itself."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from pondage.app.app import App, endpoints_of
+from pondage.app.endpoints import Declaration
+from pondage.app.signature import Mode, Signature
+from pondage.wire.frames import AppInfo, EndpointInfo
+
+
+class Endpoint:
+    """One endpoint: what was declared, what the types say, and the function to call with the app as first argument."""
+
+    __slots__ = ("call", "declaration", "kind", "path", "signature")
+
+    def __init__(self, declaration: Declaration, function: Callable[..., Any], title: str) -> None:
+        self.declaration = declaration
+        self.path = declaration.path
+        self.call = function
+        self.signature = Signature(function, title, batched=declaration.max_batch_size > 1)
+        self.kind: Mode = "realtime" if declaration.realtime else "stream" if self.signature.generates else "call"
+        if self.signature.consumes and not declaration.realtime:
+            raise TypeError(f"{function.__qualname__} takes an iterator; only @pondage.realtime hands one in")
+        if self.signature.given and (declaration.realtime or declaration.max_batch_size > 1):
+            names = ", ".join(self.signature.given)
+            raise TypeError(f"{function.__qualname__}: {names} has no place here; use pondage.current_request")
+
+    def info(self) -> EndpointInfo:
+        """The endpoint as the gateway knows it."""
+        declared = self.declaration
+        return EndpointInfo(
+            path=self.path,
+            kind=self.kind,
+            description=inspect.getdoc(self.call) or "",
+            input_schema=self.signature.input.schema,
+            output_schema=self.signature.output.schema,
+            buffering=declared.buffering,
+            session_timeout=declared.session_timeout,
+            max_batch_size=declared.max_batch_size,
+            on_disconnect=declared.on_disconnect,
+            retry_streams=declared.retry_streams,
+        )
+
+
+def compile_endpoints(cls: type[App]) -> dict[str, Endpoint]:
+    """The endpoints by path.
+
+    Raises:
+        TypeError: a signature that cannot be served; the message names file and line.
+    """
+    found = {}
+    for path, (declaration, function) in endpoints_of(cls).items():
+        title = "".join(part.capitalize() for part in function.__name__.split("_")) or "Run"
+        try:
+            found[path] = Endpoint(declaration, function, title)
+        except TypeError as error:
+            code = function.__code__
+            raise TypeError(f"{code.co_filename}:{code.co_firstlineno}: {error}") from error
+    return found
+
+
+HEALTH = "/health"
+
+
+def health_endpoint(cls: type[App]) -> Endpoint:
+    """The endpoint that every app has unless it declares one at `/health` itself: what `health()` says."""
+    return Endpoint(Declaration(path=HEALTH), cls.health, "Health")
+
+
+def app_info(cls: type[App], name: str, endpoints: dict[str, Endpoint]) -> AppInfo:
+    """What the class declares, as the fleet plans by it."""
+    keep_alive = cls.keep_alive if cls.keep_alive is not None else cls.host_kwargs.get("keep_alive")
+    doc = inspect.getdoc(cls) if cls.__doc__ and cls.__doc__ is not App.__doc__ else ""
+    return AppInfo(
+        name=name,
+        endpoints=[endpoint.info() for endpoint in endpoints.values()],
+        max_multiplexing=cls.max_multiplexing or 1,
+        min_concurrency=cls.min_concurrency,
+        max_concurrency=cls.max_concurrency,
+        concurrency_buffer=cls.concurrency_buffer,
+        keep_alive=keep_alive,
+        request_timeout=cls.request_timeout,
+        request_start_timeout=cls.request_start_timeout,
+        startup_timeout=cls.startup_timeout,
+        termination_grace_period=cls.termination_grace_period_seconds,
+        max_strikes=cls.max_strikes,
+        retry_streams=cls.retry_streams,
+        num_gpus=cls.num_gpus,
+        description=doc or "",
+        version=cls.version,
+    )
+
+
+def near_paths(path: str, endpoints: dict[str, Endpoint]) -> list[str]:
+    """Paths of the app that look like `path`; all of them where none does and they are few."""
+    near = difflib.get_close_matches(path, endpoints, 3, 0.6)
+    return near or (list(endpoints) if len(endpoints) <= 5 else [])

@@ -1,0 +1,43 @@
+"""The command `pondage`: one module per verb, imported only when that verb is asked for.
+
+A verb's module has `HELP` (one line), `configure(parser)` (its arguments) and `run(args) -> int` (the exit code). What
+it raises is translated in one place, `failures`. Arguments are read with argparse, which costs two milliseconds to
+import where richer libraries cost eighty: `pondage serve` has to answer within a second.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib.util import find_spec
+
+VERBS: dict[str, str] = {
+    "serve": "serve",
+    "call": "call",
+    "requests": "requests",
+    "runners": "runners",
+    "apps": "apps",
+    "keys": "keys",
+    "files": "files",
+    "webhooks": "webhooks",
+    "env": "env",
+    "openapi": "openapi",
+    "doctor": "doctor",
+    "explain": "explain",
+    "backup": "backup",
+    "restore": "restore",
+    "torture": "torture",
+}
+"""Each verb and the module of this package that has it, in the order in which the help shows them."""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; returns its exit code. What `[project.scripts]` names."""
+    arguments = sys.argv[1:] if argv is None else argv
+    if find_spec("rich") is None:
+        print("error[setup]: the command line is not installed", file=sys.stderr)
+        print("  to call a server:  pip install 'pondage[cli]'", file=sys.stderr)
+        print("  to serve apps:     pip install 'pondage[server]'", file=sys.stderr)
+        return 2
+    from pondage.cli.dispatch import dispatch
+
+    return dispatch(arguments)

@@ -1,0 +1,214 @@
+"""What each error code means and what to do about it: `pondage explain CODE`, and docs/errors.md.
+
+Three families share the table: codes of our own error tree (dotted), fal's names of infrastructure errors
+(`error_type`), and the names in the entries of a 422 (`type`).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Explanation(NamedTuple):
+    """`what` it means, and the way out (`then`)."""
+
+    what: str
+    then: str
+
+
+OURS: dict[str, Explanation] = {
+    "internal": Explanation(
+        "Something went wrong that nobody foresaw.",
+        "The request's log and the server's log have the traceback. If it names Pondage's own code, it is a bug.",
+    ),
+    "setup": Explanation(
+        "A setting, a file or this machine is not as it must be.", "The message says what; `pondage doctor` checks it."
+    ),
+    "setup.data_in_use": Explanation(
+        "Another gateway holds the data folder.", "Stop the process that the message names, or give another `--data`."
+    ),
+    "setup.database_too_new": Explanation(
+        "The database was written by a newer version of Pondage.",
+        "Install that version or a newer one. There is no way back but a backup from before.",
+    ),
+    "setup.database_damaged": Explanation(
+        "The database fails its integrity check, so nothing is served from it.",
+        "Restore a backup into an empty folder: `pondage restore BACKUP --data NEW`. Keep the damaged folder.",
+    ),
+    "app.load": Explanation(
+        "An app cannot be imported, or its class is not as it must be.",
+        "The message names file and line. The server stays up for the others and tries again by itself.",
+    ),
+    "request.bad": Explanation("The request cannot be understood, or came too early.", "The detail says why."),
+    "request.not_found": Explanation(
+        "There is no such app, path, request or file, or it is another key's.",
+        "`pondage apps` lists apps and paths; the message has near names. Requests are kept for `retention`.",
+    ),
+    "request.method": Explanation(
+        "The address is known, but not with this HTTP method.", "Use one of the `Allow` header."
+    ),
+    "request.too_many": Explanation(
+        "A limit is reached that can be waited for, such as `max_queue_length`. Nothing was begun.", "Try again later."
+    ),
+    "auth.unauthorized": Explanation(
+        "No key or token came, or a wrong, expired or revoked one.",
+        "Send `Authorization: Key id:secret`; `pondage keys create NAME` makes one on the server's machine.",
+    ),
+    "auth.forbidden": Explanation(
+        "The key is good but has not the scope or not the app, or the web page's origin is not allowed.",
+        "Use a key with the scope that the message names; allow a page's origin with `--cors`.",
+    ),
+    "input.invalid": Explanation(
+        "The input does not fit the endpoint's type, or an idempotency key came again with another body.",
+        "The entries of `detail` name each field, what was expected, and what came.",
+    ),
+    "input.too_large": Explanation(
+        "The body is larger than `max_input_bytes` (16 MiB).", "Upload files first and send their URLs."
+    ),
+    "input.arguments": Explanation("A command's arguments do not fit.", "`pondage VERB --help` lists them."),
+    "input.unknown_field": Explanation(
+        "The endpoint has no field of that name.",
+        "The message lists its fields. To send it all the same, give the whole input as JSON.",
+    ),
+    "input.file": Explanation("A file that the command needs cannot be used.", "The message names it."),
+    "input.unknown_verb": Explanation("There is no such command.", "`pondage --help` lists them."),
+    "request.misdirected": Explanation(
+        "The host name by which the request came is not one of this server's.",
+        "Call it by its address; on an open server only loopback names and `--domain` are taken.",
+    ),
+    "files.damaged": Explanation(
+        "Stored bytes are not those that were written; they are not served.",
+        "Store the file again, or restore a backup; look at the disk.",
+    ),
+    "outbound.failed": Explanation("An address that a user gave could not be used.", "The message names it and why."),
+    "outbound.refused": Explanation(
+        "The address may not be followed: it is private, or no http(s) address.",
+        "Use a public one, or allow private ones with `allow_private_urls` (inputs) or `webhook_private` (webhooks).",
+    ),
+    "outbound.unreachable": Explanation(
+        "Its host does not answer, or too slowly.", "Try the address from the server's machine."
+    ),
+    "outbound.bad_answer": Explanation(
+        "It answers with an error, or redirects too often.", "Try the address from the server's machine."
+    ),
+    "outbound.too_large": Explanation("It has more bytes than are taken.", "See `fetch_max_bytes`."),
+    "webhook.no_answer": Explanation(
+        "A receiver gave no answer, or may not be called.",
+        "It is tried again; `pondage webhooks show ID` has each try.",
+    ),
+    "app.exception": Explanation("The app ended the request with `AppException`.", "Its message says why."),
+    "app.field": Explanation("The app refused a field with `FieldException`.", "The entry in `detail` says which."),
+    "app.cancelled": Explanation("The app has seen that its request is cancelled.", "Nothing is wrong."),
+    "app.retry": Explanation(
+        "The app asked for another attempt, and its strikes are used up.", "Its message says why."
+    ),
+    "app.media": Explanation("A picture, sound, film or file of the input cannot be used.", "See the field types."),
+    "app.download": Explanation(
+        "`pondage.toolkit` could not fetch weights or a repository.", "The message names the address and why."
+    ),
+    "files.range": Explanation("The part of a file that was asked for lies beyond its end.", "Ask for less."),
+    "server.unavailable": Explanation(
+        "The server cannot take this just now, for example while it stops. Nothing was begun.", "Try again."
+    ),
+    "server.disk_full": Explanation(
+        "The server's disk, or the quota of its files, is full. Nothing was begun.",
+        "Make room, or lower `retention`, `retention_bytes` or `file_retention`.",
+    ),
+    "server.unreachable": Explanation(
+        "Nothing answers at the address.",
+        "Start a server with `pondage serve app.py`, or give its address: `--server`, `PONDAGE_URL`.",
+    ),
+    "request.timeout": Explanation(
+        "The caller's time limit is over; the request goes on.", "Ask for it by its id later."
+    ),
+    "webhook.refused": Explanation("A webhook must not be believed.", "Answer it with the error's `status`."),
+    "webhook.unsigned": Explanation(
+        "It carries no signature of a kind that was expected.",
+        "Pass the headers as they came, and the secret or the address of the keys.",
+    ),
+    "webhook.forged": Explanation(
+        "No signature fits the body and the keys.", "Verify the raw bytes of the body, before any JSON is parsed."
+    ),
+    "webhook.outdated": Explanation(
+        "It was signed too long ago or in the future.", "Check the receiver's clock; else it is a replay."
+    ),
+    "webhook.keys_missing": Explanation("The sender's public keys could not be fetched.", "The sender tries again."),
+    "client": Explanation("The root of what the client raises.", "Catch the kinds below it."),
+    "client.credentials": Explanation("fal's own hosts need a key.", "Pass `key=`, or set `FAL_KEY`."),
+    "client.http": Explanation(
+        "The server answered with an error.", "`status_code`, `detail` and `error_type` say which."
+    ),
+    "client.bad_request": Explanation("Status 400.", "The detail says why."),
+    "client.unauthorized": Explanation("Status 401: see auth.unauthorized.", "Pass `key=`, or set `PONDAGE_KEY`."),
+    "client.forbidden": Explanation("Status 403: see auth.forbidden.", "Use a key with the right."),
+    "client.not_found": Explanation("Status 404: see request.not_found.", "Check the endpoint or the request's id."),
+    "client.too_large": Explanation("Status 413: see input.too_large.", "Upload files first."),
+    "client.invalid_input": Explanation("Status 422: see input.invalid.", "`error.fields` says which fields."),
+    "client.too_many": Explanation("Status 429, after the client's own repeats.", "Try again later."),
+    "client.cancelled": Explanation("The request was cancelled.", "Submit it again if it is still wanted."),
+    "client.server": Explanation("Status 5xx.", "`error_type` and the request's log say why."),
+    "client.start_timeout": Explanation(
+        "No runner started the request within `start_timeout`.", "Allow more time, or more runners."
+    ),
+    "client.connection": Explanation("No answer came.", "Check the address and the network; see server.unreachable."),
+    "client.timeout": Explanation(
+        "A time limit of the caller's is over; where it was on a request, that was cancelled.", "Allow more time."
+    ),
+    "client.output": Explanation(
+        "The answer is no JSON, or does not fit `output_type`.", "Compare the type with the endpoint's OpenAPI."
+    ),
+    "client.upload": Explanation(
+        "A big upload stopped halfway.", "Call `upload_file(path, resume=error.session)`: only what is missing is sent."
+    ),
+    "client.realtime": Explanation(
+        "A realtime session ended, or an input of it failed.", "`error` and `reason` say why."
+    ),
+}
+
+INFRASTRUCTURE: dict[str, Explanation] = {
+    "request_timeout": Explanation(
+        "The time to start (504) or the time to run is over.",
+        "Raise `start_timeout` at the caller, or `request_timeout` of the app.",
+    ),
+    "startup_timeout": Explanation(
+        "From fal's cloud only: the app's `setup()` took too long.",
+        "Here such a request waits and its status says why; raise `startup_timeout` of the app.",
+    ),
+    "runner_disconnected": Explanation(
+        "The runner died under the request, `max_strikes` times.",
+        "Its last output is in the request's log; memory and native crashes are the usual reasons.",
+    ),
+    "runner_scheduling_failure": Explanation(
+        "From fal's cloud only: no runner could be placed.",
+        "Here such a request waits; `pondage apps` and its status say why.",
+    ),
+    "runner_server_error": Explanation(
+        "From fal's cloud only: the runner failed outside of the app's function.", "Ask fal with the request id."
+    ),
+    "client_cancelled": Explanation("The caller cancelled the request.", "Nothing is wrong."),
+    "client_disconnected": Explanation(
+        "The caller hung up, and had asked that this cancels.", "Send `Pondage-On-Disconnect: keep`, or use the queue."
+    ),
+    "bad_request": Explanation("See request.bad.", "The detail says why."),
+    "internal_error": Explanation("See internal.", "Read the request's log."),
+    "disk_full": Explanation("See server.disk_full.", "Make room."),
+}
+
+FIELDS: dict[str, Explanation] = {
+    "missing": Explanation("A required field is not there.", "Send it."),
+    "value_error": Explanation("A field's value does not fit.", "The message says why."),
+    "internal_server_error": Explanation("The app raised an exception of its own.", "Its log has the traceback."),
+    "generation_timeout": Explanation("The app gave up after its own time limit.", "Ask for less, or raise the limit."),
+    "file_download_error": Explanation(
+        "A URL of the input could not be fetched, or may not be.",
+        "Addresses of private networks are refused unless the server allows them (`allow_private_urls`).",
+    ),
+    "file_too_large": Explanation("A file of the input is too large.", "Send a smaller one."),
+    "image_load_error": Explanation("A file is no picture that can be read.", "Send PNG, JPEG, WebP or GIF."),
+    "invalid_archive": Explanation("A file of the input is no archive that can be read.", "Send a zip or tar."),
+    "archive_file_count_exceeded": Explanation("An archive of the input has too many files.", "Send fewer."),
+    "image_too_small": Explanation("A picture has too few pixels.", "Send a larger one."),
+    "image_too_large": Explanation("A picture has too many pixels.", "Send a smaller one; see `max_image_pixels`."),
+}
+
+ALL: dict[str, Explanation] = {**OURS, **INFRASTRUCTURE, **FIELDS}

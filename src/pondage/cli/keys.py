@@ -1,0 +1,154 @@
+"""`pondage keys`: who may call. It writes the data folder's database, and a running server notices within a second."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pondage.cli import exits
+from pondage.cli.failures import BadArguments
+from pondage.cli.terminal import table
+
+if TYPE_CHECKING:
+    from pondage.database.keys import KeyRecord, KeyStore
+
+HELP = "make, list and revoke API keys"
+
+_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 7 * 86_400.0}
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    create = actions.add_parser("create", help="make a key; its secret is shown once")
+    create.add_argument("name", help="for people: whose key it is")
+    create.add_argument("--scopes", default="admin", help="comma separated: submit, read, files, admin (admin)")
+    create.add_argument("--apps", help="comma separated owner/alias; any app without it")
+    create.add_argument("--expires", metavar="TIME", help="like 12h, 30d, or 2027-01-31")
+    listing = actions.add_parser("list", help="all keys, without their secrets")
+    revoke = actions.add_parser("revoke", help="end a key at once")
+    revoke.add_argument("id", help="the part of the key before the colon")
+    for action in (create, listing, revoke):
+        action.add_argument("--data", help="data folder (./pondage-data)")
+        action.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+
+
+def run(args: argparse.Namespace) -> int:
+    from pondage.database.folder import DATABASE
+    from pondage.settings import load
+
+    settings, _ = load({"data": args.data})
+    data = Path(settings.data)
+    return asyncio.run(_run(args, data, there=(data / DATABASE).is_file()))
+
+
+async def _run(args: argparse.Namespace, data: Path, *, there: bool) -> int:
+    actions: dict[str, Callable[[KeyStore, argparse.Namespace], Awaitable[int]]] = {
+        "create": _create,
+        "list": _list,
+        "revoke": _revoke,
+    }
+    from pondage.clock import SystemClock
+    from pondage.database.keys import KeyStore
+    from pondage.database.sqlite import SqliteDatabase
+
+    # A running server holds the folder; beside it a command may attach. The first key may come before the first start.
+    database = await (SqliteDatabase.attach(data) if there else SqliteDatabase.open(data))
+    try:
+        return await actions[args.action](await KeyStore.open(database, SystemClock()), args)
+    finally:
+        await database.close()
+
+
+async def _create(store: KeyStore, args: argparse.Namespace) -> int:
+    scopes = [scope.strip() for scope in args.scopes.split(",") if scope.strip()]
+    apps = [app.strip() for app in args.apps.split(",") if app.strip()] if args.apps else None
+    first = not store.any
+    key_id, secret = await store.create(args.name, scopes=scopes, apps=apps, expires_at=expiry(args.expires))
+    if args.json:
+        args.terminal.result_json({"id": key_id, "secret": secret, "key": f"{key_id}:{secret}", "scopes": scopes})
+        return exits.OK
+    args.terminal.result(f"{key_id}:{secret}")
+    args.terminal.say("  This is shown once. Use it: PONDAGE_KEY=… or the header  Authorization: Key …")
+    if first:
+        args.terminal.say("  From now on every call to a server on this data folder needs a key.")
+    return exits.OK
+
+
+def expiry(text: str | None, now: float | None = None) -> float | None:
+    """The wall time that `--expires` names; None for never.
+
+    Raises:
+        BadArguments: it is no span and no date, or it has passed.
+    """
+    if text is None:
+        return None
+    now = time.time() if now is None else now
+    try:
+        if text[-1:] in _UNITS:
+            moment = now + float(text[:-1]) * _UNITS[text[-1]]
+        else:
+            moment = datetime.fromisoformat(text).astimezone().timestamp()
+    except ValueError:
+        raise BadArguments(f"--expires {text!r} is no time", "like 12h, 30d, or 2027-01-31") from None
+    if moment <= now:
+        raise BadArguments(f"--expires {text!r} has passed already")
+    return moment
+
+
+async def _list(store: KeyStore, args: argparse.Namespace) -> int:
+    records = await store.list()
+    if args.json:
+        args.terminal.result_json([_shown(record) for record in records])
+        return exits.OK
+    if not records:
+        args.terminal.say("no keys: on loopback anybody may call; other addresses need one")
+        return exits.OK
+    now = time.time()
+    rows = [
+        (
+            record.id,
+            record.name,
+            ",".join(sorted(record.scopes)),
+            "any" if record.apps is None else ",".join(sorted(record.apps)),
+            _day(record.created_at),
+            "revoked" if record.revoked_at is not None else "good" if record.good(now) else "expired",
+            _day(record.expires_at) if record.expires_at is not None else "never",
+        )
+        for record in records
+    ]
+    for line in table(rows, ("id", "name", "scopes", "apps", "made", "state", "expires")):
+        args.terminal.result(line)
+    return exits.OK
+
+
+def _shown(record: KeyRecord) -> dict[str, Any]:
+    from pondage.clock import iso
+
+    return {
+        "id": record.id,
+        "name": record.name,
+        "scopes": sorted(record.scopes),
+        "apps": None if record.apps is None else sorted(record.apps),
+        "created_at": iso(record.created_at),
+        "expires_at": None if record.expires_at is None else iso(record.expires_at),
+        "revoked_at": None if record.revoked_at is None else iso(record.revoked_at),
+    }
+
+
+def _day(moment: float) -> str:
+    return datetime.fromtimestamp(moment).astimezone().strftime("%Y-%m-%d")
+
+
+async def _revoke(store: KeyStore, args: argparse.Namespace) -> int:
+    key_id = args.id.partition(":")[0]
+    done = await store.revoke(key_id)
+    if args.json:
+        args.terminal.result_json({"id": key_id, "revoked": done})
+    else:
+        args.terminal.result(f"{key_id}  " + ("revoked" if done else "no such key, or revoked already"))
+    return exits.OK if done else exits.FAILED

@@ -1,0 +1,266 @@
+"""`pondage requests`: what became of requests, and what can still be done about them."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from pondage.cli import exits, reach
+from pondage.cli.failures import BadArguments
+from pondage.cli.terminal import bar, duration, short, size, table
+
+if TYPE_CHECKING:
+    from pondage.cli.terminal import Terminal
+
+HELP = "list requests, show one, cancel it, run it again, read its log"
+
+_FOLLOW_PAUSE = 0.5
+"""Seconds between two looks at the log of a running request."""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    listing = actions.add_parser("list", help="the newest requests")
+    listing.add_argument("--app", metavar="OWNER/ALIAS", help="of this app")
+    listing.add_argument("--state", choices=("queued", "running", "completed"))
+    listing.add_argument("--outcome", choices=("ok", "error", "cancelled"))
+    listing.add_argument("--limit", type=int, default=20, metavar="N", help="at most so many (20)")
+    listing.add_argument("--cursor", help="the next page, as the page before named it")
+    show = actions.add_parser("show", help="one request: where its time went, its attempts, its result")
+    show.add_argument("--events", action="store_true", help="every entry of its log")
+    show.add_argument("--logs", action="store_true", help="what it printed")
+    show.add_argument("--follow", action="store_true", help="wait for its result")
+    show.add_argument("-o", "--output", metavar="DIR", help="save the files of the result there")
+    logs = actions.add_parser("logs", help="what a request printed")
+    logs.add_argument("--follow", action="store_true", help="go on until it ends")
+    cancel = actions.add_parser("cancel", help="end a request, queued or running")
+    retry = actions.add_parser("retry", aliases=["replay"], help="submit the input of a request again, as a new one")
+    for one in (show, logs, cancel, retry):
+        one.add_argument("id", help="a request id, or its last digits")
+    for every in (listing, show, logs, cancel, retry):
+        reach.add_flags(every)
+        every.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+
+
+def run(args: argparse.Namespace) -> int:
+    api = reach.Api(args)
+    if args.action == "list":
+        return _list(api, args)
+    request_id = api.request_id(args.id)
+    actions = {"show": _show, "logs": _logs, "cancel": _cancel, "retry": _retry, "replay": _retry}
+    return actions[args.action](api, request_id, args)
+
+
+def _list(api: reach.Api, args: argparse.Namespace) -> int:
+    terminal: Terminal = args.terminal
+    page = api.get(
+        "/requests", app=args.app, state=args.state, outcome=args.outcome, limit=args.limit, cursor=args.cursor
+    )
+    if args.json:
+        terminal.result_json(page)
+        return exits.OK
+    rows = [
+        (
+            _moment(item["submitted_at"]),
+            short(item["id"]),
+            _endpoint(item),
+            _word(item),
+            _times(item),
+            (item["error"] or "").replace("\n", " ")[:80],
+        )
+        for item in page["items"]
+    ]
+    if not rows:
+        terminal.say("no requests")
+    for line in table(rows, ("submitted", "id", "endpoint", "state", "time", "")) if rows else []:
+        terminal.result(line)
+    if page["next_cursor"]:
+        terminal.say(f"more: --cursor {page['next_cursor']}")
+    return exits.OK
+
+
+def _endpoint(item: dict[str, Any]) -> str:
+    return str(item["app"]) + ("" if item["path"] == "/" else str(item["path"]))
+
+
+def _word(item: dict[str, Any]) -> str:
+    if item["outcome"]:
+        return str(item["outcome"])
+    if item["state"] == "IN_QUEUE":
+        return f"queued ({item['position']} ahead)" if item["position"] else "queued"
+    return "running"
+
+
+def _times(item: dict[str, Any]) -> str:
+    if not item["finished_at"]:
+        return ""
+    return duration(max(0.0, _seconds(item["finished_at"]) - _seconds(item["submitted_at"])))
+
+
+def _seconds(moment: str) -> float:
+    return datetime.fromisoformat(moment).timestamp()
+
+
+def _moment(moment: str) -> str:
+    local = datetime.fromisoformat(moment).astimezone()
+    today = local.date() == datetime.now().astimezone().date()
+    return local.strftime("%H:%M:%S" if today else "%Y-%m-%d %H:%M")
+
+
+def _show(api: reach.Api, request_id: str, args: argparse.Namespace) -> int:
+    terminal: Terminal = args.terminal
+    if args.follow:
+        _wait(api, request_id)
+    shown = api.get(f"/requests/{reach.quoted(request_id)}")
+    events = _events(api, request_id)
+    if args.json:
+        terminal.result_json({**shown, "events": events} if args.events else shown)
+        return _exit(shown)
+    for line in portrait(shown, events):
+        terminal.say(line)
+    if args.events:
+        for event in events:
+            terminal.say("  " + _event_line(event, shown))
+    if args.logs:
+        for event in events:
+            if event["kind"] == "log":
+                terminal.say(f"  │ {event['message']}")
+    if shown.get("output") is not None:
+        terminal.output(shown["output"])
+    if args.output:
+        from pondage.cli.saving import save_files
+
+        save_files(reach.client(args), shown.get("output"), Path(args.output), request_id[-8:], terminal)
+    return _exit(shown)
+
+
+def _exit(shown: dict[str, Any]) -> int:
+    return exits.FAILED if shown["outcome"] in ("error", "cancelled") else exits.OK
+
+
+def portrait(shown: dict[str, Any], events: list[dict[str, Any]]) -> list[str]:
+    """A request in a few lines: how it ended, when it waited and ran, and each attempt beside the others."""
+    total = _times(shown)
+    by = f" by key {shown['caller']}" if shown["caller"] else ""
+    agent = f", {shown['agent']}" if shown["agent"] else ""
+    head = f"{short(shown['id'])}  {_endpoint(shown)}  {_word(shown)}  {total}".rstrip()
+    lines = [f"{head}     submitted {_moment(shown['submitted_at'])}{by}{agent}"]
+    lines += _attempts(shown, events)
+    if shown["error"]:
+        kind = f" ({shown['error_type']})" if shown["error_type"] else ""
+        lines.append(f"  error      {shown['error']}{kind}")
+    if shown["webhook"]:
+        lines.append(f"  webhook    {shown['webhook']}")
+    if shown["retried_from"]:
+        lines.append(f"  again      of {short(shown['retried_from'])}")
+    counts = f"{shown['last_event']} (--events, --logs, --follow)"
+    sizes = f"input {size(shown['input_bytes'])}   output {size(shown['output_bytes'])}"
+    lines.append(f"  events     {counts}   {sizes}")
+    return lines
+
+
+def _attempts(shown: dict[str, Any], events: list[dict[str, Any]]) -> list[str]:
+    """The wait and each attempt, drawn to scale."""
+    begin = _seconds(shown["submitted_at"])
+    end = _seconds(shown["finished_at"]) if shown["finished_at"] else time.time()
+    spans: list[tuple[str, float, float, str]] = []
+    started: float | None = None
+    for event in events:
+        at = _seconds(event["at"])
+        if event["kind"] == "started":
+            if not spans:
+                spans.append(("wait", begin, at, ""))
+            spans.append((f"attempt {event['attempt']}", at, end, f"on {event.get('runner', '')}".rstrip()))
+            started = at
+        elif event["kind"] == "retried" and started is not None:
+            name, since, _, where = spans.pop()
+            spans.append((name, since, at, f"{where}: {event.get('reason', '')}"))
+    if not spans:
+        spans = [("wait", begin, end, "")]
+    scale = 24 / max(end - begin, 0.001)
+    lines = []
+    for name, since, until, text in spans:
+        offset = " " * round((since - begin) * scale)
+        drawn = offset + "█" * max(1, round((until - since) * scale))
+        lines.append(f"  {name:<10} {duration(max(until - since, 0)):>8}  {drawn:<25} {text}".rstrip())
+    return lines
+
+
+def _event_line(event: dict[str, Any], shown: dict[str, Any]) -> str:
+    offset = max(0.0, _seconds(event["at"]) - _seconds(shown["submitted_at"]))
+    rest = {k: v for k, v in event.items() if k not in ("n", "kind", "attempt", "at") and v not in (None, "")}
+    if event["kind"] == "log":
+        text = f"{rest.get('level', '')} {rest.get('message', '')}"
+    elif event["kind"] == "progress" and rest.get("total"):
+        text = f"{bar(rest['step'] / rest['total'])} {rest['step']:g}/{rest['total']:g} {rest.get('message', '')}"
+    else:
+        text = "  ".join(f"{name}={_brief(value)}" for name, value in rest.items())
+    return f"{event['n']:>4}  +{duration(offset):<9} attempt {event['attempt']}  {event['kind']:<9}  {text}".rstrip()
+
+
+def _brief(value: Any) -> str:
+    text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    return text if len(text) <= 100 else text[:99] + "…"
+
+
+def _events(api: reach.Api, request_id: str, after: int = 0) -> list[dict[str, Any]]:
+    """The log from number `after` on, every page of it."""
+    found: list[dict[str, Any]] = []
+    while True:
+        page = api.get(f"/requests/{reach.quoted(request_id)}/events", after=after, limit=1000)
+        found += page["items"]
+        if page["next_after"] is None:
+            return found
+        after = page["next_after"]
+
+
+def _wait(api: reach.Api, request_id: str) -> None:
+    while api.get(f"/requests/{reach.quoted(request_id)}", payloads=0)["outcome"] is None:
+        time.sleep(_FOLLOW_PAUSE)
+
+
+def _logs(api: reach.Api, request_id: str, args: argparse.Namespace) -> int:
+    terminal: Terminal = args.terminal
+    after = 0
+    while True:
+        ended = not args.follow or api.get(f"/requests/{reach.quoted(request_id)}", payloads=0)["outcome"] is not None
+        events = _events(api, request_id, after)
+        after = events[-1]["n"] if events else after
+        for event in events:
+            if event["kind"] == "log":
+                if args.json:
+                    terminal.result_json(event)
+                else:
+                    terminal.result(f"{_moment(event['at'])}  {event['level']:<6}  {event['message']}")
+        if ended:
+            return exits.OK
+        time.sleep(_FOLLOW_PAUSE)
+
+
+def _cancel(api: reach.Api, request_id: str, args: argparse.Namespace) -> int:
+    answer = api.put(f"/requests/{reach.quoted(request_id)}/cancel", accept=(400,))
+    if args.json:
+        args.terminal.result_json({"request_id": request_id, **answer})
+    else:
+        word = {"OK": "cancelled; it had not started", "CANCELLATION_REQUESTED": "cancelled while it ran"}
+        text = word.get(answer.get("status", ""), "has ended already; nothing was changed")
+        args.terminal.result(f"{short(request_id)}  {text}")
+    return exits.FAILED if answer.get("status") == "ALREADY_COMPLETED" else exits.OK
+
+
+def _retry(api: reach.Api, request_id: str, args: argparse.Namespace) -> int:
+    answer = api.post(f"/requests/{reach.quoted(request_id)}/retry")
+    if not isinstance(answer.get("request_id"), str):
+        raise BadArguments("the server did not name the new request")
+    if args.json:
+        args.terminal.result_json(answer)
+    else:
+        args.terminal.result(answer["request_id"])
+        tail = answer["request_id"][-8:]
+        args.terminal.say(f"the input of {short(request_id)} again; follow it: pondage requests show {tail} --follow")
+    return exits.OK

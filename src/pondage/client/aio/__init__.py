@@ -1,0 +1,1 @@
+"""The async client, written by hand. `pondage.client.blocking` is generated from it, but for `flow.py`."""

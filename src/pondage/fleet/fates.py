@@ -1,0 +1,85 @@
+"""What becomes of the requests of a runner that is gone. Pure: the dispatcher carries it out.
+
+Nobody knows which of several requests killed a runner: all are suspects and run again alone. Only one that was alone
+takes a strike, and only so many strikes are given. A runner that we ended ourselves taints nobody but the request
+that we ended it for.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from pondage.fleet.runners import Running
+from pondage.wire.events import Outcome
+from pondage.wire.frames import AppInfo
+
+
+class Fate(NamedTuple):
+    """`outcome` ends the request; without one it goes back to the queue."""
+
+    request_id: str
+    attempt: int
+    reason: str
+    strike: bool = False
+    alone: bool = False
+    outcome: Outcome | None = None
+
+
+def of_dead_runner(
+    running: list[Running],
+    *,
+    cause: str,
+    blameless: bool,
+    killed_for: str | None,
+    max_strikes: int,
+    info: AppInfo | None = None,
+) -> list[Fate]:
+    """Decide for each attempt that a dead runner held.
+
+    Args:
+        running: the attempts it held. Cancelled ones have their outcome already and are passed over.
+        cause: how it died, for people.
+        blameless: the death says nothing about the requests (a stop of the whole server, a lost gateway).
+        killed_for: the request for which we ended the process, if we did.
+        max_strikes: so many strikes end a request.
+        info: what the app declares; it says whether a stream that showed a chunk may run again.
+    """
+    suspects = [r for r in running if r.cancelled_at is None]
+    culprit_known = len(running) == 1 and killed_for is None
+    fates = []
+    for attempt in suspects:
+        claim = attempt.claim
+        request = claim.request
+        refuses_retry = request.headers.get("x-fal-no-retry", "").lower() in {"1", "true", "yes"}
+        if request.mode == "session":
+            fates.append(_ended(attempt, f"the runner of the session is gone ({cause})", "runner_disconnected"))
+        elif attempt.seen_chunk and not may_repeat(info, request.path):
+            why = f"the runner is gone ({cause}) after part of the output had been seen; such a stream is not repeated"
+            fates.append(_ended(attempt, why, "runner_disconnected"))
+        elif blameless or (killed_for is not None and killed_for != request.id):
+            fates.append(Fate(request.id, claim.attempt, cause, alone=claim.alone))
+        elif refuses_retry:
+            why = f"the runner died ({cause}); the caller asked for no retry"
+            fates.append(_ended(attempt, why, "runner_disconnected"))
+        elif not culprit_known:
+            fates.append(Fate(request.id, claim.attempt, f"{cause}, with {len(running)} requests in it", alone=True))
+        elif claim.strikes + 1 >= max_strikes:
+            why = f"this request has ended its runner {claim.strikes + 1} times, the last time: {cause}"
+            fates.append(_ended(attempt, why, "runner_disconnected"))
+        else:
+            fates.append(Fate(request.id, claim.attempt, cause, strike=True, alone=True))
+    return fates
+
+
+def may_repeat(info: AppInfo | None, path: str) -> bool:
+    """Whether the author lets a stream run again after its caller has seen chunks: the endpoint says, else the app."""
+    if info is None:
+        return False
+    said = next((endpoint.retry_streams for endpoint in info.endpoints if endpoint.path == path), None)
+    return info.retry_streams if said is None else said
+
+
+def _ended(attempt: Running, why: str, error_type: str) -> Fate:
+    # A request that was started never ends in 502, 503 or 504: clients would repeat the POST (PROTOCOL 9.4).
+    claim = attempt.claim
+    return Fate(claim.request.id, claim.attempt, why, outcome=Outcome.failure(500, why, error_type))

@@ -1,0 +1,233 @@
+"""The fleet of one gateway: its socket, and every frame to whom it concerns."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from pondage.clock import Clock
+from pondage.files.interface import Files
+from pondage.fleet.discover import AppSource
+from pondage.fleet.dispatcher import ChunkSink, Dispatcher, PendingRequest
+from pondage.fleet.interface import AppState, RunnerLine, RunnerState
+from pondage.fleet.link import SocketLink
+from pondage.fleet.placement import LocalProcesses, Placement
+from pondage.fleet.runner_logs import RunnerLogs
+from pondage.fleet.runners import Runner
+from pondage.fleet.sessions import Channel, Sessions
+from pondage.fleet.supervisor import Supervisor
+from pondage.fleet.transfers import Transfers
+from pondage.queue.interface import Cancelled, NewRequest, Queue
+from pondage.settings import Settings
+from pondage.wire import frames
+
+
+class LocalFleet:
+    """Runners on this machine, reached over one Unix socket."""
+
+    def __init__(
+        self, queue: Queue, files: Files, clock: Clock, settings: Settings, *, own_hosts: list[str], token: str
+    ) -> None:
+        self._queue = queue
+        self._files = files
+        self._clock = clock
+        self._settings = settings
+        self._own_hosts = own_hosts
+        self._token = token
+        self.dispatcher = Dispatcher(queue, clock, settings)
+        self.sessions = Sessions(self.dispatcher, queue, clock, settings)
+        self._runner_logs = RunnerLogs(clock, settings.runner_log_lines)
+        self._transfers: dict[SocketLink, Transfers] = {}
+        self._links: set[SocketLink] = set()
+        self._runtime: tempfile.TemporaryDirectory[str] | None = None
+        self._server: asyncio.Server | None = None
+        self._placement: Placement | None = None
+
+    async def open(self, folder: Path, sources: list[AppSource], devices: list[str]) -> None:
+        """Listen for runners and start the first ones. `folder` is `<data>/runners`.
+
+        The socket lies in a short folder of its own: a Unix path ends at 107 bytes, and data folders may lie deep.
+        """
+        self._runtime = tempfile.TemporaryDirectory(prefix="pondage-")
+        socket = Path(self._runtime.name) / "runners.sock"
+        self._server = await asyncio.get_running_loop().create_unix_server(self._accept, str(socket))
+        os.chmod(socket, 0o600)
+        folder.mkdir(parents=True, exist_ok=True)
+        note = folder / "gateway"
+        note.with_suffix(".new").write_text(f"unix:{socket}")
+        note.with_suffix(".new").rename(note)
+        self._placement = LocalProcesses(folder=folder, socket=socket, token=self._token, devices=devices)
+        self.supervisor = Supervisor(
+            self.dispatcher, self._queue, self._placement, self._clock, self._settings, self._runner_logs
+        )
+        await self.supervisor.open(sources)
+
+    async def run(self) -> None:
+        """The fleet's background work, until cancelled."""
+        await self.supervisor.run()
+
+    async def stop(self, grace: float, hurry: asyncio.Event) -> None:
+        """Drain: running requests finish within `grace` seconds or go back to the queue."""
+        self.sessions.stop()
+        await self.supervisor.stop(grace, hurry)
+        await self.dispatcher.stop()
+
+    async def close(self) -> None:
+        """End what is left of the runners, and the socket."""
+        if self._placement is not None:
+            await self._placement.stop()
+        if self._server is not None:
+            self._server.close()
+        for link in list(self._links):
+            link.close()
+        if self._runtime is not None:
+            await asyncio.to_thread(self._runtime.cleanup)
+
+    # ---- Fleet, for the gateway
+
+    def app(self, name: str) -> AppState | None:
+        app = self.supervisor.apps.get(name)
+        if app is None:
+            return None
+        runners = self.dispatcher.runners(name).values()
+        return AppState(
+            info=app.info,
+            runners=len(runners),
+            slots=sum(runner.slots for runner in runners),
+            free=sum(max(runner.free, 0) for runner in runners),
+            fault=app.fault if app.source is not None else f"{name} is not served by this server just now",
+        )
+
+    def info(self, name: str) -> frames.AppInfo | None:
+        app = self.supervisor.apps.get(name)
+        return None if app is None else app.info
+
+    def app_names(self) -> list[str]:
+        return sorted(self.supervisor.apps)
+
+    def runners(self) -> list[RunnerState]:
+        return [
+            RunnerState(
+                id=runner.id,
+                app=runner.app,
+                pid=runner.pid,
+                state=runner.phase.value,
+                started_at=runner.started_at,
+                running=sorted(runner.running),
+                memory=runner.memory,
+            )
+            for runner in self.dispatcher.all_runners()
+        ]
+
+    def runner_log(self, app: str) -> list[RunnerLine]:
+        return self._runner_logs.lines(app)
+
+    def submit(self, request: NewRequest, *, lazy: bool = False) -> PendingRequest:
+        return self.dispatcher.submit(request, lazy=lazy)
+
+    async def cancel(self, request_id: str, reason: str = "client_cancelled") -> Cancelled:
+        return await self.dispatcher.cancel(request_id, reason)
+
+    def live_chunks(self, request_id: str, sink: ChunkSink) -> Callable[[], None]:
+        return self.dispatcher.listen(request_id, sink)
+
+    async def open_session(self, request: NewRequest, waiting: Callable[[int], None]) -> Channel:
+        return await self.sessions.open(request, waiting)
+
+    # ---- the links
+
+    def _accept(self) -> SocketLink:
+        return SocketLink(self._received, self._lost)
+
+    def _lost(self, link: SocketLink) -> None:
+        self._links.discard(link)
+        if (transfers := self._transfers.pop(link, None)) is not None:
+            transfers.close()
+        runner = link.owner
+        if isinstance(runner, Runner) and runner.link is link:
+            self.supervisor.link_lost(runner)
+
+    def _received(self, link: SocketLink, received: list[frames.FromRunner]) -> None:
+        for frame in received:
+            runner = link.owner
+            if isinstance(runner, Runner):
+                runner.last_heard = self._clock.monotonic()
+                self._frame(link, runner, frame)
+            elif isinstance(frame, frames.Hello):
+                self._greet(link, frame)
+            else:
+                raise ValueError(f"{type(frame).__name__} before Hello")
+
+    def _greet(self, link: SocketLink, hello: frames.Hello) -> None:
+        if not hmac.compare_digest(hello.token.encode(), self._token.encode()):
+            raise ValueError("a runner with a wrong token")
+        if hello.version != frames.VERSION:
+            raise ValueError(f"a runner that speaks version {hello.version}, not {frames.VERSION}")
+        runner = self.supervisor.greeted(hello.runner_id, hello.app, hello.pid, dict(hello.running))
+        if runner is None:
+            raise ValueError(f"runner {hello.runner_id} is none of ours")
+        link.owner = runner
+        runner.link = link
+        runner.last_heard = self._clock.monotonic()
+        self._links.add(link)
+        self._transfers[link] = Transfers(link, self._files)
+        settings = self._settings
+        link.send(
+            frames.Welcome(
+                version=frames.VERSION,
+                heartbeat=settings.heartbeat,
+                lease=settings.lease,
+                reconnect=settings.reconnect,
+                cancel_grace=settings.cancel_grace,
+                own_hosts=self._own_hosts,
+                allow_private_urls=settings.allow_private_urls,
+                max_file_bytes=settings.max_file_bytes,
+                max_log_line=settings.max_log_line,
+                max_log_entries=settings.max_log_entries,
+                chunk_buffer_bytes=settings.chunk_buffer_bytes,
+                session_idle=settings.session_idle,
+                session_buffer=settings.session_buffer,
+                session_buffer_bytes=settings.session_buffer_bytes,
+                fetch_timeout=settings.fetch_timeout,
+                fetch_max_bytes=settings.fetch_max_bytes,
+                fetch_cache_bytes=settings.fetch_cache_bytes,
+                max_image_pixels=settings.max_image_pixels,
+            )
+        )
+
+    def _frame(self, link: SocketLink, runner: Runner, frame: frames.FromRunner) -> None:
+        match frame:
+            case frames.Finished():
+                self.dispatcher.finished(runner, frame)
+            case frames.Entries():
+                self.dispatcher.entries(runner, frame)
+            case frames.Heartbeat():
+                runner.memory = frame.memory
+            case frames.SessionMessage() | frames.SessionClose():
+                self.sessions.received(frame)
+            case frames.FilePut():
+                running = runner.running.get(frame.request_id)
+                request = running.claim.request if running else None
+                base_url = request.base_url if request else ""
+                self._transfers[link].put(frame, base_url, request.caller if request else "")
+            case frames.FileGet():
+                running = runner.running.get(frame.request_id)
+                self._transfers[link].get(frame, running.claim.request.caller if running else None)
+            case frames.FileSlice():
+                self._transfers[link].slice(frame)
+            case frames.FileMore():
+                self._transfers[link].more(frame)
+            case frames.Ready():
+                self.supervisor.ready(runner, frame)
+            case frames.SetupFailed():
+                self.supervisor.setup_failed(runner, frame)
+            case frames.Poisoned():
+                self.dispatcher.condemn(runner, frame.request_id)
+            case frames.RunnerLog():
+                self._runner_logs.heard(runner.app, runner.id, frame.entries)
+            case frames.Hello():
+                raise ValueError("a second Hello")

@@ -1,0 +1,128 @@
+"""What the gateway may ask of the fleet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import msgspec
+
+from pondage.queue.interface import Cancelled, NewRequest, Receipt
+from pondage.wire.events import Chunk, Outcome
+from pondage.wire.frames import AppInfo, SessionClose
+
+
+class AppState(msgspec.Struct, frozen=True):
+    """An app as the fleet sees it now. `fault` says in one line why it cannot run; None while it can."""
+
+    info: AppInfo
+    runners: int
+    slots: int
+    free: int
+    fault: str | None = None
+
+
+class RunnerState(msgspec.Struct, frozen=True):
+    """One runner process."""
+
+    id: str
+    app: str
+    pid: int
+    state: str
+    """`starting`, `ready`, `draining`, `lost`."""
+    started_at: float
+    running: list[str] = []
+    memory: int = 0
+
+
+class RunnerLine(msgspec.Struct, frozen=True):
+    """A line of a runner's own log, which belongs to no request."""
+
+    at: float
+    app: str
+    runner: str
+    level: str
+    message: str
+
+
+class Ticket(Protocol):
+    """A submitted request in this process: what the caller may wait for."""
+
+    request_id: str
+
+    async def receipt(self) -> Receipt:
+        """After the commit of the submit. A lazy submit has none of its own; it is acknowledged by its outcome."""
+        ...
+
+    async def outcome(self) -> Outcome:
+        """After the commit of the outcome."""
+        ...
+
+
+class SessionChannel(Protocol):
+    """The two-way channel between a caller's WebSocket and a runner, once a slot was found."""
+
+    request_id: str
+
+    def connect(self, put: Callable[[bytes, bool], bool], ended: Callable[[SessionClose], None]) -> None:
+        """From now on hand on what comes from the runner, and what has come, in the turn in which it comes.
+
+        Args:
+            put: takes a message and whether it is text; False: no more until `go_on`.
+            ended: hears, once and last, that the runner's side is over.
+        """
+        ...
+
+    def go_on(self) -> None:
+        """There is room for the caller's messages again."""
+        ...
+
+    def send(self, data: bytes, text: bool) -> bool:
+        """To the runner; False: it is on its way, and its connection has no room for more until `drained`."""
+        ...
+
+    async def drained(self) -> None: ...
+
+    async def close(self, code: int = 1000, reason: str = "") -> None: ...
+
+
+class Fleet(Protocol):
+    def app(self, name: str) -> AppState | None:
+        """An app that is known, with or without runners."""
+        ...
+
+    def info(self, name: str) -> AppInfo | None:
+        """What a known app declares; the same object until it changes."""
+        ...
+
+    def app_names(self) -> list[str]: ...
+
+    def runners(self) -> list[RunnerState]: ...
+
+    def runner_log(self, app: str) -> list[RunnerLine]:
+        """What the runners of an app said outside of requests, oldest first; the newest lines only."""
+        ...
+
+    def submit(self, request: NewRequest, *, lazy: bool = False) -> Ticket:
+        """Into the queue, and to a runner at once where a slot is free and nobody waits."""
+        ...
+
+    async def cancel(self, request_id: str, reason: str = "client_cancelled") -> Cancelled:
+        """End a request as cancelled and stop its attempt."""
+        ...
+
+    def live_chunks(self, request_id: str, sink: Callable[[int, Chunk], bool]) -> Callable[[], None]:
+        """Hear the chunks of a running request as they arrive, before they are committed: `sink(attempt, chunk)`.
+
+        The sink returns False when its reader is behind: it is then dropped, and continues from the queue's log.
+        Returns the function that stops listening.
+        """
+        ...
+
+    async def open_session(self, request: NewRequest, waiting: Callable[[int], None]) -> SessionChannel:
+        """Submit a session and wait for its runner. `waiting(position)` hears the place in line.
+
+        Raises:
+            RequestError: no slot within the limit, or the app cannot run.
+        """
+        ...

@@ -1,0 +1,196 @@
+"""Who calls, and what they may do: keys, short-lived tokens, and the open server on loopback (DESIGN 5)."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import msgspec
+
+from pondage.clock import Clock
+from pondage.errors import Forbidden, InvalidInput, Unauthorized
+from pondage.gateway import answers
+from pondage.gateway.call import Call, Caller, Response
+from pondage.wire.ids import parse_endpoint
+
+SCOPES = frozenset({"submit", "read", "files", "admin"})
+
+
+ANYBODY = Caller("", SCOPES)
+"""The caller of an open server."""
+
+
+class KeyRecord(Protocol):
+    """A key as the store knows it."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def scopes(self) -> frozenset[str]: ...
+    @property
+    def apps(self) -> frozenset[str] | None: ...
+
+
+class Keys(Protocol):
+    """The key store, as the gateway asks it."""
+
+    @property
+    def any(self) -> bool:
+        """Whether a key was ever made: from then on one is required."""
+        ...
+
+    def verify(self, key_id: str, secret: str) -> KeyRecord | None: ...
+
+    def get(self, key_id: str) -> KeyRecord | None: ...
+
+
+class Access:
+    """Decides who a caller is. `token_secret` signs short-lived tokens; it lies in the data folder."""
+
+    def __init__(
+        self, keys: Keys, clock: Clock, *, on_loopback: bool, token_secret: bytes, token_max_age: float
+    ) -> None:
+        self._keys = keys
+        self._clock = clock
+        self._on_loopback = on_loopback
+        self._secret = token_secret
+        self._max_age = token_max_age
+
+    @property
+    def open(self) -> bool:
+        """Whether anybody may call without a key."""
+        return self._on_loopback and not self._keys.any
+
+    def identify(self, authorization: str | None, token: str | None) -> Caller:
+        """Who calls.
+
+        Raises:
+            Unauthorized: keys are required, and this is none, or a wrong, expired or revoked one.
+        """
+        if self.open:
+            return ANYBODY
+        if authorization:
+            scheme, _, credential = authorization.strip().partition(" ")
+            key_id, colon, secret = credential.strip().partition(":")
+            if scheme.lower() not in {"key", "bearer"} or not credential:
+                raise Unauthorized("Authorization must be: Key <id>:<secret>, or Bearer <id>:<secret> or <token>")
+            if colon:
+                if (record := self._keys.verify(key_id, secret)) is None:
+                    raise Unauthorized("No user found for Key ID and Secret")
+                return Caller(record.id, record.scopes, record.apps)
+            token = credential.strip()
+        if token:
+            return self._of_token(token)
+        raise Unauthorized("Authentication is required: send Authorization: Key <id>:<secret>")
+
+    def _of_token(self, token: str) -> Caller:
+        import jwt
+
+        try:
+            # Another gateway may have made it a moment ago by a clock that is ahead: only its end is looked at, below.
+            claims = jwt.decode(
+                token,
+                self._secret,
+                algorithms=["HS256"],
+                options={"require": ["exp", "sub", "apps", "scopes"], "verify_iat": False, "verify_exp": False},
+            )
+        except jwt.InvalidTokenError:
+            raise Unauthorized("the token is not one of this server's") from None
+        if claims["exp"] <= self._clock.wall():
+            raise Unauthorized("the token has expired; ask for a new one")
+        record = self._keys.get(claims["sub"])
+        if record is None:
+            raise Unauthorized("the key of this token was revoked")
+        apps = frozenset(claims["apps"])
+        return Caller(record.id, _within(record.scopes, frozenset(claims["scopes"])), apps, by_token=True)
+
+    def token(
+        self,
+        caller: Caller,
+        apps: list[str],
+        seconds: float,
+        now: float,
+        scopes: frozenset[str] = frozenset({"submit", "read"}),
+    ) -> str:
+        """A token for `apps` and `scopes` that lives `seconds`, never with more rights than `caller` has.
+
+        Raises:
+            Forbidden: the caller may not call one of the apps, or has a token itself.
+        """
+        import jwt
+
+        if caller.by_token:
+            raise Forbidden("a token gets no further token: its time would never end; ask with the key")
+        seconds = min(seconds, self._max_age)
+        apps = sorted({name for app in apps for name in _granted(caller, app)})
+        claims = {
+            "sub": caller.key_id, "apps": apps, "iat": int(now), "exp": int(now + seconds),
+            "scopes": sorted(_within(caller.scopes, scopes)),
+        }  # fmt: skip
+        return jwt.encode(claims, self._secret, algorithm="HS256")
+
+
+def _within(held: frozenset[str], wanted: frozenset[str]) -> frozenset[str]:
+    """Those of `wanted` that a key with the scopes `held` may give away; `admin` holds them all."""
+    return wanted if "admin" in held else held & wanted
+
+
+def _granted(caller: Caller, app: str) -> list[str]:
+    """What a token for `app` is for. fal's clients name the alias alone: of a key for some apps, it means those.
+
+    Raises:
+        Forbidden: the caller may not call it.
+    """
+    if caller.apps is None or caller.may_call(app):
+        return [app]
+    if named := [own for own in caller.apps if "/" not in app and own.rpartition("/")[2] == app]:
+        return named
+    raise Forbidden(f"this key is not for {app}; it is for {', '.join(sorted(caller.apps)) or 'no app'}")
+
+
+def require(caller: Caller, scope: str) -> None:
+    """Stop a caller without the scope.
+
+    Raises:
+        Forbidden: naming the scope that is missing.
+    """
+    if scope and scope not in caller.scopes and "admin" not in caller.scopes:
+        raise Forbidden(f"this key has no scope {scope!r}; it has {', '.join(sorted(caller.scopes)) or 'none'}")
+
+
+class TokenRequest(msgspec.Struct):
+    allowed_apps: list[str]
+    token_expiration: float = 120
+    duration: float | None = None
+
+
+async def _mint(call: Call) -> str:
+    wanted = await call.json(TokenRequest, hint="{'allowed_apps': […], 'token_expiration': 120}")
+    if not wanted.allowed_apps:
+        raise InvalidInput.field(["body", "allowed_apps"], "names no app")
+    seconds = wanted.token_expiration if wanted.duration is None else wanted.duration
+    if not 1 <= seconds <= 10**6:
+        raise InvalidInput.field(["body", "token_expiration"], f"{seconds} is not a number of seconds from 1 on")
+    apps = [_app(name) for name in wanted.allowed_apps]
+    access: Access = call.rooms.extra["access"]
+    return access.token(call.caller, apps, seconds, call.rooms.clock.wall())
+
+
+def _app(name: str) -> str:
+    """The app of an alias or an endpoint id. Realtime tokens may be asked for `owner/alias/realtime`."""
+    if (alias := name.strip("/")) and "/" not in alias:
+        return alias
+    try:
+        return parse_endpoint(name).app
+    except ValueError as error:
+        raise InvalidInput.field(["body", "allowed_apps"], str(error)) from None
+
+
+async def tokens(call: Call) -> Response:
+    """`POST /tokens/`: a bare JSON string, as Swift needs it (PROTOCOL 2.1)."""
+    return answers.json(await _mint(call))
+
+
+async def realtime_tokens(call: Call) -> Response:
+    """`POST /tokens/realtime`: the documented form for back ends."""
+    body: dict[str, Any] = {"token": await _mint(call)}
+    return answers.json(body)

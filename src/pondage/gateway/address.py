@@ -1,0 +1,183 @@
+"""Where a call was sent: which part of fal's cloud its host and path play, and how URLs in the answer must begin.
+
+One gateway answers for all roles (PROTOCOL 1.1): by path prefix on a single host, by host name under `--domain`, under
+fal's own names where DNS leads them here, and for what the proxy protocol carries. Answers use the way the caller came.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from ipaddress import ip_address
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from starlette.types import Scope
+
+from pondage.errors import BadRequest, RequestError
+from pondage.gateway.call import Origins, Role
+from pondage.settings import Settings
+
+FAL_HOSTS: dict[str, Role] = {
+    "fal.run": Role.RUN,
+    "ws.fal.run": Role.RUN,
+    "queue.fal.run": Role.QUEUE,
+    "falrun.com": Role.RUN,
+    "queue.falrun.com": Role.QUEUE,
+    "rest.fal.ai": Role.REST,
+    "rest.alpha.fal.ai": Role.REST,
+    "v3.fal.media": Role.CDN,
+    "v3b.fal.media": Role.CDN,
+}
+"""fal's hosts and their roles: for DNS overrides, and for the targets of the proxy protocol."""
+
+_FAL_ORIGINS = Origins("https://fal.run", "https://queue.fal.run", "https://rest.fal.ai", "https://v3.fal.media")
+
+_PREFIXES = (("/queue/", Role.QUEUE, 6), ("/rest/", Role.REST, 5))
+
+
+class Misdirected(RequestError):
+    """A host that is none of ours."""
+
+    code, status = "request.misdirected", 421
+
+
+class Address(NamedTuple):
+    """A role, the path within it, and the origins for URLs in the answer."""
+
+    role: Role
+    path: str
+    origins: Origins
+    host: str
+
+
+def locate(scope: Scope, headers: Mapping[str, str], settings: Settings, *, open_server: bool) -> Address:
+    """Read the address of a call.
+
+    Raises:
+        BadRequest: no Host, or one that is no host.
+        Misdirected: a host that is none of ours.
+    """
+    scheme = {"ws": "http", "wss": "https"}.get(scope["scheme"], scope["scheme"])
+    authority = headers.get("host") or ""
+    client = scope.get("client")
+    if client and ("x-forwarded-proto" in headers or "x-forwarded-host" in headers) and _trusted(client[0], settings):
+        if open_server and authority:
+            # A page whose name was led to loopback may set these headers, but not the Host.
+            _way(scheme, authority, settings, open_server)
+        forwarded = _first(headers.get("x-forwarded-proto")).lower()
+        scheme = forwarded if forwarded in {"http", "https"} else scheme
+        authority = _first(headers.get("x-forwarded-host")) or authority
+    if not authority:  # HTTP/1.0 has none
+        server = scope.get("server") or (settings.host, settings.port)
+        authority = f"{server[0]}:{server[1]}"
+    role, origins, host = _way(scheme, authority, settings, open_server)
+    path: str = scope["path"]
+    if role is None:
+        role, path = _by_prefix(path)
+    return Address(role, path, origins, host)
+
+
+@lru_cache(maxsize=256)
+def _way(scheme: str, authority: str, settings: Settings, open_server: bool) -> tuple[Role | None, Origins, str]:
+    """The way a caller came; callers come by few ways and often."""
+    try:
+        host = (urlsplit(f"//{authority}").hostname or "").rstrip(".").lower()
+    except ValueError:
+        host = ""
+    if not host or any(c in authority for c in "/@\\ "):
+        raise BadRequest(f"the Host header {authority!r} names no host")
+    role, origins = _by_host(host, scheme, authority, settings, open_server)
+    return role, origins, host
+
+
+def _by_host(
+    host: str, scheme: str, authority: str, settings: Settings, open_server: bool
+) -> tuple[Role | None, Origins]:
+    """The role that the host alone decides, or None where the path does."""
+    domain = settings.domain.lower()
+    if domain and host.endswith(domain):
+        port = authority[len(host) :] if authority.lower().startswith(host) else ""
+        ours = Origins(
+            f"{scheme}://{domain}{port}",
+            f"{scheme}://queue.{domain}{port}",
+            f"{scheme}://rest.{domain}{port}",
+            f"{scheme}://{domain}{port}",
+        )
+        for name, role in (("queue.", Role.QUEUE), ("rest.", Role.REST), ("files.", Role.CDN)):
+            if host == name + domain:
+                return role, ours
+        if host == domain:
+            return None, prefixed(f"{scheme}://{authority}")
+    if host in FAL_HOSTS:
+        role = FAL_HOSTS[host]
+        # Under fal's run host the path prefixes keep working, for clients that paste host and prefix together.
+        return (None if role is Role.RUN else role), _FAL_ORIGINS
+    if not is_loopback(host):
+        if domain:
+            raise Misdirected(f"{host} is none of this server's hosts; it answers for {domain}")
+        if open_server:
+            raise Misdirected(
+                f"{host} is none of this server's hosts: it asks for no key, so it answers only to loopback names. "
+                "Make a key (pondage keys create), or name the host with --domain."
+            )
+    return None, prefixed(settings.public_url.rstrip("/") or f"{scheme}://{authority}")
+
+
+def prefixed(base: str) -> Origins:
+    """All roles on one origin, told apart by path."""
+    return Origins(base, base + "/queue", base + "/rest", base)
+
+
+def _by_prefix(path: str) -> tuple[Role, str]:
+    for prefix, role, cut in _PREFIXES:
+        if path.startswith(prefix):
+            return role, path[cut:]
+    if path == "/tokens" or path.startswith(("/tokens/", "/storage/")):
+        return Role.REST, path
+    if path.startswith("/files/"):
+        return Role.CDN, path
+    return Role.RUN, path
+
+
+def proxied(target: str, own_host: str, settings: Settings) -> tuple[Role, str, str]:
+    """What `x-fal-target-url` addresses: a role, a path, and the query (PROTOCOL 1.9). Nothing is ever fetched for it.
+
+    Raises:
+        BadRequest: the target is no URL, or leads to no host of fal's or ours.
+    """
+    try:
+        url = urlsplit(target)
+        host = (url.hostname or "").lower()
+    except ValueError:
+        raise BadRequest(f"x-fal-target-url {target!r} is no URL") from None
+    if url.scheme not in {"http", "https"} or not host:
+        raise BadRequest(f"x-fal-target-url {target!r} is no http(s) URL")
+    domain = settings.domain.lower()
+    named = {f"queue.{domain}": Role.QUEUE, f"rest.{domain}": Role.REST, f"files.{domain}": Role.CDN} if domain else {}
+    role = FAL_HOSTS.get(host) or named.get(host)
+    own = host in {own_host, domain} or is_loopback(host)
+    if role is None and not own:
+        raise BadRequest(f"x-fal-target-url leads to {host}, which is neither fal's nor ours")
+    path = url.path or "/"
+    if role in {None, Role.RUN}:
+        role, path = _by_prefix(path)
+    return role or Role.RUN, path, url.query
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address is this machine's loopback."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _trusted(address: str, settings: Settings) -> bool:
+    return address in {part.strip() for part in settings.trusted_proxies.split(",")}
+
+
+def _first(header: str | None) -> str:
+    return (header or "").split(",")[0].strip()

@@ -1,0 +1,65 @@
+"""Answers that are written without ceremony: the routes that every request takes spend their time elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from starlette.types import Receive, Scope, Send
+
+from pondage.errors import RequestError
+from pondage.wire.events import Outcome
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Answer:
+    """A whole response with a body in memory."""
+
+    __slots__ = ("body", "headers", "status")
+
+    def __init__(self, status: int, body: bytes, headers: list[tuple[bytes, bytes]]) -> None:
+        self.status = status
+        self.body = body
+        self.headers = headers
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = [(b"content-length", b"%d" % len(self.body)), *self.headers]
+        await send({"type": "http.response.start", "status": self.status, "headers": headers})
+        body = b"" if scope.get("method") == "HEAD" else self.body
+        await send({"type": "http.response.body", "body": body})
+
+
+def json(content: Any, *, status: int = 200, request_id: str = "", headers: Mapping[str, str] | None = None) -> Answer:
+    """A JSON answer. Structs, datetimes and bytes are encoded as msgspec does."""
+    raw = [(b"content-type", b"application/json")]
+    if request_id:
+        raw.append((b"x-fal-request-id", request_id.encode()))
+    if headers:
+        raw += [(k.encode(), v.encode("latin-1", "replace")) for k, v in headers.items()]
+    return Answer(status, _encode(content), raw)
+
+
+def outcome(result: Outcome, request_id: str) -> Answer:
+    """A request's outcome as its caller gets it: the app's status, headers and body."""
+    raw = [(b"x-fal-request-id", request_id.encode())]
+    typed = False
+    for name, value in result.headers.items():
+        key = name.lower()
+        typed = typed or key == "content-type"
+        raw.append((key.encode(), value.encode("latin-1", "replace")))
+    if not typed:
+        raw.append((b"content-type", b"application/json"))
+    if result.error_type and "x-fal-error-type" not in result.headers:
+        raw.append((b"x-fal-error-type", result.error_type.encode()))
+    return Answer(result.status, result.body, raw)
+
+
+def error(problem: RequestError, request_id: str) -> Answer:
+    """An error in fal's shape (PROTOCOL 9)."""
+    raw = [(b"content-type", b"application/json"), (b"x-fal-request-id", request_id.encode())]
+    if problem.error_type:
+        raw.append((b"x-fal-error-type", problem.error_type.encode()))
+    raw += [(k.lower().encode(), v.encode("latin-1", "replace")) for k, v in problem.headers.items()]
+    return Answer(problem.status, problem.body(), raw)

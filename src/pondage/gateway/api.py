@@ -1,0 +1,186 @@
+"""What fal's protocol has no route for: `/api/v1/…`, for our commands, the pages, and operators."""
+
+from __future__ import annotations
+
+import base64
+import math
+from typing import Any
+
+import msgspec
+
+from pondage.clock import iso
+from pondage.errors import InvalidInput, NotFound
+from pondage.gateway import answers
+from pondage.gateway.call import Call, Response
+from pondage.gateway.requests import visible
+from pondage.queue.interface import Filter, NewRequest, RequestView
+from pondage.wire.events import Event
+from pondage.wire.ids import new_request_id
+from pondage.wire.states import OutcomeKind, State
+
+_STATES = {"queued": State.QUEUED, "running": State.RUNNING, "completed": State.DONE} | {s.value: s for s in State}
+
+
+def _shown(view: RequestView) -> dict[str, Any]:
+    members: dict[str, Any] = msgspec.to_builtins(view)
+    for name in ("submitted_at", "started_at", "finished_at"):
+        if members[name] is not None:
+            members[name] = iso(members[name])
+    return members
+
+
+def _chosen(call: Call, name: str, values: dict[str, Any]) -> Any:
+    given = call.query.get(name)
+    if given is None:
+        return None
+    if given not in values:
+        raise InvalidInput.field(["query", name], f"{given!r} is none of {', '.join(values)}")
+    return values[given]
+
+
+def number(call: Call, name: str, default: int, highest: int) -> int:
+    """A whole number of the query, from 0 to `highest`."""
+    given = call.query.get(name)
+    if given is None:
+        return default
+    if not (given.isascii() and given.isdigit() and len(given) < 20 and int(given) <= highest):
+        raise InvalidInput.field(["query", name], f"{given!r} is not a number from 0 to {highest}")
+    return int(given)
+
+
+def moment(call: Call, name: str) -> float | None:
+    """A number of the query, seconds since 1970 or of waiting."""
+    given = call.query.get(name)
+    if given is None:
+        return None
+    try:
+        value = float(given)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise InvalidInput.field(["query", name], f"{given!r} is not a time in seconds since 1970")
+    return value
+
+
+async def list_requests(call: Call) -> Response:
+    """Requests, newest first; a key without the admin scope sees its own."""
+    admin = "admin" in call.caller.scopes
+    page = await call.rooms.queue.page(
+        Filter(
+            app=call.query.get("app"),
+            state=_chosen(call, "state", _STATES),
+            outcome=_chosen(call, "outcome", {kind.value: kind for kind in OutcomeKind}),
+            caller=call.query.get("caller") if admin else call.caller.key_id,
+            since=moment(call, "since"),
+            until=moment(call, "until"),
+            id_tail=call.query.get("id_tail"),
+            limit=max(1, number(call, "limit", 50, 1000)),
+            cursor=call.query.get("cursor"),
+        )
+    )
+    items = [_shown(view) for view in page.items if call.caller.may_call(view.app)]
+    return answers.json({"items": items, "next_cursor": page.next_cursor})
+
+
+async def show_request(call: Call) -> Response:
+    """One request, with its input and output where they are JSON and kept."""
+    view = await visible(call)
+    shown = _shown(view)
+    if call.query.get("payloads", "1") != "0":
+        brought = await call.rooms.queue.input(view.id)
+        outcome = await call.rooms.queue.outcome(view.id)
+        shown["input"] = msgspec.Raw(brought.input) if brought and brought.input else None
+        shown["output"] = _output(outcome.body) if outcome else None
+    return answers.json(shown, request_id=view.id)
+
+
+def _output(body: bytes) -> Any:
+    try:
+        return msgspec.json.decode(body)
+    except msgspec.DecodeError:
+        return {"base64": base64.b64encode(body).decode()} if body else None
+
+
+_ALIASES = {"n": "chunk", "kind": "outcome"}
+"""Fields of entries whose names every event has already: a chunk's own number, an outcome's kind."""
+
+
+def event_object(event: Event) -> dict[str, Any]:
+    """An entry of the log as JSON: number, kind, attempt, time, and what the kind has."""
+    members: dict[str, Any] = {"n": event.n, "kind": event.kind.value, "attempt": event.attempt}
+    for name in event.entry.__struct_fields__:
+        value = getattr(event.entry, name)
+        if name == "at":
+            members["at"] = iso(value)
+        elif (alias := _ALIASES.get(name)) is not None:
+            members[alias] = value
+        elif isinstance(value, bytes):
+            members[name] = msgspec.Raw(value)
+        else:
+            members[name] = value
+    return members
+
+
+async def list_events(call: Call) -> Response:
+    """A request's log, in order, from number `after` on; `kinds=log,progress` selects."""
+    view = await visible(call)
+    kinds = call.query.get("kinds")
+    limit = max(1, number(call, "limit", 1000, 10_000))
+    events = await call.rooms.queue.events(
+        view.id,
+        after=number(call, "after", 0, 10**11),
+        limit=limit,
+        kinds=frozenset(kinds.split(",")) if kinds else None,
+    )
+    more = len(events) == limit
+    items = [event_object(event) for event in events]
+    return answers.json({"items": items, "next_after": events[-1].n if more else None}, request_id=view.id)
+
+
+async def retry_request(call: Call) -> Response:
+    """Submit the input of a request again, as a new request that names the old one."""
+    view = await visible(call)
+    brought = await call.rooms.queue.input(view.id)
+    if brought is None or (not brought.input and not brought.store_io):
+        raise NotFound(f"the input of request {view.id} is no longer kept")
+    again: NewRequest = msgspec.structs.replace(
+        brought,
+        id=new_request_id(),
+        submitted_at=call.rooms.clock.wall(),
+        base_url=call.origins.cdn,
+        caller=call.caller.key_id,
+        idempotency_key=None,
+        retried_from=view.id,
+        mode="call" if brought.mode == "session" else brought.mode,
+    )
+    receipt = await call.rooms.fleet.submit(again).receipt()
+    return answers.json({"request_id": receipt.request_id, "retried_from": view.id}, request_id=receipt.request_id)
+
+
+async def list_runners(call: Call) -> Response:
+    """The runner processes."""
+    items = [runner for runner in call.rooms.fleet.runners() if call.caller.may_call(runner.app)]
+    if "admin" not in call.caller.scopes:  # what runs may be another key's
+        items = [msgspec.structs.replace(runner, running=[]) for runner in items]
+    return answers.json({"items": items, "next_cursor": None})
+
+
+async def runner_log(call: Call) -> Response:
+    """What the runners of an app said outside of requests: of its `setup()`, of how processes ended. Newest last."""
+    app, runner = call.query.get("app"), call.query.get("runner")
+    if not app or call.rooms.fleet.info(app) is None:
+        raise NotFound(f"Application {app!r} not found" if app else "whose log? Say ?app=owner/alias")
+    lines = [line for line in call.rooms.fleet.runner_log(app) if runner is None or line.runner == runner]
+    items = [msgspec.to_builtins(line) | {"at": iso(line.at)} for line in lines]
+    return answers.json({"items": items, "next_cursor": None})
+
+
+async def list_apps(call: Call) -> Response:
+    """The apps that are known: their endpoints, how many requests wait and run, and why one cannot run."""
+    items = []
+    for name in call.rooms.fleet.app_names():
+        state = call.rooms.fleet.app(name)
+        if state is not None and call.caller.may_call(name):
+            depth = call.rooms.queue.depth(name)
+            items.append({"name": name, **msgspec.to_builtins(state), **msgspec.to_builtins(depth)})
+    return answers.json({"items": items, "next_cursor": None})

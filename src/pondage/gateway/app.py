@@ -1,0 +1,230 @@
+"""The gateway: one ASGI application. Address, who calls, route, handler, error: in this order, for every exchange."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections import Counter
+from collections.abc import Awaitable
+from urllib.parse import unquote, urlsplit
+
+from starlette.types import Message, Receive, Scope, Send
+
+from pondage.errors import BadRequest, DatabaseDamaged, Forbidden, InternalError, RequestError, Unauthorized
+from pondage.gateway import answers
+from pondage.gateway.access import Access, require
+from pondage.gateway.address import Address, is_loopback, locate, prefixed, proxied
+from pondage.gateway.call import Call, Response, Role, Rooms, read_headers
+from pondage.gateway.machines import DAMAGED
+from pondage.gateway.realtime import realtime
+from pondage.gateway.routes import OPEN, ROUTES, Router, endpoint
+from pondage.wire.ids import new_request_id
+
+log = logging.getLogger("pondage.gateway")
+
+PROXY_PATH = "/api/fal/proxy"
+
+_CORS_HEADERS = (
+    "authorization, content-type, accept, cache-control, last-event-id, idempotency-key, prefer, range, "
+    "x-fal-target-url, x-fal-queue-priority, x-fal-runner-hint, x-fal-request-timeout, x-fal-request-start-timeout, "
+    "x-fal-object-lifecycle, x-fal-object-lifecycle-preference, x-fal-user-agent, x-fal-file-name, x-fal-store-io, "
+    "x-fal-no-retry, x-fal-retry-config, x-fal-tags, pondage-on-disconnect, pondage-webhook-events, "
+    "pondage-sha256, content-md5, if-none-match, if-modified-since, if-range"
+)
+_CORS_EXPOSED = (
+    "x-fal-request-id, x-fal-request-timeout-type, x-fal-error-type, etag, content-range, accept-ranges, "
+    "content-disposition, pondage-version, preference-applied"
+)
+
+
+class Gateway:
+    """The ASGI application over the rooms."""
+
+    def __init__(self, rooms: Rooms, access: Access) -> None:
+        self._rooms = rooms
+        self._access = access
+        self._router = Router(ROUTES)
+        self._origins = frozenset(o.strip().rstrip("/") for o in rooms.settings.cors.split(",") if o.strip())
+        self._answered: Counter[int] = rooms.extra.setdefault("answered", Counter())
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await self._http(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await self._websocket(scope, receive, send)
+
+    # ---- HTTP
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = read_headers(scope)
+        sending = _Sending(send, self._answered)
+        origin = headers.get("origin")
+        if origin is not None:
+            sending.cors = self._cors(origin, headers)
+        call: Call | None = None
+        try:
+            if origin is not None and not sending.cors and self._access.open:
+                raise Forbidden(f"pages of {origin} may not call a server that asks for no key; allow it with --cors")
+            if scope["method"] == "OPTIONS" and origin is not None:
+                await _preflight(sending, scope, receive)
+                return
+            call = self._call(scope, receive, sending, headers)
+            response = await self._answer(call)
+        except RequestError as problem:
+            response = answers.error(problem, call.request_id if call and call.request_id else new_request_id())
+        except Exception as problem:
+            if sending.started:
+                raise
+            request_id = call.request_id if call and call.request_id else new_request_id()
+            log.error("%s %s: %s", scope["method"], scope["path"], problem, exc_info=problem)
+            why = DAMAGED if isinstance(problem, DatabaseDamaged) else "Internal Server Error"
+            response = answers.error(InternalError(why), request_id)
+        await response(scope, receive, sending)
+
+    def _call(self, scope: Scope, receive: Receive, send: Send, headers: dict[str, str]) -> Call:
+        address = locate(scope, headers, self._rooms.settings, open_server=self._access.open)
+        if address.path.rstrip("/") == PROXY_PATH:
+            address = self._through_proxy(scope, headers, address)
+        return Call(
+            scope, receive, send, self._rooms, headers, role=address.role, path=address.path, origins=address.origins
+        )
+
+    def _through_proxy(self, scope: Scope, headers: dict[str, str], address: Address) -> Address:
+        """The address that the proxy protocol carries. URLs in the answer lead straight to us (PROTOCOL 1.9)."""
+        target = headers.get("x-fal-target-url")
+        if target is None:
+            raise BadRequest("the proxy takes calls with a header x-fal-target-url, as fal's clients send them")
+        role, path, query = proxied(target, address.host, self._rooms.settings)
+        scope["query_string"] = query.encode("latin-1", "replace")
+        return Address(role, unquote(path), address.origins, address.host)
+
+    async def _answer(self, call: Call) -> Response:
+        found = self._router.find(call.role, call.method, call.path)
+        if found is not None:
+            route, call.params = found
+            if route.scope or call.path not in OPEN:
+                self._identify(call, route.scope)
+            return await route.handler(call)
+        if call.role in {Role.REST, Role.CDN} and (as_run := self._router.find(Role.RUN, call.method, call.path)):
+            # `/.well-known/jwks.json` is asked of the REST host as well.
+            route, call.params = as_run
+            if route.scope:
+                self._identify(call, route.scope)
+            return await route.handler(call)
+        self._identify(call, "submit")
+        return await endpoint(call)
+
+    def _identify(self, call: Call, scope: str) -> None:
+        authorization = call.headers.get("authorization")
+        if scope == "":  # a public route: a file, or an upload URL that carries its own secret
+            if authorization:
+                with contextlib.suppress(Unauthorized):
+                    call.caller = self._access.identify(authorization, None)
+            return
+        if self._access.open and call.headers.get("sec-fetch-site") == "cross-site" and "origin" not in call.headers:
+            # What a page embeds (an image, a form that is a GET) has no Origin, but the browser says where it is from.
+            raise Forbidden("pages of other sites may not call a server that asks for no key")
+        call.caller = self._access.identify(authorization, call.query.get("fal_jwt_token"))
+        require(call.caller, scope)
+
+    def _cors(self, origin: str, headers: dict[str, str]) -> str:
+        """The origin to allow, or nothing: any by `--cors *`, those it names, or pages of this machine."""
+        if "*" in self._origins or origin.rstrip("/") in self._origins:
+            return origin
+        try:
+            host = urlsplit(origin).hostname
+        except ValueError:
+            host = None
+        return origin if host and is_loopback(host) else ""
+
+    # ---- WebSocket
+
+    async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = read_headers(scope)
+        call: Call | None = None
+        try:
+            call = self._call(scope, receive, send, headers)
+            self._identify_socket(call, headers)
+            await realtime(call)
+        except RequestError as problem:
+            request_id = call.request_id if call and call.request_id else new_request_id()
+            await _deny(scope, send, problem, request_id)
+        except (asyncio.CancelledError, OSError):
+            raise
+        except Exception as problem:
+            log.error("WebSocket %s: %s", scope["path"], problem, exc_info=problem)
+            await send({"type": "websocket.close", "code": 1011, "reason": "Internal Server Error"})
+
+    def _identify_socket(self, call: Call, headers: dict[str, str]) -> None:
+        """A token in the query, as fal's clients send it, or in a header or subprotocol as ours prefers."""
+        token = call.query.get("fal_jwt_token") or call.query.get("token")
+        authorization = headers.get("authorization")
+        for offered in headers.get("sec-websocket-protocol", "").split(","):
+            if offered.strip().startswith("pondage.token."):
+                token = offered.strip().removeprefix("pondage.token.")
+        origin = headers.get("origin")
+        if self._access.open:
+            if origin is not None and not self._cors(origin, headers):
+                raise Forbidden(f"pages of {origin} may not connect to a server that asks for no key")
+        call.caller = self._access.identify(authorization, token)
+        if (
+            origin is not None
+            and not self._access.open
+            and not call.caller.by_token
+            and not self._cors(origin, headers)
+        ):
+            raise Forbidden(f"pages of {origin} need a token, or --cors {origin}")
+        require(call.caller, "submit")
+
+
+class _Sending:
+    """`send`, which remembers whether the answer has begun, counts it, and adds CORS where a page asks."""
+
+    __slots__ = ("_answered", "_send", "cors", "started")
+
+    def __init__(self, send: Send, answered: Counter[int]) -> None:
+        self._send = send
+        self._answered = answered
+        self.started = False
+        self.cors = ""
+
+    def __call__(self, message: Message) -> Awaitable[None]:
+        if not self.started and message["type"] == "http.response.start":
+            self.started = True
+            self._answered[message["status"]] += 1
+            if self.cors:
+                message["headers"] = [
+                    *message.get("headers", ()),
+                    (b"access-control-allow-origin", self.cors.encode("latin-1", "replace")),
+                    (b"access-control-expose-headers", _CORS_EXPOSED.encode()),
+                    (b"access-control-allow-credentials", b"true"),
+                    (b"vary", b"origin"),
+                ]
+        return self._send(message)
+
+
+async def _preflight(sending: _Sending, scope: Scope, receive: Receive) -> None:
+    allowed = {
+        "access-control-allow-methods": "GET, HEAD, POST, PUT, DELETE, OPTIONS",
+        "access-control-allow-headers": _CORS_HEADERS,
+        "access-control-max-age": "600",
+    }
+    if not sending.cors:
+        raise Forbidden("this origin may not call; allow it with --cors")
+    raw = [(name.encode(), value.encode()) for name, value in allowed.items()]
+    await answers.Answer(204, b"", raw)(scope, receive, sending)
+
+
+async def _deny(scope: Scope, send: Send, problem: RequestError, request_id: str) -> None:
+    """Refuse a handshake with an HTTP status where the server can, else by closing."""
+    if "websocket.http.response" in scope.get("extensions", {}):
+        answer = answers.error(problem, request_id)
+        headers = [(b"content-length", b"%d" % len(answer.body)), *answer.headers]
+        await send({"type": "websocket.http.response.start", "status": answer.status, "headers": headers})
+        await send({"type": "websocket.http.response.body", "body": answer.body})
+    else:
+        await send({"type": "websocket.close", "code": 1008, "reason": str(problem)[:120]})
+
+
+__all__ = ["PROXY_PATH", "Gateway", "prefixed"]

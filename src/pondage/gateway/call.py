@@ -1,0 +1,194 @@
+"""One HTTP exchange, as the route modules see it.
+
+A handler is `async def name(call: Call) -> Response`. It raises `RequestError` for whatever the caller did wrong; the
+application adds CORS, `x-fal-request-id` and the error's body. Response classes are Starlette's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from enum import StrEnum
+from typing import Any, NamedTuple, TypeVar
+from urllib.parse import parse_qs
+
+import msgspec
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from pondage.clock import Clock
+from pondage.errors import BadRequest, InvalidInput, TooLarge
+from pondage.files.interface import Files
+from pondage.fleet.interface import Fleet
+from pondage.queue.interface import Queue
+from pondage.settings import Settings
+
+T = TypeVar("T")
+
+
+class Role(StrEnum):
+    """What part of fal's cloud a path plays (PROTOCOL 1.1)."""
+
+    RUN = "run"
+    QUEUE = "queue"
+    REST = "rest"
+    CDN = "cdn"
+
+
+class Origins(NamedTuple):
+    """The absolute URL before the path for each role, in the way this caller came. No trailing slash."""
+
+    run: str
+    queue: str
+    rest: str
+    cdn: str
+
+
+class Caller(NamedTuple):
+    """Who calls. `key_id` is empty where no key was needed; `scopes` then holds all of them.
+
+    `apps` limits the caller to these apps (`owner/alias`, or the bare alias as fal's tokens name it); None: any.
+    """
+
+    key_id: str
+    scopes: frozenset[str]
+    apps: frozenset[str] | None = None
+    by_token: bool = False
+    """Came with a short-lived token, which never begets another."""
+
+    def may_call(self, app: str) -> bool:
+        """Whether the key or token is for this app (`owner/alias`)."""
+        return self.apps is None or app in self.apps or app.rpartition("/")[2] in self.apps
+
+
+class Rooms(NamedTuple):
+    """What the gateway stands on; `server.py` fills it."""
+
+    settings: Settings
+    clock: Clock
+    queue: Queue
+    fleet: Fleet
+    files: Files
+    extra: dict[str, Any]
+    """Further rooms by name, for the route groups that need them (`uploads`, `webhooks`, `keys`, …)."""
+
+
+def read_headers(scope: Scope) -> dict[str, str]:
+    """The headers by lower-case name; of several with one name the last counts."""
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+
+
+class Call:
+    """One exchange: the request's parts, who sent it, and how URLs in the answer must begin."""
+
+    __slots__ = (
+        "_query",
+        "caller",
+        "headers",
+        "method",
+        "origins",
+        "params",
+        "path",
+        "receive",
+        "request_id",
+        "role",
+        "rooms",
+        "scope",
+        "send",
+    )
+
+    def __init__(
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        rooms: Rooms,
+        headers: dict[str, str],
+        *,
+        role: Role,
+        path: str,
+        origins: Origins,
+    ) -> None:
+        self.scope = scope
+        self.receive = receive
+        self.send = send
+        self.rooms = rooms
+        self.role = role
+        self.path = path
+        self.origins = origins
+        self.method: str = scope.get("method", "GET")
+        self.headers = headers
+        self.caller = Caller("", frozenset())
+        self.params: dict[str, str] = {}
+        self.request_id = ""
+        """The request that this exchange is about; answered as `x-fal-request-id`."""
+        self._query: dict[str, str] | None = None
+
+    @property
+    def query(self) -> Mapping[str, str]:
+        """The query's parameters; the last of several wins."""
+        if self._query is None:
+            text = self.scope["query_string"].decode("latin-1")
+            self._query = {k: v[-1] for k, v in parse_qs(text, keep_blank_values=True).items()} if text else {}
+        return self._query
+
+    async def body(self, limit: int) -> bytes:
+        """The whole body.
+
+        Raises:
+            TooLarge: more than `limit` bytes, as announced or as they come.
+            BadRequest: the caller went away in the middle.
+        """
+        announced = self.headers.get("content-length")
+        if announced is not None and announced.isdigit() and int(announced) > limit:
+            raise TooLarge(f"the body has {announced} bytes; at most {limit} are taken (setting max_input_bytes)")
+        message = await self.receive()
+        if message["type"] == "http.request" and not message.get("more_body"):
+            whole: bytes = message.get("body", b"")
+            if len(whole) > limit:
+                raise TooLarge(f"the body has more than {limit} bytes (setting max_input_bytes)")
+            return whole
+        parts: list[bytes] = []
+        size = 0
+        while True:
+            if message["type"] == "http.disconnect":
+                raise BadRequest("the caller went away before the whole body was here")
+            part: bytes = message.get("body", b"")
+            size += len(part)
+            if size > limit:
+                raise TooLarge(f"the body has more than {limit} bytes (setting max_input_bytes)")
+            parts.append(part)
+            if not message.get("more_body"):
+                return b"".join(parts)
+            message = await self.receive()
+
+    async def json(self, shape: type[T], limit: int = 64 * 1024, *, hint: str = "") -> T:
+        """The body as `shape`; an empty one is an object without members.
+
+        Raises:
+            InvalidInput: it is not JSON or does not fit; `hint` is said after it.
+            TooLarge, BadRequest: as `body`.
+        """
+        try:
+            return msgspec.json.decode(await self.body(limit) or b"{}", type=shape)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            raise InvalidInput.field(["body"], f"{error}{hint and '; send '}{hint}") from None
+
+    async def stream(self) -> AsyncIterator[bytes]:
+        """The body in pieces as they come.
+
+        Raises:
+            BadRequest: the caller went away in the middle.
+        """
+        more = True
+        while more:
+            message = await self.receive()
+            if message["type"] == "http.disconnect":
+                raise BadRequest("the caller went away before the whole body was here")
+            if part := message.get("body", b""):
+                yield part
+            more = message.get("more_body", False)
+
+
+Response = ASGIApp
+"""What a handler returns: any ASGI callable that answers the exchange; Starlette's responses are."""
+
+Handler = Callable[[Call], Awaitable[Response]]

@@ -1,0 +1,278 @@
+"""Files by their URL: read, delete, sign, list."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+from starlette.types import Receive, Scope, Send
+
+from pondage.clock import iso
+from pondage.errors import Forbidden, InvalidInput, NotFound
+from pondage.files.interface import FileInfo, Uploads
+from pondage.files.ranges import Span, http_date, matches, parse_ranges, same_version, unmodified_since
+from pondage.gateway import answers
+from pondage.gateway.call import Call, Handler, Response, Role
+
+SIGN_SECONDS = 3600.0
+"""How long a signed URL of a private file is good, unless its maker says."""
+SIGN_MOST = 7 * 86_400.0
+_YEAR = 31_536_000
+_PAGE = 50
+_PAGE_MOST = 1000
+
+# Nothing in a file may act in the gateway's name, whatever its type says: no scripts, no forms, an origin of its own.
+_SANDBOX = "sandbox; default-src 'none'; img-src 'self' data:; media-src 'self' data:; style-src 'unsafe-inline'"
+_SHOWN = ("image/", "video/", "audio/")
+_SHOWN_TYPES = frozenset({"text/plain", "application/json", "application/pdf"})
+_ACTIVE = frozenset({"image/svg+xml"})
+
+
+def uploads(call: Call) -> Uploads:
+    """The files room, as uploads need it."""
+    room: Uploads = call.rooms.extra["uploads"]
+    return room
+
+
+def is_admin(call: Call) -> bool:
+    return "admin" in call.caller.scopes
+
+
+async def download(call: Call) -> Response:
+    """`GET` and `HEAD` of a file's URL, whole or in ranges; `HEAD` answers a range as `GET` does, without the bytes.
+
+    Raises:
+        NotFound: no such file, or its time is over. Forbidden, Unauthorized: private, and no leave to read it.
+        RangeNotSatisfiable, DamagedFile.
+    """
+    info = await _file(call)
+    _may_read(call, info)
+    etag = f'"{info.digest[:32] or info.id}"'
+    headers = _headers(call, info, etag)
+    if _not_modified(call, info, etag):
+        return _Bytes(304, headers, None, b"", False)
+    spans: list[Span] | None = None
+    wanted = call.headers.get("range")
+    condition = call.headers.get("if-range")
+    if wanted and (condition is None or same_version(condition, etag, info.created_at)):
+        spans = parse_ranges(wanted, info.size)
+    if spans is None:
+        return await _begun(200, headers, call, info, [(b"", Span(0, info.size))], b"")
+    if len(spans) == 1:
+        (span,) = spans
+        headers.append(("content-range", f"bytes {span.start}-{span.end - 1}/{info.size}"))
+        return await _begun(206, headers, call, info, [(b"", span)], b"")
+    boundary = secrets.token_hex(16)
+    parts = []
+    for n, span in enumerate(spans):
+        head = (
+            f"{'' if n == 0 else chr(13) + chr(10)}--{boundary}\r\ncontent-type: {info.content_type}\r\n"
+            f"content-range: bytes {span.start}-{span.end - 1}/{info.size}\r\n\r\n"
+        )
+        parts.append((head.encode(), span))
+    headers = [(name, value) for name, value in headers if name != "content-type"]
+    headers.append(("content-type", f"multipart/byteranges; boundary={boundary}"))
+    return await _begun(206, headers, call, info, parts, f"\r\n--{boundary}--\r\n".encode())
+
+
+async def delete(call: Call) -> Response:
+    """`DELETE` of a file's URL, by its owner or an admin."""
+    info = await _file(call)
+    _must_own(call, info)
+    await uploads(call).remove(info)
+    return answers.json({"deleted": info.id})
+
+
+class Sign(msgspec.Struct):
+    expires_in: float = SIGN_SECONDS
+
+
+async def sign(call: Call) -> Response:
+    """`POST {file URL}/sign`: a URL that reads a private file for a while, without a key."""
+    wanted = await call.json(Sign, hint="{'expires_in': seconds}")
+    if not 1 <= wanted.expires_in <= SIGN_MOST:
+        raise InvalidInput.field(["body", "expires_in"], f"must be from 1 to {SIGN_MOST:g} seconds")
+    info = await _file(call)
+    _must_own(call, info)
+    token, until = uploads(call).sign("file", info.id, wanted.expires_in)
+    return answers.json({"url": f"{call.origins.cdn}{info.path}?token={token}", "expires_at": iso(until)})
+
+
+async def listed(call: Call) -> Response:
+    """`GET /api/v1/files`: the caller's files, newest first; an admin sees all."""
+    given = call.query.get("limit", str(_PAGE))
+    if not (given.isascii() and given.isdigit() and len(given) < 6 and 1 <= int(given) <= _PAGE_MOST):
+        raise InvalidInput.field(["query", "limit"], f"must be a number from 1 to {_PAGE_MOST}")
+    limit = int(given)
+    owner = None if is_admin(call) else call.caller.key_id
+    found = await uploads(call).page(before=_cursor(call), owner=owner, limit=limit)
+    last = found[-1] if len(found) == limit else None
+    return answers.json(
+        {
+            "files": [described(call, info) for info in found],
+            "next_cursor": f"{last.created_at!r}_{last.id}" if last else None,
+            "has_more": last is not None,
+        }
+    )
+
+
+def described(call: Call, info: FileInfo) -> dict[str, Any]:
+    """A file as answers show it."""
+    return {
+        "id": info.id,
+        "url": call.origins.cdn + info.path,
+        "file_name": info.file_name,
+        "content_type": info.content_type,
+        "file_size": info.size,
+        "sha256": info.sha256 or None,
+        "created_at": iso(info.created_at),
+        "expires_at": iso(info.expires_at) if info.expires_at is not None else None,
+        "private": info.private,
+    }
+
+
+def _cursor(call: Call) -> tuple[float, str] | None:
+    given = call.query.get("cursor")
+    if not given:
+        return None
+    at, _, file_id = given.partition("_")
+    try:
+        return float(at), file_id
+    except ValueError:
+        raise InvalidInput.field(["query", "cursor"], "is not a next_cursor of this list") from None
+
+
+async def _file(call: Call) -> FileInfo:
+    info = await call.rooms.files.info(f"/files/{call.params['file_id']}/")
+    if info is None or (info.expires_at is not None and info.expires_at <= call.rooms.clock.wall()):
+        raise NotFound("there is no such file; it may have expired or been deleted")
+    return info
+
+
+def _may_read(call: Call, info: FileInfo) -> None:
+    if not info.private:
+        return
+    if (token := call.query.get("token")) is not None:
+        uploads(call).verify("file", info.id, token)
+    elif not (is_admin(call) or (call.caller.key_id and call.caller.key_id == info.owner)):
+        raise Forbidden("this file is private: read it by a signed URL, or with the key that stored it")
+
+
+def _must_own(call: Call, info: FileInfo) -> None:
+    if not is_admin(call) and call.caller.key_id != info.owner:
+        raise Forbidden("this file was stored with another key")
+
+
+def _headers(call: Call, info: FileInfo, etag: str) -> list[tuple[str, str]]:
+    bare = info.content_type.partition(";")[0].strip().lower()
+    shown = bare not in _ACTIVE and (bare.startswith(_SHOWN) or bare in _SHOWN_TYPES) and "download" not in call.query
+    plain = "".join(c if c.isascii() and c.isprintable() and c not in '"\\%' else "_" for c in info.file_name)
+    disposition = f'{"inline" if shown else "attachment"}; filename="{plain}"'
+    if plain != info.file_name:
+        disposition += f"; filename*=UTF-8''{quote(info.file_name, safe='')}"
+    age = _YEAR if info.expires_at is None else min(max(int(info.expires_at - call.rooms.clock.wall()), 0), _YEAR)
+    return [
+        ("content-type", info.content_type),
+        ("content-disposition", disposition),
+        ("etag", etag),
+        ("last-modified", http_date(info.created_at)),
+        ("accept-ranges", "bytes"),
+        (
+            "cache-control",
+            "private, no-store" if info.private else f"public, max-age={age}, immutable",
+        ),
+        ("x-content-type-options", "nosniff"),
+        ("content-security-policy", _SANDBOX),
+        ("cross-origin-resource-policy", "cross-origin"),
+    ]
+
+
+def _not_modified(call: Call, info: FileInfo, etag: str) -> bool:
+    if (tags := call.headers.get("if-none-match")) is not None:
+        return matches(tags, etag)
+    since = call.headers.get("if-modified-since")
+    return since is not None and unmodified_since(since, info.created_at)
+
+
+async def _begun(
+    status: int,
+    headers: list[tuple[str, str]],
+    call: Call,
+    info: FileInfo,
+    parts: list[tuple[bytes, Span]],
+    tail: bytes,
+) -> Response:
+    """A response whose first bytes were read and checked: damage there is an error with a status."""
+    length = sum(len(head) + span.end - span.start for head, span in parts) + len(tail)
+    headers = [*headers, ("content-length", str(length))]
+    if call.method == "HEAD":
+        return _Bytes(status, headers, None, b"", False)
+
+    async def body() -> AsyncIterator[bytes]:
+        for head, span in parts:
+            if head:
+                yield head
+            blocks = call.rooms.files.read(info, span.start, span.end)
+            async with aclosing(blocks):  # type: ignore[type-var]
+                async for block in blocks:
+                    yield block
+        if tail:
+            yield tail
+
+    blocks = body()
+    first = b""
+    async for block in blocks:
+        first = block
+        break
+    return _Bytes(status, headers, blocks, first, length > len(first))
+
+
+class _Bytes:
+    """Sends blocks as they are read, and stops to read when the caller goes away."""
+
+    def __init__(
+        self, status: int, headers: list[tuple[str, str]], rest: AsyncIterator[bytes] | None, first: bytes, more: bool
+    ) -> None:
+        self._status = status
+        self._headers = headers
+        self._rest = rest
+        self._first = first
+        self._more = more
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        raw = [(name.encode(), value.encode("latin-1", "replace")) for name, value in self._headers]
+        await send({"type": "http.response.start", "status": self._status, "headers": raw})
+        await send({"type": "http.response.body", "body": self._first, "more_body": self._more})
+        if not self._more or self._rest is None:
+            return
+        gone = asyncio.ensure_future(_gone(receive))
+        try:
+            async with aclosing(self._rest):  # type: ignore[type-var]
+                async for block in self._rest:
+                    if gone.done():
+                        return
+                    await send({"type": "http.response.body", "body": block, "more_body": True})
+            await send({"type": "http.response.body", "body": b""})
+        finally:
+            gone.cancel()
+
+
+async def _gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+ROUTES: list[tuple[Role, tuple[str, ...], str, Handler, str]] = [
+    (Role.CDN, ("GET", "HEAD"), "/files/{file_id}", download, ""),
+    (Role.CDN, ("GET", "HEAD"), "/files/{file_id}/{name}", download, ""),
+    (Role.CDN, ("DELETE",), "/files/{file_id}", delete, "files"),
+    (Role.CDN, ("DELETE",), "/files/{file_id}/{name}", delete, "files"),
+    (Role.CDN, ("POST",), "/files/{file_id}/{name}/sign", sign, "files"),
+    (Role.RUN, ("GET",), "/api/v1/files", listed, "files"),
+]
+"""Role, methods, pattern, handler, and the scope that a key needs; empty: no key."""

@@ -1,0 +1,83 @@
+"""For machines: health, readiness, metrics."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from pondage.gateway import answers
+from pondage.gateway.call import Call, Response, Rooms
+
+if TYPE_CHECKING:
+    from prometheus_client import Metric
+
+DAMAGED = "the server's database is damaged; its operator must stop it and restore a backup (pondage restore)"
+
+
+async def healthz(call: Call) -> Response:
+    """The process answers."""
+    return answers.json({"status": "ok"})
+
+
+async def readyz(call: Call) -> Response:
+    """200 once every served app has a ready runner, or may scale to none; 503 with the reasons before.
+
+    503 as well from the moment on that the database is known to be damaged.
+    """
+    waiting: dict[str, str] = {}
+    if call.rooms.extra["damage"]() is not None:
+        waiting["database"] = DAMAGED
+    fleet = call.rooms.fleet
+    for name in fleet.app_names():
+        app = fleet.app(name)
+        if app is None or app.slots or (app.fault or "").endswith("not served by this server just now"):
+            continue
+        if app.info.min_concurrency == 0 and app.info.endpoints:
+            continue
+        waiting[name] = app.fault or "setting up"
+    ready = not waiting
+    return answers.json({"ready": ready, "waiting": waiting}, status=200 if ready else 503)
+
+
+async def metrics(call: Call) -> Response:
+    """Prometheus text."""
+    # Its library reads files of the system as it is loaded; only who asks for metrics pays for it, and nobody waits.
+    await asyncio.to_thread(import_module, "prometheus_client")
+    from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+
+    registry = CollectorRegistry()
+    registry.register(_Gauges(call.rooms))
+    body = generate_latest(registry)
+    return answers.Answer(200, body, [(b"content-type", CONTENT_TYPE_LATEST.encode())])
+
+
+class _Gauges:
+    """Read at each scrape; nothing is counted twice."""
+
+    def __init__(self, rooms: Rooms) -> None:
+        self._rooms = rooms
+
+    def collect(self) -> Iterator[Metric]:
+        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+        fleet, queue = self._rooms.fleet, self._rooms.queue
+        queued = GaugeMetricFamily("pondage_queued", "Requests that wait for a runner", labels=["app"])
+        running = GaugeMetricFamily("pondage_running", "Requests that run", labels=["app"])
+        runners = GaugeMetricFamily("pondage_runners", "Runner processes", labels=["app"])
+        free = GaugeMetricFamily("pondage_free_slots", "Requests that could start at once", labels=["app"])
+        up = GaugeMetricFamily("pondage_app_up", "1 where the app can run, 0 where it has a fault", labels=["app"])
+        for name in fleet.app_names():
+            state, depth = fleet.app(name), queue.depth(name)
+            queued.add_metric([name], depth.queued)
+            running.add_metric([name], depth.running)
+            if state is not None:
+                runners.add_metric([name], state.runners)
+                free.add_metric([name], state.free)
+                up.add_metric([name], 0 if state.fault else 1)
+        yield from (queued, running, runners, free, up)
+        answered = CounterMetricFamily("pondage_http_responses", "HTTP answers by status", labels=["status"])
+        for status, count in sorted(self._rooms.extra["answered"].items()):
+            answered.add_metric([str(status)], count)
+        yield answered

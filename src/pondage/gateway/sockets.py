@@ -1,0 +1,198 @@
+"""A caller's WebSocket connection: uvicorn's own, and a short way for the messages of sessions.
+
+Handshakes, control frames, messages in pieces and whatever breaks the protocol are the library's. A whole message of a
+session goes from the bytes that came to the runner in the same turn of the loop, and an answer straight to the socket:
+queues and tasks between them cost several times what the message itself does.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from asyncio.transports import BaseTransport
+from collections.abc import Callable
+from typing import Any, cast
+
+import websockets.frames
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import Frame
+from websockets.protocol import State
+
+from pondage.gateway.connection import refusal
+from pondage.gateway.together import Together
+from pondage.wire.websocket import BINARY, TEXT, FrameCutter, Incoming, outgoing_head
+
+log = logging.getLogger("pondage.gateway.sockets")
+log.setLevel(logging.WARNING)
+# A text that is not UTF-8 ends its connection with code 1007: its sender is told, nobody else needs a traceback.
+log.addFilter(lambda record: not str(record.msg).startswith("Invalid UTF-8"))
+
+EXTENSION = "pondage.socket"
+"""Under this name among a scope's extensions lies its `CallerSocket`."""
+
+_LAST_WORDS = 1.0
+"""Seconds that the close frame gets to leave before a connection is cut."""
+_LARGE = 16 * 1024
+"""Messages from this size on are not copied behind their head."""
+
+_apply_mask: Callable[[bytes, bytes], bytes] = vars(websockets.frames)["apply_mask"]  # in C where the library has it so
+
+Take = Callable[[bytes, bool], bool]
+"""Takes a message and whether it is text; False: it is taken, and there is no room for more just now."""
+
+
+def content(event: Any) -> tuple[bytes, bool]:
+    """What an event of the kind `websocket.receive` holds, and whether it is text."""
+    text = event.get("text")
+    return (text.encode(), True) if text is not None else (event["bytes"], False)
+
+
+class CallerSocket(WebSocketsSansIOProtocol):
+    """A peer that answers no ping is cut off even where it has stopped reading; one whose pong waits behind messages
+    that we have not taken in yet is not at fault.
+
+    The pieces of a message lie in one buffer: as objects of their own, small ones would take many times their size.
+
+    The library's own logger writes whole addresses, and a token may stand in one.
+    """
+
+    frames: list[bytes | bytearray]  # type: ignore[assignment]
+    _take: Take | None = None
+    _room: Callable[[], None] | None = None
+    _pong: bytes = b""
+    """The answer to the latest ping, while there is no room for it."""
+    _left = sys.maxsize
+    """Bytes that a connection which is closing had not got rid of when it was looked at."""
+
+    def __init__(self, *arguments: Any, **keywords: Any) -> None:
+        super().__init__(*arguments, **keywords)
+        self.logger = log
+        self._cutter = FrameCutter(self.config.ws_max_size)
+
+    def connection_made(self, transport: BaseTransport) -> None:
+        # A session's messages leave at once.
+        super().connection_made(transport.alone() if isinstance(transport, Together) else transport)
+
+    async def run_asgi(self) -> None:
+        cast(dict[str, Any], self.scope["extensions"])[EXTENSION] = self
+        await super().run_asgi()
+
+    # ---- the messages of a session
+
+    def carry(self, take: Take, room: Callable[[], None]) -> None:
+        """From now on messages go to `take` as they come, not to `receive`, which tells the end only.
+
+        Args:
+            take: gets a message. After it said False nothing more is read until `resume`.
+            room: is called when the socket takes messages again, after `put` said False.
+        """
+        for event in [self.queue.get_nowait() for _ in range(self.queue.qsize())]:
+            if event["type"] == "websocket.receive":
+                take(*content(event))
+            else:
+                self.queue.put_nowait(event)
+        self._take, self._room = take, room
+        self.resume()
+
+    def resume(self) -> None:
+        """Read on."""
+        if self.read_paused:
+            self.read_paused = False
+            self.transport.resume_reading()
+
+    def put(self, data: bytes, text: bool) -> bool:
+        """Send a message; False: it is on its way, and there is no room for more just now."""
+        if self.close_sent or self.disconnected or self.transport.is_closing():
+            return True
+        head = outgoing_head(TEXT if text else BINARY, len(data))
+        if len(data) < _LARGE:
+            self.transport.write(head + data)
+        else:
+            self.transport.write(head)
+            self.transport.write(data)
+        return self.writable.is_set()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._pong and not (self.close_sent or self.transport.is_closing()):
+            self.transport.write(self._pong)
+        self._pong = b""
+        if self._room is not None:
+            self._room()
+
+    # ---- bytes that came
+
+    def data_received(self, data: bytes) -> None:
+        if not self.handshake_initiated:
+            super().data_received(data)
+            if self.conn.handshake_exc is not None:
+                self._refuse()
+            return
+        for frame in self._cutter.feed(data):
+            if self._take is None or not self._short_way(frame):
+                super().data_received(frame.head + frame.masked)
+
+    def _refuse(self) -> None:
+        """Answer a handshake whose head the library does not take, which is less than we take of others."""
+        self.transport.write(refusal(431, f"no head of a WebSocket handshake: {self.conn.handshake_exc}"))
+        self.transport.close()
+
+    def _short_way(self, frame: Incoming) -> bool:
+        """Hand on a whole message; False: the frame is the library's to judge."""
+        if not frame.is_message or self.frames or self.conn.state is not State.OPEN:
+            return False
+        return self._handed_on(_apply_mask(frame.masked, frame.mask), frame.first == TEXT)
+
+    def _handed_on(self, data: bytes, text: bool) -> bool:
+        if text and not data.isascii():
+            try:
+                data.decode()
+            except UnicodeDecodeError:
+                return False
+        if self._take is not None and not self._take(data, text) and not self.read_paused:
+            self.read_paused = True
+            self.transport.pause_reading()
+        return True
+
+    def send_receive_event_to_app(self) -> None:
+        if self._take is not None and not self.close_sent:
+            data = bytes(self.frames[0])
+            if self._handed_on(data, self.curr_msg_data_type == "text"):
+                self.frames = []
+                return
+        super().send_receive_event_to_app()
+
+    def handle_ping(self) -> None:
+        """Only the latest needs an answer (RFC 6455, 5.5.3): a caller that pings and does not read fills no memory."""
+        if self.writable.is_set():
+            super().handle_ping()
+        else:
+            self._pong = b"".join(self.conn.data_to_send())
+
+    def handle_cont(self, event: Frame) -> None:
+        if not isinstance(whole := self.frames[0], bytearray):
+            self.frames = [whole := bytearray(whole)]
+        whole += event.data
+        if event.fin:
+            self.frames = [bytes(whole)]
+            self.send_receive_event_to_app()
+
+    def send_keepalive_ping(self) -> None:
+        """A connection that closes waits while its peer reads what is left; one that has stopped reading is cut off."""
+        if not (self.close_sent or self.transport.is_closing()):
+            super().send_keepalive_ping()
+            return
+        before, self._left = self._left, self.transport.get_write_buffer_size()
+        if 0 < self._left >= before:
+            self.transport.abort()
+        else:
+            self.schedule_ping()
+
+    def keepalive_timeout(self) -> None:
+        if self.read_paused and self.writable.is_set():
+            self.pong_timer = None
+            self.pending_ping_payload = None
+            self.schedule_ping()
+            return
+        super().keepalive_timeout()
+        self.loop.call_later(_LAST_WORDS, self.transport.abort)

@@ -1,0 +1,290 @@
+"""Event streams: the status of a request as it changes, and its chunks as they come (PROTOCOL 4.6 and 5.2).
+
+Both read the request's own log, so that a reader may leave and come back with `Last-Event-ID`. Chunks are heard live as
+well, before their commit; a reader that falls behind continues from the log, so that nobody's memory grows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import Any
+
+import msgspec
+from starlette.types import Receive, Scope, Send
+
+from pondage.errors import BadRequest
+from pondage.gateway.access import require
+from pondage.gateway.call import Call, Response
+from pondage.gateway.status import status_object
+from pondage.gateway.submitting import Target, cancels_on_leave, new_request, read_input
+from pondage.queue.interface import RequestView
+from pondage.wire import sse
+from pondage.wire.events import Chunk, Event, Outcome, Progress
+from pondage.wire.states import OutcomeKind, State
+
+_PAGE = 1000
+_PAGE_BYTES = 1024 * 1024
+"""What a reader takes from the log at a time: so many chunks, or about so many bytes."""
+_COMMIT_PAUSE = 0.01
+"""Seconds until the log is asked again for chunks that are about to be committed."""
+
+
+class EventStream:
+    """An SSE response: blocks as they come, a comment when none does, and an end when the reader leaves.
+
+    At the end of a stop, what still follows something breaks off without the last piece of its body, so that its
+    reader knows that there is more, and comes back.
+    """
+
+    def __init__(self, call: Call, blocks: AsyncIterator[bytes], request_id: str) -> None:
+        self._blocks = blocks
+        self._closing: asyncio.Event = call.rooms.extra["closing"]
+        self._headers = [
+            (b"content-type", b"text/event-stream; charset=utf-8"),
+            (b"cache-control", b"no-store"),
+            (b"x-accel-buffering", b"no"),
+            (b"x-fal-request-id", request_id.encode()),
+        ]
+        self._keep_alive = call.rooms.settings.keep_alive_interval
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": self._headers})
+        leaving = asyncio.ensure_future(_disconnected(receive))
+        closing = asyncio.ensure_future(self._closing.wait())
+        coming: asyncio.Future[bytes] | None = None
+        try:
+            while True:
+                coming = coming or asyncio.ensure_future(anext(self._blocks))
+                watched: list[asyncio.Future[Any]] = [coming, leaving, closing]
+                await asyncio.wait(watched, timeout=self._keep_alive, return_when=asyncio.FIRST_COMPLETED)
+                if leaving.done() or (closing.done() and not coming.done()):
+                    return
+                if not coming.done():
+                    await send({"type": "http.response.body", "body": sse.KEEP_ALIVE, "more_body": True})
+                    continue
+                try:
+                    block = coming.result()
+                except StopAsyncIteration:
+                    break
+                finally:
+                    coming = None
+                await send({"type": "http.response.body", "body": block, "more_body": True})
+            await send({"type": "http.response.body", "body": b""})
+        finally:
+            for task in (leaving, closing, coming):
+                if task is not None:
+                    task.cancel()
+                    await asyncio.gather(task, return_exceptions=True)
+            if isinstance(self._blocks, AsyncGenerator):
+                await self._blocks.aclose()
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+# ---- status
+
+
+async def stream_status(call: Call, view: RequestView, *, logs: bool) -> Response:
+    """The status stream. The id of each event is the number of the last log entry it knows of."""
+    last = call.headers.get("last-event-id", "")
+    if last and not (last.isascii() and last.isdigit() and len(last) < 16):
+        raise BadRequest(f"Last-Event-ID {last!r} is not one of this stream's ids")
+    blocks = _statuses(call, view, after=int(last or 0), logs=logs)
+    return EventStream(call, blocks, view.id)
+
+
+async def _statuses(call: Call, view: RequestView, *, after: int, logs: bool) -> AsyncIterator[bytes]:
+    queue = call.rooms.queue
+    kinds = frozenset({"log", "progress"}) if logs else frozenset({"progress"})
+    said: dict[str, object] = {}
+    progress: Progress | None = None
+    async with queue.watch(view.id) as watch:
+        while True:
+            view = await queue.get(view.id) or view
+            events = await queue.events(view.id, after=after, kinds=kinds) if view.last_event > after else []
+            lines: list[Event] = []
+            for event in events:
+                if isinstance(event.entry, Progress):
+                    progress = event.entry
+                else:
+                    lines.append(event)
+            # A page may be full: what is behind it comes with the next turn.
+            full = len(events) >= 1000
+            # Entries may be newer than the view, which was read first; they must not come twice.
+            newest = events[-1].n if events else 0
+            after = newest if full else max(after, view.last_event, newest)
+            app = call.rooms.fleet.app(view.app)
+            fault = app.fault if app else None
+            shown = (
+                view if not full or view.state is not State.DONE else msgspec.structs.replace(view, state=State.RUNNING)
+            )
+            body = status_object(shown, call.origins, logs=lines if logs else None, progress=progress, fault=fault)
+            if body != said or lines:
+                said = body if not lines else {}
+                yield sse.block(msgspec.json.encode(body), event_id=str(after))
+            if full:
+                continue
+            if view.state is State.DONE:
+                return
+            # While it waits, its position moves without an event of its own.
+            await watch.changed(1.0 if view.state is State.QUEUED else call.rooms.settings.keep_alive_interval)
+
+
+# ---- chunks
+
+
+async def stream_chunks(call: Call, target: Target) -> Response:
+    """`POST …/stream`: submit a generator's request and follow its chunks."""
+    cancels = cancels_on_leave(call, target.on_disconnect)
+    body = await read_input(call)
+    request = new_request(call, target, body)
+    chunks = Follower(call, request.id)
+    try:
+        receipt = await call.rooms.fleet.submit(request).receipt()
+    except BaseException:
+        chunks.stop()
+        raise
+    if receipt.request_id != request.id:
+        chunks.stop()
+        chunks = Follower(call, receipt.request_id)
+    call.request_id = receipt.request_id
+    blocks = chunks.blocks(after=(0, 0), cancel_on_leave=cancels)
+    return EventStream(call, blocks, receipt.request_id)
+
+
+async def follow_chunks(call: Call, view: RequestView) -> Response:
+    """`GET …/requests/{id}/stream`: replay what follows `Last-Event-ID`, then follow.
+
+    One watcher of several that leaves ends nothing, unless the call itself asks for that.
+    """
+    try:
+        after = sse.parse_chunk_id(call.headers.get("last-event-id"))
+    except ValueError as error:
+        raise BadRequest(str(error)) from None
+    if cancels := cancels_on_leave(call):
+        require(call.caller, "submit")
+    blocks = Follower(call, view.id).blocks(after=after, cancel_on_leave=cancels)
+    return EventStream(call, blocks, view.id)
+
+
+class Follower:
+    """The chunks of one request for one reader: live where it keeps up, from the log where it does not."""
+
+    def __init__(self, call: Call, request_id: str) -> None:
+        self._call = call
+        self._request_id = request_id
+        self._live: deque[tuple[int, Chunk]] = deque()
+        self._bytes = 0
+        self._limit = call.rooms.settings.chunk_buffer_bytes
+        self._news = asyncio.Event()
+        self._page = _PAGE // 10
+        self._after = (0, 0)
+        self._gap = False
+        self._listen()
+
+    def _listen(self) -> None:
+        self._listening = True
+        self._stop = self._call.rooms.fleet.live_chunks(self._request_id, self._hear)
+
+    def _hear(self, attempt: int, chunk: Chunk) -> bool:
+        if self._bytes > self._limit:
+            self._listening = False
+            self._live.clear()
+            self._bytes = 0
+            self._news.set()
+            return False
+        self._live.append((attempt, chunk))
+        self._bytes += len(chunk.data) + 64
+        self._news.set()
+        return True
+
+    def stop(self) -> None:
+        self._stop()
+
+    async def blocks(self, *, after: tuple[int, int], cancel_on_leave: bool) -> AsyncIterator[bytes]:
+        """Many chunks a block of bytes, but never a part of one. Ends with the request; an error is the last event."""
+        self._after = after
+        ending = asyncio.ensure_future(self._call.rooms.queue.wait(self._request_id, None))
+        ending.add_done_callback(lambda done: self._news.set())
+        ended = False
+        try:
+            while True:
+                over = ending.done()
+                if not self._listening:
+                    self._listen()
+                # The log first: it has what was said before we listened, or while we were behind.
+                while written := await self._from_log():
+                    yield written
+                while self._listening:
+                    if written := self._from_live():
+                        yield written
+                    if self._gap or over or ending.done():
+                        break
+                    if not self._live:
+                        self._news.clear()
+                        await self._news.wait()
+                if over and not self._live:
+                    break
+                if self._gap:
+                    await asyncio.sleep(_COMMIT_PAUSE)
+            ended = True
+            outcome = ending.result()
+            if outcome is not None and outcome.kind is not OutcomeKind.OK:
+                yield b"event: error\n" + sse.block(error_data(outcome))
+        finally:
+            self._stop()
+            if not ended:
+                ending.cancel()
+                if cancel_on_leave and not self._call.rooms.extra["closing"].is_set():
+                    await asyncio.shield(self._call.rooms.fleet.cancel(self._request_id, "client_disconnected"))
+
+    async def _from_log(self) -> bytes:
+        """The next page of what is committed; fewer chunks a page where they are large."""
+        events = await self._call.rooms.queue.chunks(self._request_id, after=self._after, limit=self._page)
+        written = []
+        for event in events:
+            if isinstance(chunk := event.entry, Chunk):
+                self._after = (event.attempt, chunk.n)
+                written.append(_block(event.attempt, chunk))
+        page = b"".join(written)
+        if page:
+            self._page = max(1, min(_PAGE, _PAGE_BYTES * len(written) // len(page)))
+        return page
+
+    def _from_live(self) -> bytes:
+        """What was heard and follows on what was written; `_gap` where the log has something between."""
+        written = []
+        self._gap = False
+        while self._live:
+            attempt, chunk = self._live[0]
+            if (attempt, chunk.n) > self._after:
+                if chunk.n != (self._after[1] + 1 if attempt == self._after[0] else 1):
+                    self._gap = True
+                    break
+                self._after = (attempt, chunk.n)
+                written.append(_block(attempt, chunk))
+            self._live.popleft()
+            self._bytes -= len(chunk.data) + 64
+        return b"".join(written)
+
+
+def _block(attempt: int, chunk: Chunk) -> bytes:
+    return b"id: %d-%d\ndata: %b\n\n" % (attempt, chunk.n, chunk.data)
+
+
+def error_data(outcome: Outcome) -> bytes:
+    """The one final error of a stream, as ASCII JSON: what the result would have answered."""
+    try:
+        body = msgspec.json.decode(outcome.body)
+    except msgspec.DecodeError:
+        body = None
+    detail = body.get("detail", outcome.error) if isinstance(body, dict) else outcome.error
+    members = {"type": "error", "status": outcome.status, "detail": detail, "error_type": outcome.error_type}
+    data = msgspec.json.encode(members)
+    return data if data.isascii() else json.dumps(members).encode()

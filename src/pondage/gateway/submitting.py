@@ -1,0 +1,218 @@
+"""From an HTTP call to a request of the queue: which endpoint it names, and what its headers and body say."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import re
+from typing import NamedTuple
+
+import msgspec
+
+from pondage.errors import Forbidden, InvalidInput, NotFound
+from pondage.files.interface import file_ids
+from pondage.files.names import LIFECYCLE_HEADERS, read_lifecycle
+from pondage.gateway.call import Call
+from pondage.queue.interface import NewRequest
+from pondage.wire.frames import AppInfo, Mode
+from pondage.wire.ids import EndpointId, legacy_endpoint, new_request_id, parse_endpoint
+
+_NOT_FORWARDED = frozenset(
+    {
+        "host", "content-length", "content-type", "accept", "accept-encoding", "accept-language", "user-agent",
+        "connection", "authorization", "proxy-authorization", "cookie", "transfer-encoding", "upgrade", "te",
+        "trailer", "keep-alive", "expect", "idempotency-key", "prefer", "origin", "referer", "x-fal-target-url",
+        "x-fal-queue-priority", "cache-control", "pragma", "last-event-id", "sec-websocket-key",
+        "sec-websocket-version", "sec-websocket-extensions", "sec-websocket-protocol",
+    }
+)  # fmt: skip
+"""Headers that are the gateway's business, not the app's."""
+
+HEALTH = "/health"
+"""Every app answers here what its `health()` says, unless it has an endpoint of its own there (PROTOCOL 11.2)."""
+
+_check_json = msgspec.json.Decoder(msgspec.Raw).decode
+_decode_json = msgspec.json.Decoder().decode
+_WAIT = re.compile(r"(?:^|[,;\s])wait=(\d+)", re.IGNORECASE)
+
+
+class Target(NamedTuple):
+    """What an endpoint id names: the app, the path of its endpoint, and how that one is to be executed."""
+
+    endpoint: EndpointId
+    info: AppInfo
+    path: str
+    mode: Mode
+    on_disconnect: str = "keep"
+
+
+def find_target(call: Call, text: str, *, want: Mode) -> Target:
+    """The endpoint behind the path of a call.
+
+    An exact path wins; otherwise a final `/stream` addresses the generator of the path before it, a final `/realtime`
+    or `/ws` its realtime endpoint. `want` is `call` for run and submit, which take a generator as well.
+
+    Raises:
+        NotFound: unknown app or path; the message names near ones.
+        Forbidden: the caller's key or token is for other apps.
+    """
+    try:
+        endpoint = parse_endpoint(text)
+    except ValueError as error:
+        raise NotFound(str(error)) from None
+    fleet = call.rooms.fleet
+    info = fleet.info(endpoint.app)
+    if info is None and (legacy := legacy_endpoint(text)) is not None:
+        endpoint, info = legacy, fleet.info(legacy.app)
+    if info is None:
+        near = difflib.get_close_matches(endpoint.app, fleet.app_names(), n=3, cutoff=0.4)
+        hint = f"; near: {', '.join(near)}" if near else ""
+        raise NotFound(f"Application {endpoint.app!r} not found{hint}", extra={"near": near})
+    if not call.caller.may_call(endpoint.app):
+        raise Forbidden(f"this key or token is not for {endpoint.app}")
+    path = endpoint.path.rstrip("/") or "/"
+    if not info.endpoints:  # never set up yet: the runner will judge the path
+        guess: Mode = want
+        if want == "call" and path.endswith("/stream"):
+            guess = "stream"
+        return Target(endpoint, info, path, guess)
+    kinds = {known.path: known for known in info.endpoints}
+    if (known := kinds.get(path)) is not None:
+        if known.kind == "realtime" and want != "session":
+            raise NotFound(f"{endpoint} is a realtime endpoint: open a WebSocket to it")
+        if known.kind != "realtime" and want == "session":
+            known = None
+        else:
+            stream = known.kind == "stream"
+            mode: Mode = "session" if known.kind == "realtime" else "stream" if stream else "call"
+            return Target(endpoint, info, path, mode, known.on_disconnect)
+    if path == HEALTH and want == "call":
+        return Target(endpoint, info, path, "call")
+    head, _, tail = path.rpartition("/")
+    before = kinds.get(head or "/")
+    if want != "session" and tail == "stream" and before is not None and before.kind == "stream":
+        return Target(endpoint, info, before.path, "stream", before.on_disconnect)
+    if want == "session" and tail in {"realtime", "ws"}:
+        for candidate in (path, head or "/", f"{head}/realtime", f"{head}/ws"):
+            if (live := kinds.get(candidate)) is not None and live.kind == "realtime":
+                return Target(endpoint, info, live.path, "session", live.on_disconnect)
+    near = difflib.get_close_matches(path, list(kinds), n=3, cutoff=0.3) or sorted(kinds)[:5]
+    raise NotFound(f"Path {path} not found; {endpoint.app} has {', '.join(near)}", extra={"near": near})
+
+
+async def read_input(call: Call) -> bytes:
+    """The input of a submit or run: the JSON body, `{}` where there is none, or the query of a GET.
+
+    Raises:
+        InvalidInput: the body is not JSON. TooLarge: it is over the limit.
+    """
+    if call.method == "GET":
+        return msgspec.json.encode({k: v for k, v in call.query.items() if not k.startswith("fal_")})
+    return check_input(await call.body(call.rooms.settings.max_input_bytes))
+
+
+def check_input(body: bytes) -> bytes:
+    """A body as an input; an empty one is `{}`.
+
+    Raises:
+        InvalidInput: it is not JSON.
+    """
+    if not body or body.isspace():
+        return b"{}"
+    try:
+        _check_json(body)
+        if not body.isascii():
+            body.decode()
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise InvalidInput.field(["body"], f"JSON decode error: {error}", "json_invalid") from None
+    return body
+
+
+def forwarded_headers(call: Call) -> dict[str, str]:
+    """The caller's headers that the app sees, names in lower case."""
+    return {name: value for name, value in call.headers.items() if name not in _NOT_FORWARDED}
+
+
+def new_request(call: Call, target: Target, body: bytes, *, path: str | None = None) -> NewRequest:
+    """The request that a call asks for.
+
+    Raises:
+        InvalidInput: a header or query parameter does not fit; the message names it.
+    """
+    settings = call.rooms.settings
+    headers = call.headers
+    forwarded = forwarded_headers(call)
+    for name in LIFECYCLE_HEADERS:
+        if (lifecycle := headers.get(name)) is not None:
+            read_lifecycle(lifecycle, loc=name)  # what the app stores would fail, long after
+    start_timeout = _seconds(call, "x-fal-request-start-timeout")
+    if start_timeout is None:
+        start_timeout = _seconds(call, "x-fal-request-timeout")
+    if start_timeout is None:
+        start_timeout = target.info.request_start_timeout or settings.start_timeout
+    key = headers.get("idempotency-key")
+    fingerprint = b""
+    if key is not None:
+        if not key or len(key) > 256:
+            raise InvalidInput.field(["header", "Idempotency-Key"], "must have 1 to 256 characters")
+        fingerprint = hashlib.sha256(f"{target.endpoint.app}\n{path or target.path}\n".encode() + body).digest()
+    webhook = call.query.get("fal_webhook")
+    longest = call.query.get("fal_max_queue_length")
+    if longest is not None and not (longest.isascii() and longest.isdigit() and len(longest) < 16):
+        raise InvalidInput.field(["query", "fal_max_queue_length"], f"{longest!r} is not a number of requests")
+    call.request_id = request_id = call.request_id or new_request_id()
+    return NewRequest(
+        id=request_id,
+        app=target.endpoint.app,
+        path=path or target.path,
+        mode=target.mode,
+        input=body,
+        submitted_at=call.rooms.clock.wall(),
+        headers=forwarded,
+        base_url=call.origins.cdn,
+        caller=call.caller.key_id,
+        agent=headers.get("user-agent", "")[:200],
+        priority=1 if headers.get("x-fal-queue-priority", "").strip().lower() == "low" else 0,
+        start_timeout=start_timeout,
+        run_timeout=target.info.request_timeout or settings.run_timeout,
+        webhook=call.rooms.extra["check_webhook"](webhook) if webhook else None,
+        webhook_events=call.rooms.extra["check_webhook_events"](headers.get("pondage-webhook-events")),
+        idempotency_key=key,
+        fingerprint=fingerprint,
+        max_queue_length=min(int(longest), settings.max_queue_length) if longest else settings.max_queue_length,
+        files=file_ids(body),
+        store_io=headers.get("x-fal-store-io", "1").strip() != "0",
+    )
+
+
+def cancels_on_leave(call: Call, declared: str = "keep") -> bool:
+    """Whether a request is cancelled when its caller hangs up: as the call says, or else as the endpoint declares.
+
+    Raises:
+        InvalidInput: the call says something else.
+    """
+    said = call.headers.get("pondage-on-disconnect", declared)
+    if said not in {"cancel", "keep"}:
+        raise InvalidInput.field(["header", "Pondage-On-Disconnect"], f"{said!r} is neither 'cancel' nor 'keep'")
+    return said == "cancel"
+
+
+def _seconds(call: Call, name: str) -> float | None:
+    text = call.headers.get(name)
+    if text is None:
+        return None
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = float("nan")
+    if not 0.1 < seconds < 1e9:
+        raise InvalidInput.field(["header", name], f"{text!r} is not a number of seconds above 0.1")
+    return seconds
+
+
+def wait_preference(call: Call) -> float | None:
+    """The seconds of `Prefer: wait=…` (RFC 7240), at most the server's limit; None without it."""
+    prefer = call.headers.get("prefer")
+    if not prefer or (found := _WAIT.search(prefer)) is None:
+        return None
+    return min(float(found[1]), call.rooms.settings.max_wait)

@@ -1,0 +1,277 @@
+"""Webhooks for machines and commands: public keys, deliveries and their tries, replay, what was missed, listeners."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+
+from pondage.clock import iso
+from pondage.errors import Forbidden, InvalidInput, NotFound
+from pondage.gateway import answers
+from pondage.gateway.api import moment, number
+from pondage.gateway.call import Call, Handler, Response, Role
+from pondage.webhooks.outbox import Delivery, Try
+from pondage.webhooks.schedule import Tried, reason_for
+from pondage.webhooks.service import Webhooks
+from pondage.wire import signing
+
+_STATES = frozenset({"owed", "done", "dead"})
+_LONGEST_WAIT = 60.0
+_MOST_REPLAYED = 10_000
+_REPORT_BYTES = 256 * 1024
+
+
+def _room(call: Call) -> Webhooks:
+    webhooks: Webhooks = call.rooms.extra["webhooks"]
+    return webhooks
+
+
+def _owner(call: Call) -> str | None:
+    """Whose deliveries the caller may see: None for everybody's.
+
+    Raises:
+        Forbidden: the caller is limited to some apps; deliveries are listed by key.
+    """
+    if call.caller.apps is not None:
+        raise Forbidden("this key or token is limited to apps; deliveries need one that is not")
+    return None if "admin" in call.caller.scopes else call.caller.key_id
+
+
+def _state(call: Call) -> str | None:
+    state = call.query.get("state")
+    if state is not None and state not in _STATES:
+        raise InvalidInput.field(["query", "state"], f"{state!r} is none of owed, done, dead")
+    return state
+
+
+def _shown(call: Call, delivery: Delivery) -> dict[str, Any]:
+    """A delivery as JSON. `held` says that its host is left alone just now, and why."""
+    held = _room(call).sender.left_alone(delivery.origin) if delivery.state == "owed" else None
+    return {
+        "id": delivery.id,
+        "request_id": delivery.request_id,
+        "url": delivery.target,
+        "event": delivery.event,
+        "state": delivery.state,
+        "created_at": iso(delivery.created_at),
+        "due_at": iso(delivery.due_at) if delivery.state == "owed" else None,
+        "done_at": None if delivery.done_at is None else iso(delivery.done_at),
+        "tries": delivery.tries,
+        "last_status": delivery.last_status,
+        "last_reason": delivery.last_reason,
+        "held": None if held is None else {"failures": held[0], "seconds": round(held[1], 1)},
+    }
+
+
+def _entry(entry: Try) -> dict[str, Any]:
+    return {
+        "n": entry.n,
+        "at": iso(entry.at),
+        "duration": entry.duration,
+        "status": entry.status,
+        "reason": entry.reason,
+        "note": entry.note,
+        "answer": entry.answer.decode("utf-8", "replace"),
+    }
+
+
+async def _visible(call: Call, name: str) -> tuple[Delivery, list[Try]]:
+    owner = _owner(call)
+    delivery, tries = await _room(call).find(name)
+    if owner is not None and await _room(call).outbox.caller(delivery.request_id) != owner:
+        raise NotFound(f"there is no delivery {name}")
+    return delivery, tries
+
+
+async def jwks(call: Call) -> Response:
+    """The public keys of fal's signature scheme. Kept for a day at most (PROTOCOL 8)."""
+    return answers.json(_room(call).jwks(), headers={"cache-control": "public, max-age=3600"})
+
+
+async def list_deliveries(call: Call) -> Response:
+    """Deliveries, newest first: all, one request's (`request_id`), by `state`, between `since` and `until`."""
+    owner = _owner(call)
+    outbox = _room(call).outbox
+    limit = max(1, number(call, "limit", 50, 1000))
+    if request_id := call.query.get("request_id"):
+        if owner is not None and await outbox.caller(request_id) != owner:
+            raise NotFound(f"Request {request_id} not found")
+        items = [d for d in await outbox.of_request(request_id) if (_state(call) or d.state) == d.state]
+        return answers.json({"items": [_shown(call, d) for d in items], "next_cursor": None})
+    items = await outbox.page(
+        state=_state(call),
+        since=moment(call, "since"),
+        until=moment(call, "until"),
+        caller=owner,
+        before=number(call, "cursor", 2**62, 2**62),
+        limit=limit,
+    )
+    cursor = str(items[-1].n) if len(items) == limit else None
+    return answers.json({"items": [_shown(call, d) for d in items], "next_cursor": cursor})
+
+
+async def show_delivery(call: Call) -> Response:
+    """One delivery with the log of its tries; by its id, or by a tail of its or its request's id."""
+    delivery, tries = await _visible(call, call.params["id"])
+    return answers.json({**_shown(call, delivery), "log": [_entry(entry) for entry in tries]})
+
+
+async def replay_delivery(call: Call) -> Response:
+    """Owe a delivery again, at once, under the same id."""
+    delivery, _ = await _visible(call, call.params["id"])
+    await _room(call).replay([delivery])
+    return answers.json({"replayed": [delivery.id]})
+
+
+class Replay(msgspec.Struct, forbid_unknown_fields=True):
+    request_id: str | None = None
+    state: str | None = None
+    since: float | None = None
+    until: float | None = None
+
+
+async def replay_deliveries(call: Call) -> Response:
+    """Owe deliveries again: those of a request, or those of a time range, `dead` ones unless `state` says otherwise."""
+    owner = _owner(call)
+    wanted = await call.json(Replay)
+    outbox = _room(call).outbox
+    if wanted.request_id is not None:
+        if owner is not None and await outbox.caller(wanted.request_id) != owner:
+            raise NotFound(f"Request {wanted.request_id} not found")
+        found = [d for d in await outbox.of_request(wanted.request_id) if (wanted.state or d.state) == d.state]
+    elif wanted.since is None:
+        raise InvalidInput.field(["body", "since"], "say which: request_id, or since and perhaps until", "missing")
+    else:
+        found = await outbox.page(
+            state=wanted.state or "dead", since=wanted.since, until=wanted.until, caller=owner, limit=_MOST_REPLAYED
+        )
+    await _room(call).replay(found)
+    return answers.json({"replayed": [delivery.id for delivery in found]})
+
+
+async def missed(call: Call) -> Response:
+    """What did not arrive since a cursor, oldest first, signed like the deliveries themselves.
+
+    A receiver that was down asks with the `next_cursor` of its last answer (none at first), until `items` is empty.
+    `url` limits it to one target; `all=1` adds what did arrive.
+    """
+    room = _room(call)
+    after = number(call, "cursor", 0, 2**62)
+    found = await room.outbox.missed(
+        after=after,
+        target=call.query.get("url"),
+        caller=_owner(call),
+        everything=call.query.get("all") == "1",
+        limit=max(1, number(call, "limit", 50, 500)),
+    )
+    items = []
+    for owed, state in found:
+        signed = await room.signed(owed)
+        if signed is not None:
+            headers, body = signed
+            items.append({
+                "id": owed.id, "request_id": owed.request_id, "url": owed.target, "event": owed.event, "state": state,
+                "created_at": iso(owed.created_at), "headers": headers, "body": body.decode(),
+            })  # fmt: skip
+    cursor = str(found[-1][0].n if found else after)
+    return answers.json({"items": items, "next_cursor": cursor})
+
+
+class Listen(msgspec.Struct, forbid_unknown_fields=True):
+    app: str = ""
+
+
+async def begin_listener(call: Call) -> Response:
+    """Make a temporary target that is owed every outcome, or one app's, also of requests without a webhook."""
+    owner = _owner(call)
+    wanted = await call.json(Listen)
+    room = _room(call)
+    secrets = [signing.secret_text(key) for key in room.keys.secrets("")] if "admin" in call.caller.scopes else []
+    return answers.json({"id": await room.listen(wanted.app, owner or ""), "jwks": room.jwks(), "secrets": secrets})
+
+
+async def fetch_listener(call: Call) -> Response:
+    """What a listener is owed now, waiting up to `wait` seconds for something."""
+    wait = min(moment(call, "wait") or 0.0, _LONGEST_WAIT)
+    room = _room(call)
+    items = []
+    for owed in await room.listeners.fetch(call.params["id"], _owner(call), wait):
+        signed = await room.signed(owed)
+        view = await call.rooms.queue.get(owed.request_id)
+        if signed is None or view is None:
+            continue
+        headers, body = signed
+        items.append({
+            "id": owed.id, "request_id": owed.request_id, "endpoint": view.app + view.path.rstrip("/"),
+            "tries": owed.tries, "created_at": iso(owed.created_at), "headers": headers, "body": body.decode(),
+        })  # fmt: skip
+    return answers.json({"items": items})
+
+
+class Report(msgspec.Struct, forbid_unknown_fields=True):
+    id: str
+    duration: Annotated[float, msgspec.Meta(ge=0, le=86_400)]
+    status: int | None = None
+    reason: str = ""
+    answer: str = ""
+
+
+async def report_listener(call: Call) -> Response:
+    """How a listener's try went. Answers what becomes of the delivery."""
+    _owner(call)
+    report = await call.json(Report, _REPORT_BYTES)
+    room = _room(call)
+    now = call.rooms.clock.wall()
+    reason = report.reason[:500] or ("" if report.status is None else reason_for(report.status))
+    kept = report.answer.encode()[: call.rooms.settings.webhook_body_kept]
+    tried = Tried(now - report.duration, report.duration, report.status, reason, kept)
+    then = await room.listener_tried(call.params["id"], report.id, tried)
+    due_in = round(then.due_at - now, 1) if then.state == "owed" else None
+    return answers.json({"state": then.state, "due_in": due_in})
+
+
+async def end_listener(call: Call) -> Response:
+    """Forget a listener, and what is held for it."""
+    _owner(call)
+    await _room(call).listeners.end(call.params["id"])
+    return answers.json({"ended": call.params["id"]})
+
+
+async def show_secrets(call: Call) -> Response:
+    """The secrets that sign for a target (`url`), newest first; the default ones without it."""
+    url = call.query.get("url")
+    room = _room(call)
+    keys = room.keys.secrets(room.origin(url) if url else "")
+    return answers.json({"secrets": [signing.secret_text(key) for key in keys]})
+
+
+class Rotate(msgspec.Struct, forbid_unknown_fields=True):
+    kind: str
+    url: str = ""
+    at_once: bool = False
+
+
+async def rotate_key(call: Call) -> Response:
+    """Make a new key; the old one goes on for the overlap, or not at all with `at_once`."""
+    wanted = await call.json(Rotate)
+    key = await _room(call).rotate(wanted.kind, target=wanted.url, at_once=wanted.at_once)
+    shown = {"id": key.id, "kind": key.kind, "origin": key.target, "signs_from": iso(key.signs_from)}
+    return answers.json(shown | ({"secret": signing.secret_text(key.private)} if key.kind == "secret" else {}))
+
+
+ROUTES: list[tuple[Role, tuple[str, ...], str, Handler, str]] = [
+    (Role.RUN, ("GET", "HEAD"), "/.well-known/jwks.json", jwks, ""),
+    (Role.RUN, ("GET", "HEAD"), "/api/v1/webhooks/deliveries", list_deliveries, "read"),
+    (Role.RUN, ("GET", "HEAD"), "/api/v1/webhooks/deliveries/{id}", show_delivery, "read"),
+    (Role.RUN, ("POST",), "/api/v1/webhooks/deliveries/{id}/replay", replay_delivery, "submit"),
+    (Role.RUN, ("POST",), "/api/v1/webhooks/replay", replay_deliveries, "submit"),
+    (Role.RUN, ("GET", "HEAD"), "/api/v1/webhooks/missed", missed, "read"),
+    (Role.RUN, ("POST",), "/api/v1/webhooks/listeners", begin_listener, "read"),
+    (Role.RUN, ("GET",), "/api/v1/webhooks/listeners/{id}/deliveries", fetch_listener, "read"),
+    (Role.RUN, ("POST",), "/api/v1/webhooks/listeners/{id}/tries", report_listener, "read"),
+    (Role.RUN, ("DELETE",), "/api/v1/webhooks/listeners/{id}", end_listener, "read"),
+    (Role.RUN, ("GET",), "/api/v1/webhooks/secrets", show_secrets, "admin"),
+    (Role.RUN, ("POST",), "/api/v1/webhooks/keys", rotate_key, "admin"),
+]
+"""What `gateway/routes.py` adds to its table."""

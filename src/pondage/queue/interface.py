@@ -1,0 +1,301 @@
+"""What every queue engine does: domain verbs, no SQL. The conformance suite holds each engine to these docstrings.
+
+An awaited verb returns after its commit is on disk. All verbs are called from the gateway's event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+import msgspec
+
+from pondage.wire.events import Entry, Event, Outcome
+from pondage.wire.frames import AppInfo, Mode
+from pondage.wire.states import OutcomeKind, State
+
+
+class NewRequest(msgspec.Struct, frozen=True):
+    """A request as a caller brings it.
+
+    `app` is `owner/alias`, `path` the endpoint within it, `caller` the id of the API key (empty: none was needed),
+    `headers` what is handed to the app, `base_url` the origin by which the caller came (for URLs in outputs),
+    `priority` 0 normal, 1 low. Times are wall seconds since 1970, durations seconds.
+    """
+
+    id: str
+    app: str
+    path: str
+    mode: Mode
+    input: bytes
+    submitted_at: float
+    headers: dict[str, str] = {}
+    base_url: str = ""
+    caller: str = ""
+    agent: str = ""
+    priority: int = 0
+    start_timeout: float | None = None
+    run_timeout: float | None = None
+    webhook: str | None = None
+    webhook_events: tuple[str, ...] = ()
+    idempotency_key: str | None = None
+    fingerprint: bytes = b""
+    """A hash of everything that makes two requests under one idempotency key the same."""
+    max_queue_length: int | None = None
+    retried_from: str | None = None
+    files: tuple[str, ...] = ()
+    """The ids of the server's own files that the input refers to; they are kept while the request lives."""
+    store_io: bool = True
+    """False: input and output are dropped once the outcome was read or its delivery is done (`X-Fal-Store-IO: 0`)."""
+
+
+class Claim(msgspec.Struct, frozen=True):
+    """A request that was given to a runner: the right to one attempt.
+
+    `strikes` is how many attempts the request itself has spoiled before; `alone`: it is a suspect and must run with
+    no neighbour in its process.
+    """
+
+    request: NewRequest
+    attempt: int
+    runner: str
+    strikes: int = 0
+    alone: bool = False
+
+
+class Receipt(msgspec.Struct, frozen=True):
+    """What a submit left behind. `replayed`: the idempotency key named an earlier request, which this is about."""
+
+    request_id: str
+    position: int
+    replayed: bool = False
+
+
+class Submission(msgspec.Struct, frozen=True):
+    """A submit under way.
+
+    `claim` is there at once where a slot was offered, nobody waits before it, and there is no idempotency key to look
+    up: it may be handed out while the commit runs. `receipt` resolves after the commit. A claim that had to wait for
+    the look-up comes through `claimed` (None: no slot was offered, or the slot was not needed), before the commit.
+    """
+
+    request: NewRequest
+    claim: Claim | None
+    claimed: asyncio.Future[Claim | None] | None
+    receipt: asyncio.Future[Receipt]
+
+
+class Completion(msgspec.Struct, frozen=True):
+    """What became of an outcome: `applied`, `repeated` (the same attempt had handed it in), `stale`, `unknown`."""
+
+    verdict: str
+
+
+class Cancelled(msgspec.Struct, frozen=True):
+    """What a cancel met: the state before it (None: no such request), and who was running it."""
+
+    was: State | None
+    attempt: int = 0
+    runner: str = ""
+
+
+class RequestView(msgspec.Struct, frozen=True):
+    """A request as it stands, without its payloads."""
+
+    id: str
+    app: str
+    path: str
+    mode: Mode
+    state: State
+    attempt: int
+    strikes: int
+    caller: str
+    agent: str
+    priority: int
+    submitted_at: float
+    last_event: int
+    position: int | None = None
+    """An estimate: how many requests of the same app are ahead. None unless queued."""
+    started_at: float | None = None
+    finished_at: float | None = None
+    runner: str = ""
+    base_url: str = ""
+    webhook: str | None = None
+    retried_from: str | None = None
+    outcome: OutcomeKind | None = None
+    status: int | None = None
+    error: str | None = None
+    error_type: str | None = None
+    inference_time: float | None = None
+    input_bytes: int = 0
+    output_bytes: int = 0
+
+
+class Filter(msgspec.Struct, frozen=True):
+    """Which requests to list, newest first. `cursor` is the `next_cursor` of the page before."""
+
+    app: str | None = None
+    path: str | None = None
+    state: State | None = None
+    outcome: OutcomeKind | None = None
+    caller: str | None = None
+    since: float | None = None
+    until: float | None = None
+    id_tail: str | None = None
+    limit: int = 50
+    cursor: str | None = None
+
+
+class Page(msgspec.Struct, frozen=True):
+    items: list[RequestView]
+    next_cursor: str | None = None
+
+
+class Depth(msgspec.Struct, frozen=True):
+    """How many requests of an app wait and run."""
+
+    queued: int
+    running: int
+
+
+class Swept(msgspec.Struct, frozen=True):
+    """What a sweep did: ids whose start limit ran out (now completed with 504); how many old requests it dropped."""
+
+    expired: list[str]
+    dropped: int
+
+
+class KnownApp(msgspec.Struct, frozen=True):
+    """An app of the registry. It stays known, and its requests queue, while no runner has it."""
+
+    name: str
+    info: AppInfo
+    first_seen: float
+    last_seen: float
+    fault: str | None = None
+    """Why it cannot run just now, in one line for its callers; None when it can."""
+
+
+class Watch(Protocol):
+    async def changed(self, timeout: float) -> bool:
+        """Wait until something was committed for the request since the last call; False after `timeout` seconds."""
+        ...
+
+
+class Queue(Protocol):
+    """The durable queue."""
+
+    # ---- callers
+
+    def submit(self, request: NewRequest, *, slot: str | None = None, lazy: bool = False) -> Submission:
+        """Put a request into the queue. `slot` offers a free slot of the runner with that id.
+
+        `lazy`: the caller waits for the outcome anyway, so the insert need not be committed by itself and may
+        share the transaction of the outcome.
+
+        Raises (from `receipt`):
+            InvalidInput: the idempotency key was used with another fingerprint.
+            TooMany: `max_queue_length` is exceeded.
+            StorageFull: the disk is full.
+        """
+        ...
+
+    async def cancel(self, request_id: str) -> Cancelled:
+        """End a request as cancelled, queued or running; a completed one stays as it is."""
+        ...
+
+    async def get(self, request_id: str) -> RequestView | None: ...
+
+    async def input(self, request_id: str) -> NewRequest | None:
+        """The request as it was brought, with its input."""
+        ...
+
+    async def outcome(self, request_id: str) -> Outcome | None:
+        """The outcome, or None while there is none."""
+        ...
+
+    async def wait(self, request_id: str, timeout: float | None) -> Outcome | None:
+        """The outcome as soon as it is committed; None after `timeout` seconds without one (or an unknown id)."""
+        ...
+
+    async def events(
+        self, request_id: str, *, after: int = 0, limit: int = 1000, kinds: frozenset[str] | None = None
+    ) -> list[Event]:
+        """The request's log from number `after` on, in order, without gaps unless `kinds` selects."""
+        ...
+
+    async def newest(self, request_id: str, *, kinds: frozenset[str], limit: int) -> list[Event]:
+        """The last `limit` entries of these kinds (logs, progress, chunks), in order; for polls, so that a long log
+        costs them no more than a short one. Entries that lie very far back are left to `events`."""
+        ...
+
+    async def chunks(self, request_id: str, *, after: tuple[int, int], limit: int = 1000) -> list[Event]:
+        """The committed chunks that follow chunk `(attempt, n)`."""
+        ...
+
+    def watch(self, request_id: str) -> AbstractAsyncContextManager[Watch]: ...
+
+    def on_commit(self, tell: Callable[[], None]) -> None:
+        """Call `tell` on the event loop after every commit. One listener, the webhook sender; it must be cheap."""
+        ...
+
+    async def page(self, filter: Filter) -> Page:
+        """A page of requests, newest first."""
+        ...
+
+    def depth(self, app: str) -> Depth:
+        """Counted, never by reading rows."""
+        ...
+
+    # ---- dispatch
+
+    async def claim(self, app: str, slots: Sequence[str]) -> list[Claim]:
+        """Give the next requests of `app`, in fair order, to free slots; the n-th goes to runner `slots[n]`.
+
+        Returns before the commit: handing out may overlap it. A claim whose commit then fails is taken back, and the
+        number of its attempt is not given out again (`on_taken_back`).
+        """
+        ...
+
+    def on_taken_back(self, tell: Callable[[Claim], None]) -> None:
+        """Call `tell` on the event loop for each claim that was returned and whose commit then failed: the request
+        waits again, and nothing that this attempt says will count. One listener, the dispatcher."""
+        ...
+
+    def append(self, request_id: str, attempt: int, entries: Sequence[Entry]) -> asyncio.Future[bool]:
+        """Add entries to the log. False: the attempt no longer holds the request; nothing was written.
+
+        Chunks of the attempt that are in the log already are passed over: a runner sends them again when it has not
+        heard of their commit.
+        """
+        ...
+
+    def complete(self, request_id: str, attempt: int, outcome: Outcome) -> asyncio.Future[Completion]:
+        """The outcome, its event, and the webhook's outbox row, in one transaction. The first outcome wins."""
+        ...
+
+    async def retry(
+        self, request_id: str, attempt: int, *, reason: str, strike: bool = False, alone: bool = False
+    ) -> bool:
+        """Put a running request back at the head of its queue. False: the attempt no longer holds it."""
+        ...
+
+    # ---- upkeep
+
+    async def recover(self) -> list[Claim]:
+        """At start: the requests that were running when the last gateway ended. They stay running until retried."""
+        ...
+
+    async def sweep(self) -> Swept:
+        """Expire start limits, apply retention."""
+        ...
+
+    async def put_app(self, app: KnownApp) -> None: ...
+
+    async def apps(self) -> list[KnownApp]: ...
+
+    async def referenced(self, file_ids: Sequence[str]) -> set[str]:
+        """Which of these files the queued and running requests refer to (`NewRequest.files`)."""
+        ...

@@ -1,0 +1,369 @@
+"""The queue's verbs on SQLite: what is decided in memory, what in a transaction, and who is told after the commit.
+
+Only one gateway writes the file, so the loop knows the lines and who runs; each transaction still decides by the rows,
+which are the truth. All operations go through one writer in the order in which the loop handed them over.
+
+What a verb changes in memory, it changes either when the loop hands it over (submits), or in `early`, before the
+commit and in the order of the transactions (whatever a claim of the same group may depend on), or in `settled`, after
+the commit; a commit that fails is taken back there.
+
+A claim is handed out before its commit. If a crash prevents that commit, the request is queued as if it had never been
+claimed: it runs once more, and what the first runner hands in under the attempt that never was is stale.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from pondage.clock import Clock
+from pondage.database.sqlite import SqliteDatabase
+from pondage.errors import PondageError
+from pondage.queue.interface import (
+    Cancelled,
+    Claim,
+    Completion,
+    Depth,
+    Filter,
+    KnownApp,
+    NewRequest,
+    Page,
+    RequestView,
+    Submission,
+    Swept,
+)
+from pondage.queue.sqlite import moves, upkeep, views
+from pondage.queue.sqlite.memory import Memory, resolve
+from pondage.queue.sqlite.rows import view
+from pondage.queue.sqlite.submits import Submits
+from pondage.queue.sqlite.watch import Watcher
+from pondage.settings import Settings
+from pondage.telemetry import log
+from pondage.wire.events import Entry, Event, Outcome
+from pondage.wire.states import Move
+
+
+class SqliteQueue:
+    """See `pondage.queue.interface.Queue`. Made by `open`; `close` before the database is closed."""
+
+    def __init__(self, database: SqliteDatabase, clock: Clock, settings: Settings, found: upkeep.Found) -> None:
+        self._database = database
+        self._clock = clock
+        self._settings = settings
+        self._loop = asyncio.get_running_loop()
+        self._memory = Memory(found)
+        self._watchers = self._memory.watchers
+        self._submits = Submits(database, clock, settings, self._memory, self._nobody_took)
+        self._read: dict[str, float] = {}
+        """When the outcome of a request that is not to be kept was first read."""
+        self._taken_back: dict[str, int] = {}
+        """Attempts that were handed out and whose claim was then not committed, the highest of each request."""
+        self._tell_taken_back: Callable[[Claim], None] = lambda claim: None
+
+    @classmethod
+    async def open(cls, database: SqliteDatabase, clock: Clock, settings: Settings) -> SqliteQueue:
+        """The queue in this database, with its lines as they were left."""
+        return cls(database, clock, settings, await database.read(upkeep.look_around))
+
+    async def close(self) -> None:
+        """Write what is held back and let every waiter go: they see no outcome. Safe to call twice."""
+        if self._watchers.closed:
+            return
+        self._submits.close()
+        try:
+            await self._barrier()
+        except PondageError as error:
+            log.error("the last writes of the queue failed: %s", error)
+        self._watchers.close()
+
+    # ---- callers
+
+    def submit(self, request: NewRequest, *, slot: str | None = None, lazy: bool = False) -> Submission:
+        if self._database.failing:
+            slot = None  # nothing is handed out that may not become durable
+        return self._submits.submit(request, slot, lazy=lazy)
+
+    async def cancel(self, request_id: str) -> Cancelled:
+        self._submits.release(request_id)
+        now = self._clock.wall()
+        outcome = Outcome.failure(499, "the request was cancelled", "client_cancelled")
+        return await self._end(
+            request_id,
+            outcome,
+            lambda cursor: moves.end(cursor, request_id, Move.CANCEL, outcome, "cancel", now),
+        )
+
+    async def get(self, request_id: str) -> RequestView | None:
+        await self._written(request_id)
+        row = await self._database.read(lambda cursor: views.find(cursor, request_id))
+        return None if row is None else self._view(row)
+
+    async def input(self, request_id: str) -> NewRequest | None:
+        await self._written(request_id)
+        return await self._database.read(lambda cursor: views.input_of(cursor, request_id))
+
+    async def outcome(self, request_id: str) -> Outcome | None:
+        await self._written(request_id)
+        found = await self._database.read(lambda cursor: views.outcome_of(cursor, request_id))
+        return self._was_read(request_id, found)
+
+    async def wait(self, request_id: str, timeout: float | None) -> Outcome | None:
+        if request_id not in self._memory.running:
+            await self._written(request_id)
+        future = self._watchers.wait(request_id)
+        try:
+            if request_id not in self._memory.running and not future.done():
+                outcome = await self.outcome(request_id)
+                if outcome is not None:
+                    return outcome
+                if not await self._database.read(lambda cursor: views.is_hot(cursor, request_id)):
+                    # It may have ended between the two reads; else nobody knows it.
+                    return await self.outcome(request_id)
+            if timeout is None:
+                return self._was_read(request_id, await future)
+            done, _ = await asyncio.wait((future,), timeout=timeout)
+            return self._was_read(request_id, future.result()) if done else None
+        finally:
+            self._watchers.forget(request_id, future)
+
+    async def events(
+        self, request_id: str, *, after: int = 0, limit: int = 1000, kinds: frozenset[str] | None = None
+    ) -> list[Event]:
+        await self._written(request_id)
+        return await self._database.read(lambda cursor: views.events(cursor, request_id, after, limit, kinds))
+
+    async def newest(self, request_id: str, *, kinds: frozenset[str], limit: int) -> list[Event]:
+        await self._written(request_id)
+        return await self._database.read(lambda cursor: views.newest(cursor, request_id, kinds, limit))
+
+    async def chunks(self, request_id: str, *, after: tuple[int, int], limit: int = 1000) -> list[Event]:
+        return await self._database.read(lambda cursor: views.chunks(cursor, request_id, after, limit))
+
+    def watch(self, request_id: str) -> Watcher:
+        return Watcher(self._watchers, request_id)
+
+    def on_commit(self, tell: Callable[[], None]) -> None:
+        self._watchers.committed = tell
+
+    def on_outcome(self, tell: Callable[[str], None]) -> None:
+        """One listener hears the id of each request that has ended, after the commit."""
+        self._watchers.finished = tell
+
+    def on_taken_back(self, tell: Callable[[Claim], None]) -> None:
+        self._tell_taken_back = tell
+
+    async def page(self, filter: Filter) -> Page:
+        rows, cursor = await self._database.read(lambda c: views.page(c, filter))
+        return Page([self._view(row) for row in rows], cursor)
+
+    def depth(self, app: str) -> Depth:
+        line = self._memory.lines.get(app)
+        return Depth(0, 0) if line is None else Depth(line.queued, line.running)
+
+    def _view(self, row: views.Row) -> RequestView:
+        rank = row[6] if row[5] == 0 else None
+        return view(row, None if rank is None else self._memory.line(row[2]).ahead(rank, row[4]))
+
+    # ---- dispatch
+
+    async def claim(self, app: str, slots: Sequence[str]) -> list[Claim]:
+        line = self._memory.line(app)
+        if not slots or line.queued == 0:
+            return []
+        slots = list(slots[: line.queued])
+        now = self._clock.wall()
+        future: asyncio.Future[list[Claim]] = self._loop.create_future()
+
+        def early(claimed: list[moves.Claimed]) -> None:
+            for claim, rank in claimed:
+                line.claimed(rank, claim.request.caller)
+                self._memory.started(claim.request.id, app)
+            claims = [claim for claim, _ in claimed]
+            if not future.done():
+                future.set_result(claims)
+                return
+            # Whoever asked is gone: nobody would ever run these.
+            for claim in claims:
+                self._put_back(claim.request.id, claim.attempt, "nobody took the claim", False, False)
+
+        def settled(claimed: list[moves.Claimed] | None, error: BaseException | None) -> None:
+            if error is None:
+                for claim, _ in claimed or ():
+                    self._watchers.changed(claim.request.id)
+                return
+            for claim, rank in claimed or ():
+                self._memory.stopped(claim.request.id)
+                line.back(rank, claim.request.caller)
+                self._taken_back[claim.request.id] = claim.attempt
+                # In the next turn: whoever was told early has begun it by then.
+                self._loop.call_soon(self._tell_taken_back, claim)
+            if not future.done():
+                future.set_exception(error)
+
+        if self._taken_back:
+            self._spend_attempts(now)
+        self._database.post(lambda cursor: moves.claim(cursor, app, slots, now), settled, early=early)
+        return await future
+
+    def _spend_attempts(self, now: float) -> None:
+        """Ahead of the next claim, in its transaction or an earlier one."""
+        taken_back = dict(self._taken_back)
+
+        def settled(done: list[str] | None, error: BaseException | None) -> None:
+            for request_id in done or () if error is None else ():
+                if self._taken_back.get(request_id) == taken_back[request_id]:
+                    del self._taken_back[request_id]
+
+        self._database.post(lambda cursor: moves.spend_attempts(cursor, taken_back, now), settled)
+
+    def append(self, request_id: str, attempt: int, entries: Sequence[Entry]) -> asyncio.Future[bool]:
+        self._submits.release(request_id)
+        now = self._clock.wall()
+        future: asyncio.Future[bool] = self._loop.create_future()
+
+        def settled(applied: bool | None, error: BaseException | None) -> None:
+            if applied:
+                self._watchers.changed(request_id)
+            resolve(future, bool(applied), error)
+
+        self._database.post(lambda cursor: moves.append(cursor, request_id, attempt, entries, now), settled)
+        return future
+
+    def complete(self, request_id: str, attempt: int, outcome: Outcome) -> asyncio.Future[Completion]:
+        held = self._submits.complete(request_id, attempt, outcome)
+        if held is not None:
+            return held
+        self._submits.release(request_id)
+        now = self._clock.wall()
+        future: asyncio.Future[Completion] = self._loop.create_future()
+
+        def settled(result: tuple[Completion, moves.Left | None] | None, error: BaseException | None) -> None:
+            if result is not None and error is None and result[1] is not None:
+                self._memory.ended(request_id, result[1], outcome)
+            elif result is not None and error is None and result[0].verdict == "stale":
+                self._watchers.changed(request_id)
+            resolve(future, None if result is None else result[0], error)
+
+        self._database.post(lambda cursor: moves.complete(cursor, request_id, attempt, outcome, now), settled)
+        return future
+
+    async def retry(
+        self, request_id: str, attempt: int, *, reason: str, strike: bool = False, alone: bool = False
+    ) -> bool:
+        return await self._put_back(request_id, attempt, reason, strike, alone)
+
+    def _put_back(self, request_id: str, attempt: int, reason: str, strike: bool, alone: bool) -> asyncio.Future[bool]:
+        self._submits.release(request_id)
+        now = self._clock.wall()
+        future: asyncio.Future[bool] = self._loop.create_future()
+
+        def early(left: moves.Left | None) -> None:
+            # Before the commit, since a claim that follows may take the request in the same group.
+            if left is not None:
+                self._memory.stopped(request_id)
+                self._memory.line(left.app).back(left.rank, left.caller)
+
+        def settled(left: moves.Left | None, error: BaseException | None) -> None:
+            if error is not None and left is not None:
+                line = self._memory.line(left.app)
+                line.leave(left.rank, left.caller)
+                self._memory.started(request_id, left.app)
+            if error is None and left is not None:
+                self._watchers.changed(request_id)
+            resolve(future, left is not None, error)
+
+        self._database.post(
+            lambda cursor: moves.retry(cursor, request_id, attempt, reason, strike, alone, now), settled, early=early
+        )
+        return future
+
+    # ---- upkeep
+
+    async def recover(self) -> list[Claim]:
+        return await self._database.read(upkeep.recover)
+
+    async def sweep(self) -> Swept:
+        now = self._clock.wall()
+        expired = await self._expire(now)
+        excess = self._memory.kept_bytes - self._settings.retention_bytes
+        retention = self._settings.retention
+        dropped, size = await self._database.write(lambda c: upkeep.drop_old(c, now, retention, excess), lazy=True)
+        self._memory.kept_bytes -= size
+        if self._memory.private:
+            read = [request_id for request_id, at in self._read.items() if at <= now - upkeep.PRIVATE_KEPT]
+            for request_id in await self._database.write(lambda c: upkeep.forget_private(c, read), lazy=True):
+                self._memory.private.discard(request_id)
+                self._read.pop(request_id, None)
+        return Swept([one.request_id for one in expired], dropped)
+
+    def _expire(self, now: float) -> asyncio.Future[list[upkeep.Expired]]:
+        future: asyncio.Future[list[upkeep.Expired]] = self._loop.create_future()
+
+        def early(expired: list[upkeep.Expired]) -> None:
+            for _, left, _ in expired:
+                self._memory.leaves(left)
+
+        def settled(expired: list[upkeep.Expired] | None, error: BaseException | None) -> None:
+            for request_id, left, outcome in expired or ():
+                if error is None:
+                    self._memory.ended(request_id, left, outcome)
+                else:
+                    self._memory.stays(left)
+            resolve(future, expired, error)
+
+        self._database.post(lambda cursor: upkeep.expire(cursor, now), settled, early=early)
+        return future
+
+    async def put_app(self, app: KnownApp) -> None:
+        await self._database.write(lambda cursor: upkeep.put_app(cursor, app))
+
+    async def apps(self) -> list[KnownApp]:
+        return await self._database.read(upkeep.apps)
+
+    async def referenced(self, file_ids: Sequence[str]) -> set[str]:
+        self._submits.release_all()
+        await self._barrier()
+        wanted = msgspec.json.encode(list(file_ids)).decode()
+        return await self._database.read(lambda cursor: upkeep.referenced(cursor, wanted))
+
+    # ---- within
+
+    async def _end(self, request_id: str, outcome: Outcome, operation: Any) -> Cancelled:
+        future: asyncio.Future[Cancelled] = self._loop.create_future()
+
+        def early(result: tuple[Cancelled, moves.Left | None]) -> None:
+            if result[1] is not None:
+                self._memory.leaves(result[1])
+
+        def settled(result: tuple[Cancelled, moves.Left | None] | None, error: BaseException | None) -> None:
+            cancelled, left = (None, None) if result is None else result
+            if left is not None and error is None:
+                self._memory.ended(request_id, left, outcome)
+            elif left is not None:
+                self._memory.stays(left)
+            resolve(future, cancelled, error)
+
+        self._database.post(operation, settled, early=early)
+        return await future
+
+    def _was_read(self, request_id: str, outcome: Outcome | None) -> Outcome | None:
+        if outcome is not None and request_id in self._memory.private:
+            self._read.setdefault(request_id, self._clock.wall())
+        return outcome
+
+    def _nobody_took(self, request_id: str) -> None:
+        """Whoever offered the slot has gone: nobody would ever run the request, so it waits again."""
+        self._put_back(request_id, 1, "nobody took the claim", False, False)
+
+    async def _written(self, request_id: str) -> None:
+        """Before a read: an insert that is under way is awaited, a held one let go first."""
+        if self._submits.under_way(request_id):
+            self._submits.release(request_id)
+            await self._barrier()
+
+    async def _barrier(self) -> None:
+        """All that was handed over before is committed."""
+        await self._database.write(lambda cursor: None)

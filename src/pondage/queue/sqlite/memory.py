@@ -1,0 +1,71 @@
+"""What the engine keeps in memory beside the tables: the lines, who runs, how much is kept. Rebuilt at open."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from pondage.queue.order import Line
+from pondage.queue.sqlite.moves import Left
+from pondage.queue.sqlite.upkeep import Found
+from pondage.queue.sqlite.watch import Watchers
+from pondage.wire.events import Outcome
+from pondage.wire.states import State
+
+
+class Memory:
+    """Touched on the loop only; early results and commits change it in the order in which they were written."""
+
+    def __init__(self, found: Found) -> None:
+        self.lines = found.lines
+        self.last_seq = found.last_seq
+        self.kept_bytes = found.kept_bytes
+        self.running: dict[str, str] = {claim.request.id: claim.request.app for claim, _ in found.running}
+        """Running requests and their apps."""
+        self.private = found.private
+        """Requests whose input and output are to be dropped (`NewRequest.store_io`), and have not been."""
+        self.watchers = Watchers()
+
+    def line(self, app: str) -> Line:
+        line = self.lines.get(app)
+        if line is None:
+            line = self.lines[app] = Line()
+        return line
+
+    def started(self, request_id: str, app: str) -> None:
+        self.running[request_id] = app
+        self.line(app).running += 1
+
+    def stopped(self, request_id: str) -> None:
+        """A request runs no more. Safe to call again."""
+        app = self.running.pop(request_id, None)
+        if app is not None:
+            self.lines[app].running -= 1
+
+    def leaves(self, left: Left) -> None:
+        """Before the commit: a request has ended from outside; if it waited, its place is free."""
+        if left.was is State.QUEUED:
+            self.line(left.app).leave(left.rank, left.caller)
+
+    def stays(self, left: Left) -> None:
+        """It has not, after all: the commit failed."""
+        if left.was is State.QUEUED:
+            self.line(left.app).back(left.rank, left.caller)
+
+    def ended(self, request_id: str, left: Left, outcome: Outcome) -> None:
+        """An outcome was committed."""
+        self.stopped(request_id)
+        self.kept_bytes += left.bytes
+        self.watchers.ended(request_id, outcome)
+
+
+def resolve(future: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
+    """Settle a future that may have been cancelled meanwhile."""
+    if future.done():
+        return
+    if error is None:
+        future.set_result(result)
+    else:
+        future.set_exception(error)
+        # Seen: whoever has lost interest meanwhile shall not have it reported by the garbage collector.
+        future.exception()

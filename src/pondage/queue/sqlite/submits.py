@@ -1,0 +1,210 @@
+"""Submits: a place in line or a slot at once, decided in memory; the insert; and inserts that are held back.
+
+The insert of a request that was claimed at once and whose caller waits for the outcome is held for `HOLD` seconds,
+because mostly the outcome comes first: both are then one row, one statement and one commit. Every other verb on that
+request lets the insert go first, so that whatever comes after a submit is written after it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from pondage.clock import Clock
+from pondage.database.sqlite import SqliteDatabase
+from pondage.errors import TooMany
+from pondage.queue.interface import Claim, Completion, NewRequest, Receipt, Submission
+from pondage.queue.sqlite import moves
+from pondage.queue.sqlite.memory import Memory, resolve
+from pondage.settings import Settings
+from pondage.wire.events import Outcome
+
+HOLD = 0.02
+"""Seconds that the insert of a `run` waits for its outcome."""
+
+_APPLIED = Completion("applied")
+
+
+class Submits:
+    """`nobody_took(request_id)` is called for a request whose slot was offered by a caller that has gone since."""
+
+    def __init__(
+        self,
+        database: SqliteDatabase,
+        clock: Clock,
+        settings: Settings,
+        memory: Memory,
+        nobody_took: Callable[[str], None],
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._settings = settings
+        self._memory = memory
+        self._nobody_took = nobody_took
+        self._loop = asyncio.get_running_loop()
+        self._held: dict[str, tuple[moves.Insert, float]] = {}
+        """Inserts that wait for their outcome, and since when on the loop's clock."""
+        self._receipts: dict[str, asyncio.Future[Receipt]] = {}
+        """Receipts of the inserts that are not committed yet, held or in the writer's hands."""
+        self._timer: asyncio.TimerHandle | None = None
+
+    def submit(self, request: NewRequest, slot: str | None, *, lazy: bool) -> Submission:
+        """See `pondage.queue.interface.Queue.submit`."""
+        line = self._memory.line(request.app)
+        receipt: asyncio.Future[Receipt] = self._loop.create_future()
+        if line.queued:
+            slot = None
+        full = None
+        if slot is None and request.max_queue_length is not None and line.queued >= request.max_queue_length:
+            full = TooMany(
+                f"{line.queued} requests of {request.app} wait already; at most {request.max_queue_length} may"
+            )
+            if request.idempotency_key is None:
+                resolve(receipt, None, full)
+                return Submission(request, None, None, receipt)
+        new, position = self._place(request, slot)
+        if request.idempotency_key is not None:
+            return self._insert_keyed(new, receipt, position, full)
+        if slot is not None and lazy:
+            self._hold(new, receipt)
+        else:
+            self._insert(new, receipt, position, lazy=lazy)
+        return Submission(request, None if slot is None else Claim(request, 1, slot), None, receipt)
+
+    def _place(self, request: NewRequest, slot: str | None) -> tuple[moves.Insert, int]:
+        """A slot or a place in line, from now on, and how many are ahead."""
+        line = self._memory.line(request.app)
+        self._memory.last_seq += 1
+        if not request.store_io:
+            self._memory.private.add(request.id)
+        position = 0
+        if slot is not None:
+            rank = line.pass_by(request.priority, request.caller)
+            self._memory.started(request.id, request.app)
+        else:
+            rank = line.enter(request.priority, request.caller)
+            position = line.ahead(rank, request.caller)
+        return moves.Insert(request, self._memory.last_seq, rank, slot, self._clock.wall()), position
+
+    def _displace(self, new: moves.Insert) -> None:
+        """The insert was not committed, or not needed: nobody waits, nobody runs."""
+        self._memory.private.discard(new.request.id)
+        if new.runner is None:
+            self._memory.line(new.request.app).leave(new.rank, new.request.caller)
+        else:
+            self._memory.stopped(new.request.id)
+
+    def _insert(self, new: moves.Insert, receipt: asyncio.Future[Receipt], position: int, *, lazy: bool) -> None:
+        request_id = new.request.id
+        self._receipts[request_id] = receipt
+
+        def settled(_: None, error: BaseException | None) -> None:
+            self._receipts.pop(request_id, None)
+            if error is None:
+                self._memory.watchers.changed(request_id)
+            else:
+                self._displace(new)
+                self._memory.watchers.failed(request_id, error)
+            resolve(receipt, Receipt(request_id, position), error)
+
+        self._database.post(lambda cursor: moves.insert(cursor, new), settled, lazy=lazy)
+
+    def _insert_keyed(
+        self, new: moves.Insert, receipt: asyncio.Future[Receipt], position: int, full: TooMany | None
+    ) -> Submission:
+        """A submit that may be a repeat: decided in the transaction. Until then it has its place like a new one."""
+        request, slot = new.request, new.runner
+        claimed: asyncio.Future[Claim | None] = self._loop.create_future()
+        if slot is None:
+            claimed.set_result(None)
+        self._receipts[request.id] = receipt
+
+        def early(replayed: moves.Replayed | None) -> None:
+            if replayed is not None:
+                self._displace(new)
+                resolve(claimed, None, None)
+            elif not claimed.done():
+                claimed.set_result(Claim(request, 1, slot or ""))
+            elif slot is not None:
+                self._nobody_took(request.id)
+
+        def settled(replayed: moves.Replayed | None, error: BaseException | None) -> None:
+            self._receipts.pop(request.id, None)
+            answer = Receipt(request.id, position)
+            if error is not None:
+                if replayed is None:
+                    self._displace(new)
+                resolve(claimed, None, None)
+                self._memory.watchers.failed(request.id, error)
+            elif replayed is not None:
+                ahead = 0
+                if replayed.rank is not None:
+                    ahead = self._memory.line(replayed.app).ahead(replayed.rank, replayed.caller)
+                answer = Receipt(replayed.request_id, ahead, replayed=True)
+            self._memory.watchers.changed(request.id)
+            resolve(receipt, answer, error)
+
+        expires_at = new.at + self._settings.idempotency_window
+        self._database.post(lambda cursor: moves.insert_keyed(cursor, new, expires_at, full), settled, early=early)
+        return Submission(request, None, claimed, receipt)
+
+    # ---- held inserts
+
+    def complete(self, request_id: str, attempt: int, outcome: Outcome) -> asyncio.Future[Completion] | None:
+        """The hot path of `run`: a held insert and its outcome become one row. None where there is nothing held."""
+        if not self._held or attempt != 1 or (held := self._held.pop(request_id, None)) is None:
+            return None
+        new, now = held[0], self._clock.wall()
+        receipt = self._receipts[request_id]
+        future: asyncio.Future[Completion] = self._loop.create_future()
+
+        def settled(_: None, error: BaseException | None) -> None:
+            self._receipts.pop(request_id, None)
+            self._memory.stopped(request_id)
+            if error is None:
+                self._memory.kept_bytes += len(new.request.input) + len(outcome.body)
+                self._memory.watchers.ended(request_id, outcome)
+            else:
+                self._memory.watchers.failed(request_id, error)
+            resolve(receipt, Receipt(request_id, 0), error)
+            resolve(future, _APPLIED, error)
+
+        self._database.post(lambda cursor: moves.insert_finished(cursor, new, outcome, now), settled)
+        return future
+
+    def release(self, request_id: str) -> None:
+        """Hand a held insert to the writer, ahead of whatever follows."""
+        if self._held and (held := self._held.pop(request_id, None)) is not None:
+            self._insert(held[0], self._receipts[request_id], 0, lazy=False)
+
+    def release_all(self) -> None:
+        for request_id in list(self._held):
+            self.release(request_id)
+
+    def under_way(self, request_id: str) -> bool:
+        """Whether the insert is not committed yet."""
+        return request_id in self._receipts
+
+    def close(self) -> None:
+        """Hand everything to the writer."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self.release_all()
+
+    def _hold(self, new: moves.Insert, receipt: asyncio.Future[Receipt]) -> None:
+        self._held[new.request.id] = (new, self._loop.time())
+        self._receipts[new.request.id] = receipt
+        if self._timer is None:
+            self._timer = self._loop.call_later(HOLD, self._release_old)
+
+    def _release_old(self) -> None:
+        """Let go what has waited for long enough; one timer for all."""
+        self._timer = None
+        oldest = self._loop.time() - HOLD
+        for request_id, (_, since) in list(self._held.items()):
+            if since > oldest:
+                break
+            self.release(request_id)
+        if self._held:
+            self._timer = self._loop.call_later(HOLD, self._release_old)

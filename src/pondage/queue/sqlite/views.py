@@ -1,0 +1,162 @@
+"""What readers see of a request: its view, its log, lists. Functions on a cursor that reads one snapshot."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from pondage.database.interface import Cursor
+from pondage.errors import BadRequest
+from pondage.queue.interface import Filter, NewRequest
+from pondage.queue.sqlite.rows import SQL, STATES, outcome, request, unpack_entries
+from pondage.wire.events import Chunk, Completed, Entry, Event, Outcome, Queued, Started
+from pondage.wire.states import OutcomeKind, State
+
+Row = tuple[Any, ...]
+
+NEWEST_ROWS = 2000
+"""How many rows `newest` looks back."""
+
+
+def find(cursor: Cursor, request_id: str) -> Row | None:
+    """The row of a request, hot or cold, with the columns of `view_hot`."""
+    for statement in ("view_hot", "view_cold"):
+        row: Row | None = cursor.execute(SQL[statement] + " WHERE id = ?", (request_id,)).fetchone()
+        if row is not None:
+            return row
+    return None
+
+
+def input_of(cursor: Cursor, request_id: str) -> NewRequest | None:
+    for statement in ("input_hot", "input_cold"):
+        row = cursor.execute(SQL[statement], (request_id,)).fetchone()
+        if row is not None:
+            return request(row)
+    return None
+
+
+def outcome_of(cursor: Cursor, request_id: str) -> Outcome | None:
+    row = cursor.execute(SQL["outcome"], (request_id,)).fetchone()
+    if row is not None and row[7] == -1:
+        gone = "the output was kept until it was read, as X-Fal-Store-IO: 0 asked"
+        return Outcome.failure(410, gone, "bad_request")
+    return None if row is None else outcome(row)
+
+
+def is_hot(cursor: Cursor, request_id: str) -> bool:
+    return cursor.execute(SQL["is_hot"], (request_id,)).fetchone() is not None
+
+
+def events(cursor: Cursor, request_id: str, after: int, limit: int, kinds: frozenset[str] | None) -> list[Event]:
+    row = find(cursor, request_id)
+    if row is None:
+        return []
+    found: list[Event] = []
+    for event in numbered(cursor, row, after):
+        if kinds is None or event.kind in kinds:
+            found.append(event)
+            if len(found) >= limit:
+                break
+    return found
+
+
+def newest(cursor: Cursor, request_id: str, kinds: frozenset[str], limit: int) -> list[Event]:
+    seq = cursor.execute(SQL["seq"], (request_id,)).fetchone()
+    if seq is None:
+        return []
+    found: list[Event] = []
+    for first_n, attempt, entries in cursor.execute(SQL["newest"], (seq[0], NEWEST_ROWS)):
+        events = (Event(n, attempt, entry) for n, entry in enumerate(unpack_entries(entries), first_n))
+        found[:0] = [event for event in events if event.kind in kinds]
+        if len(found) >= limit:
+            break
+    return found[-limit:]
+
+
+def numbered(cursor: Cursor, row: Row, after: int) -> Iterator[Event]:
+    """The log from number `after` on: the rows of `events`, and between them the events that are columns."""
+    own = [event for event in column_events(row) if event.n > after]
+    for first_n, attempt, count, entries in cursor.execute(SQL["events"], (row[0], after + 1)):
+        if first_n + count - 1 <= after:
+            continue
+        while own and own[0].n < first_n:
+            yield own.pop(0)
+        for n, entry in enumerate(unpack_entries(entries), first_n):
+            if n > after:
+                yield Event(n, attempt, entry)
+    yield from own
+
+
+def column_events(row: Row) -> list[Event]:
+    """The events that are columns of the request, in order: `queued`, the last attempt's `started`, `completed`."""
+    attempt, started_n, completed_n, submitted_at, started_at, finished_at, runner = row[7], *row[10:16]
+    made: list[tuple[int, int, Entry]] = [(1, 0, Queued(submitted_at))]
+    if started_n is not None and started_at is not None:
+        made.append((started_n, attempt, Started(started_at, runner)))
+    if completed_n is not None:
+        end = Completed(finished_at, OutcomeKind(row[19]), row[20], row[21], row[22])
+        made.append((completed_n, attempt, end))
+    return [Event(*parts) for parts in made]
+
+
+def chunks(cursor: Cursor, request_id: str, after: tuple[int, int], limit: int) -> list[Event]:
+    found: list[Event] = []
+    seq = cursor.execute(SQL["seq"], (request_id,)).fetchone()
+    if seq is None:
+        return found
+    for first_n, attempt, entries in cursor.execute(SQL["chunks"], (seq[0], *after)):
+        for n, entry in enumerate(unpack_entries(entries), first_n):
+            if isinstance(entry, Chunk) and (attempt, entry.n) > after:
+                found.append(Event(n, attempt, entry))
+                if len(found) >= limit:
+                    return found
+    return found
+
+
+def page(cursor: Cursor, filter: Filter) -> tuple[list[Row], str | None]:
+    """Rows of a page, newest first, and the next page's cursor.
+
+    Raises:
+        BadRequest: the cursor is none of ours.
+    """
+    conditions, values = where(filter)
+    limit = max(1, min(filter.limit, 1000))
+    rows: list[Row] = []
+    if filter.state is not State.DONE and filter.outcome is None:
+        state = "" if filter.state is None else f" AND state = {STATES.index(filter.state)}"
+        rows += cursor.execute(
+            f"{SQL['view_hot']} WHERE {conditions}{state} ORDER BY seq DESC LIMIT ?", (*values, limit + 1)
+        )
+    if filter.state in (None, State.DONE):
+        kind, more = ("", ()) if filter.outcome is None else (" AND kind = ?", (filter.outcome,))
+        rows += cursor.execute(
+            f"{SQL['view_cold']} WHERE {conditions}{kind} ORDER BY seq DESC LIMIT ?", (*values, *more, limit + 1)
+        )
+    rows.sort(key=lambda row: -row[0])
+    return rows[:limit], str(rows[limit - 1][0]) if len(rows) > limit else None
+
+
+def where(filter: Filter) -> tuple[str, tuple[Any, ...]]:
+    """The condition on the columns that both tables have, and its values."""
+    conditions: list[str] = ["1"]
+    values: list[Any] = []
+    if filter.cursor is not None:
+        if not (filter.cursor.isascii() and filter.cursor.isdigit() and len(filter.cursor) < 19):
+            raise BadRequest(f"{filter.cursor!r} is not a cursor of this list")
+        conditions.append("seq < ?")
+        values.append(int(filter.cursor))
+    asked: tuple[tuple[str, Any], ...] = (
+        ("app = ?", filter.app),
+        ("path = ?", filter.path),
+        ("caller = ?" + (" AND caller <> ''" if filter.caller else ""), filter.caller),
+        ("submitted_at >= ?", filter.since),
+        ("submitted_at < ?", filter.until),
+    )
+    for condition, value in asked:
+        if value is not None:
+            conditions.append(condition)
+            values.append(value)
+    if filter.id_tail:
+        conditions.append("substr(id, -?) = ?")
+        values += [len(filter.id_tail), filter.id_tail]
+    return " AND ".join(conditions), tuple(values)

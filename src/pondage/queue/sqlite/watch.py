@@ -1,0 +1,113 @@
+"""Who waits for what: told in this process after each commit. Nobody polls."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from types import TracebackType
+
+from pondage.wire.events import Outcome
+
+
+class Watcher:
+    """One reader of a request's log. See `pondage.queue.interface.Watch`."""
+
+    __slots__ = ("_changed", "_future", "_id", "_watchers")
+
+    def __init__(self, watchers: Watchers, request_id: str) -> None:
+        self._watchers = watchers
+        self._id = request_id
+        self._changed = False
+        self._future: asyncio.Future[None] | None = None
+
+    async def __aenter__(self) -> Watcher:
+        self._watchers.watching.setdefault(self._id, []).append(self)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        mine = self._watchers.watching.get(self._id, [])
+        if self in mine:
+            mine.remove(self)
+        if not mine:
+            self._watchers.watching.pop(self._id, None)
+
+    async def changed(self, timeout: float) -> bool:
+        """Wait until something was committed for the request since the last call; False after `timeout` seconds."""
+        if not self._changed and not self._watchers.closed:
+            self._future = asyncio.get_running_loop().create_future()
+            await asyncio.wait((self._future,), timeout=timeout)
+            self._future = None
+        changed, self._changed = self._changed, False
+        return changed
+
+    def tell(self) -> None:
+        self._changed = True
+        if self._future is not None and not self._future.done():
+            self._future.set_result(None)
+
+
+class Watchers:
+    """All readers and waiters of this gateway, by request."""
+
+    def __init__(self) -> None:
+        self.watching: dict[str, list[Watcher]] = {}
+        self.waiting: dict[str, list[asyncio.Future[Outcome | None]]] = {}
+        self.closed = False
+        self.committed: Callable[[], None] = lambda: None
+        """Told of every commit, whichever request it was for."""
+        self.finished: Callable[[str], None] = lambda request_id: None
+        """Told of every outcome."""
+
+    def changed(self, request_id: str) -> None:
+        """Something was committed for the request."""
+        self.committed()
+        if self.watching and (watchers := self.watching.get(request_id)):
+            for watcher in watchers:
+                watcher.tell()
+
+    def ended(self, request_id: str, outcome: Outcome) -> None:
+        """The outcome was committed."""
+        if self.waiting and (waiters := self.waiting.pop(request_id, None)):
+            for future in waiters:
+                if not future.done():
+                    future.set_result(outcome)
+        self.changed(request_id)
+        self.finished(request_id)
+
+    def failed(self, request_id: str, error: BaseException) -> None:
+        """The request could not be written and does not exist: whoever waits hears why."""
+        for future in self.waiting.pop(request_id, ()):
+            if not future.done():
+                future.set_exception(error)
+        self.changed(request_id)
+
+    def wait(self, request_id: str) -> asyncio.Future[Outcome | None]:
+        """A future of the outcome; give it back by `forget`."""
+        future: asyncio.Future[Outcome | None] = asyncio.get_running_loop().create_future()
+        if self.closed:
+            future.set_result(None)
+        else:
+            self.waiting.setdefault(request_id, []).append(future)
+        return future
+
+    def forget(self, request_id: str, future: asyncio.Future[Outcome | None]) -> None:
+        """Nobody waits on this future any more."""
+        waiters = self.waiting.get(request_id)
+        if waiters and future in waiters:
+            waiters.remove(future)
+            if not waiters:
+                del self.waiting[request_id]
+
+    def close(self) -> None:
+        """Let everybody go: no future stays behind."""
+        self.closed = True
+        for futures in self.waiting.values():
+            for future in futures:
+                if not future.done():
+                    future.set_result(None)
+        self.waiting.clear()
+        for watchers in self.watching.values():
+            for watcher in watchers:
+                watcher.tell()

@@ -1,0 +1,146 @@
+"""One attempt of a request in this runner: its context, its words, and how it can be stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import threading
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import msgspec
+
+from pondage.app.context import FileAccess, RequestContext
+from pondage.app.served import Endpoint
+from pondage.runner.journal import Notebook
+from pondage.runner.stream import Chunks
+from pondage.wire.frames import Execute
+
+T = TypeVar("T")
+
+
+class Stopped(asyncio.CancelledError):
+    """Raised in the thread of a synchronous function whose attempt is stopped."""
+
+
+class Attempt:
+    """The runner's side of an attempt; the sink of its context.
+
+    `stopped` is why it is being stopped, empty while it is not: `client_cancelled`, `request_timeout`,
+    `client_disconnected` or `stale`. `begun` is set by the task's first step: a task that is cancelled before it would
+    never run, and the attempt never end.
+    """
+
+    __slots__ = (
+        "_lock", "_thread", "begun", "chunks", "context", "endpoint", "frame", "key",
+        "loop_thread", "notes", "response", "session",
+        "started", "stopped", "task", "timer",
+    )  # fmt: skip
+
+    def __init__(
+        self, frame: Execute, endpoint: Endpoint | None, notes: Notebook, files: FileAccess, now: float, name: str
+    ) -> None:
+        self.frame = frame
+        self.key = (frame.request_id, frame.attempt)
+        self.endpoint = endpoint
+        self.notes = notes
+        self.started = now
+        self.stopped = ""
+        self.begun = False
+        self.loop_thread = threading.get_ident()
+        self.task: asyncio.Task[None] | None = None
+        self.timer: asyncio.TimerHandle | None = None
+        self.chunks: Chunks | None = None
+        self.session: Any = None
+        self.response: Any = None
+        self._thread: int | None = None
+        self._lock = threading.Lock()
+        self.context = RequestContext(
+            request_id=frame.request_id,
+            attempt=frame.attempt,
+            endpoint=name if frame.path == "/" else name + frame.path,
+            headers=frame.headers,
+            deadline=None if frame.timeout is None else now + frame.timeout,
+            sink=self,
+            files=files,
+            lifecycle_preference=_lifecycle(frame.headers),
+            caller=frame.caller,
+        )
+
+    # ---- the context's sink
+
+    @property
+    def cancelled(self) -> bool:
+        return bool(self.stopped)
+
+    def write(self, stream: Any, text: str) -> None:
+        self.notes.write(stream, text)
+
+    def log(self, level: str, message: str, source: str = "") -> None:
+        self.notes.log(level, message, source)
+
+    def progress(self, step: float, total: float | None, message: str) -> None:
+        self.notes.progress(step, total, message)
+
+    # ---- stopping
+
+    def stop(self, reason: str) -> None:
+        """Set the flag, then interrupt: CancelledError on the loop, an exception into the thread. Once."""
+        if self.stopped:
+            return
+        self.stopped = reason
+        if self.chunks is not None:
+            self.chunks.end()
+        with self._lock:
+            if self._thread is not None:
+                _raise_in(self._thread, Stopped)
+                return
+        if self.begun and self.task is not None:
+            self.task.cancel()
+
+    def interrupt(self, reason: str) -> None:
+        """Stop an `async` function that blocks the loop: raise in the loop's thread, which is inside of it now."""
+        self.stopped = self.stopped or reason
+        _raise_in(self.loop_thread, Stopped)
+
+    def in_thread(self, function: Callable[[], T]) -> T:
+        """Run `function` in this thread, where `stop` can reach it.
+
+        The exception of a stop may arrive at any instruction until it is taken back at the end, so that whatever
+        comes out after a stop is turned into Stopped.
+        """
+        try:
+            with self._lock:
+                if self.cancelled:
+                    raise Stopped
+                self._thread = threading.get_ident()
+            try:
+                return function()
+            finally:
+                with self._lock:
+                    self._thread = None
+                    if self.stopped:
+                        _raise_in(threading.get_ident(), None)
+        except BaseException as error:
+            self._thread = None
+            if self.stopped and not isinstance(error, Stopped):
+                raise Stopped from error
+            raise
+
+
+def _lifecycle(headers: dict[str, str]) -> dict[str, Any] | None:
+    """fal's lifecycle header (PROTOCOL 4.3), decoded; None where there is none, or none that can be read."""
+    text = headers.get("x-fal-object-lifecycle-preference") or headers.get("x-fal-object-lifecycle")
+    if text is None:
+        return None
+    try:
+        return msgspec.json.decode(text, type=dict[str, Any])
+    except msgspec.MsgspecError:
+        return None
+
+
+def _raise_in(thread: int, error: type[BaseException] | None) -> None:
+    """Raise `error` in a thread at its next Python instruction; None takes back one that has not been raised yet."""
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(
+        ctypes.c_ulong(thread), ctypes.py_object(error) if error is not None else None
+    )

@@ -1,0 +1,134 @@
+"""Dynamic batching: inputs of several requests, or of several sessions, in one call; a result or an error for each."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, NamedTuple
+
+from pondage.app.context import RequestContext, _current
+from pondage.app.served import Endpoint
+from pondage.runner.attempt import Attempt
+
+
+class _Item(NamedTuple):
+    attempt: Attempt
+    value: Any
+    result: asyncio.Future[Any]
+
+
+class SharedSink:
+    """The words of a batch go to every request in it."""
+
+    def __init__(self, attempts: list[Attempt]) -> None:
+        self._attempts = attempts
+
+    @property
+    def cancelled(self) -> bool:
+        """Only when nobody waits any more."""
+        return all(attempt.cancelled for attempt in self._attempts)
+
+    def write(self, stream: Any, text: str) -> None:
+        for attempt in self._attempts:
+            attempt.write(stream, text)
+
+    def log(self, level: str, message: str, source: str = "") -> None:
+        for attempt in self._attempts:
+            attempt.log(level, message, source)
+
+    def progress(self, step: float, total: float | None, message: str) -> None:
+        for attempt in self._attempts:
+            attempt.progress(step, total, message)
+
+
+class Batcher:
+    """The batches of one endpoint, one after the other; while one runs the next gathers.
+
+    Args:
+        wait: seconds that the first of a batch waits for others.
+        threaded: runs a function in a thread.
+    """
+
+    def __init__(
+        self, app: Any, endpoint: Endpoint, wait: float, threaded: Callable[[Callable[[], Any]], Awaitable[Any]]
+    ) -> None:
+        self._app = app
+        self._endpoint = endpoint
+        self._size = endpoint.declaration.max_batch_size
+        self._wait = wait
+        self._threaded = threaded
+        self._waiting: list[_Item] = []
+        self._full = asyncio.Event()
+        self._worker: asyncio.Task[None] | None = None
+
+    async def submit(self, attempt: Attempt, value: Any) -> Any:
+        """The result for `value`.
+
+        Raises:
+            BaseException: what the function raised, or returned for this item.
+        """
+        item = _Item(attempt, value, asyncio.get_running_loop().create_future())
+        self._waiting.append(item)
+        if len(self._waiting) >= self._size:
+            self._full.set()
+        if self._worker is None or self._worker.done():
+            self._worker = asyncio.create_task(self._work())
+        return await item.result
+
+    async def _work(self) -> None:
+        while self._waiting:
+            if len(self._waiting) < self._size and self._wait > 0:
+                self._full.clear()
+                try:
+                    async with asyncio.timeout(self._wait):
+                        await self._full.wait()
+                except TimeoutError:
+                    pass
+            batch, self._waiting = self._waiting[: self._size], self._waiting[self._size :]
+            batch = [item for item in batch if not item.result.done()]
+            if batch:
+                await self._run(batch)
+
+    async def _run(self, batch: list[_Item]) -> None:
+        first = batch[0].attempt.context
+        _current.set(
+            RequestContext(
+                request_id=first.request_id,
+                attempt=first.attempt,
+                endpoint=first.endpoint,
+                headers=first.headers,
+                deadline=first.deadline,
+                sink=SharedSink([item.attempt for item in batch]),
+                files=first.files,
+                lifecycle_preference=first.lifecycle_preference,
+                caller=first.caller,
+            )
+        )
+        (name,) = self._endpoint.signature.names
+        arguments = {name: [item.value for item in batch]}
+        try:
+            if self._endpoint.signature.is_async:
+                results = await self._endpoint.call(self._app, **arguments)
+            else:
+                results = await self._threaded(lambda: self._endpoint.call(self._app, **arguments))
+            if not isinstance(results, list | tuple) or len(results) != len(batch):
+                count = len(results) if isinstance(results, list | tuple) else type(results).__name__
+                raise TypeError(f"a batch of {len(batch)} needs a list of {len(batch)} results, got {count}")
+        except BaseException as error:
+            results = [error] * len(batch)
+        finally:
+            _current.set(None)
+        for item, result in zip(batch, results, strict=True):
+            if item.result.done():
+                continue
+            if isinstance(result, BaseException):
+                item.result.set_exception(_raisable(result))
+            else:
+                item.result.set_result(result)
+
+
+def _raisable(error: BaseException) -> BaseException:
+    """A future cannot carry StopIteration, and one that is cancelled would look like its waiter's own end."""
+    if isinstance(error, StopIteration | asyncio.CancelledError):
+        return RuntimeError(f"the batch ended with {type(error).__name__}")
+    return error

@@ -1,0 +1,223 @@
+"""What an author's code prints, logs and warns, given to the request it belongs to.
+
+Standard output and error are replaced by writers that ask the context whose request is served; threads and executors
+that a request starts carry its context on, because in Python they do not by themselves.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures.thread
+import contextvars
+import functools
+import io
+import logging
+import os
+import sys
+import threading
+import warnings
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, Protocol, TextIO
+
+from pondage.app.context import get_current_request
+from pondage.wire.events import Level
+
+
+class Sink(Protocol):
+    """Takes the words of one request, or those that belong to none."""
+
+    def write(self, stream: Level, text: str) -> None: ...
+
+    def log(self, level: str, message: str, source: str = "") -> None: ...
+
+
+def install(unattributed: Sink) -> None:
+    """From now on output goes to the request whose code made it; `unattributed` gets the rest. Once per process."""
+    sys.stdout = Writer("STDOUT", sys.__stdout__, unattributed)
+    sys.stderr = Writer("STDERR", sys.__stderr__, unattributed)
+    root = logging.getLogger()
+    root.addHandler(RecordHandler(unattributed))
+    root.setLevel(logging.INFO)
+
+    def show(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
+        sink_for(unattributed).log("WARN", f"{category.__name__}: {message} ({filename}:{lineno})", "warnings")
+
+    warnings.showwarning = show
+    carry_context()
+    os.register_at_fork(after_in_child=_give_back)
+
+
+def _give_back() -> None:
+    """In a forked child: its output is its own, and goes where the process's does."""
+    sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
+    root = logging.getLogger()
+    # The child is one of the parent's pool threads and must not wait for itself when it ends.
+    concurrent.futures.thread._threads_queues.clear()  # type: ignore[attr-defined]
+    root.handlers[:] = [handler for handler in root.handlers if not isinstance(handler, RecordHandler)]
+
+
+def sink_for(unattributed: Sink) -> Sink:
+    """The sink of the request that the calling code serves."""
+    request = get_current_request()
+    return unattributed if request is None else request._sink  # type: ignore[return-value]
+
+
+class Writer(io.TextIOBase):
+    """A standard stream whose text goes to the current request, line by line."""
+
+    def __init__(self, stream: Level, original: TextIO | None, unattributed: Sink) -> None:
+        self._stream = stream
+        self._original = original
+        self._unattributed = unattributed
+        self.buffer = _Bytes(self)
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        return "utf-8"
+
+    @property
+    def errors(self) -> str:  # type: ignore[override]
+        return "replace"
+
+    def writable(self) -> bool:
+        return True
+
+    def isatty(self) -> bool:
+        return False
+
+    def fileno(self) -> int:
+        """The real descriptor: what a child process writes there belongs to no request."""
+        if self._original is None:
+            raise OSError("there is no such stream")
+        return self._original.fileno()
+
+    def write(self, text: str) -> int:
+        if not isinstance(text, str):
+            raise TypeError(f"write() takes str, got {type(text).__name__}")
+        sink_for(self._unattributed).write(self._stream, text)
+        return len(text)
+
+
+class _Bytes(io.RawIOBase):
+    """`sys.stdout.buffer`."""
+
+    def __init__(self, text: Writer) -> None:
+        self._text = text
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        raw = bytes(data)
+        self._text.write(raw.decode("utf-8", "replace"))
+        return len(raw)
+
+
+class RecordHandler(logging.Handler):
+    """Log records, each to its request, with fal's names of the levels."""
+
+    def __init__(self, unattributed: Sink) -> None:
+        super().__init__()
+        self._unattributed = unattributed
+        self._formatter = logging.Formatter()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            message = record.getMessage()
+            if record.exc_info:
+                message += "\n" + self._formatter.formatException(record.exc_info)
+            if record.stack_info:
+                message += "\n" + record.stack_info
+            sink_for(self._unattributed).log(level_of(record.levelno), message, record.name)
+        except Exception:
+            self.handleError(record)
+
+
+def level_of(number: int) -> Level:
+    """fal's name for a level of the `logging` module."""
+    if number >= logging.ERROR:
+        return "ERROR"
+    if number >= logging.WARNING:
+        return "WARN"
+    return "INFO" if number >= logging.INFO else "DEBUG"
+
+
+def carry_context() -> None:
+    """Make threads and thread pools run in the context of whoever started them."""
+    start = threading.Thread.start
+    submit: Callable[..., Future[Any]] = ThreadPoolExecutor.submit
+
+    @functools.wraps(start)
+    def start_in_context(self: threading.Thread) -> None:
+        if get_current_request() is not None:
+            run, context = self.run, contextvars.copy_context()
+
+            def run_in_context() -> None:
+                del self.run
+                context.run(run)
+
+            self.run = run_in_context  # type: ignore[method-assign]
+        start(self)
+
+    @functools.wraps(submit)
+    def submit_in_context(
+        self: ThreadPoolExecutor, fn: Callable[..., Any], /, *args: Any, **kwargs: Any
+    ) -> Future[Any]:
+        # Always, also outside of a request: the pool's thread may have been started by one.
+        return submit(self, contextvars.copy_context().run, fn, *args, **kwargs)
+
+    threading.Thread.start = start_in_context  # type: ignore[method-assign]
+    ThreadPoolExecutor.submit = submit_in_context  # type: ignore[method-assign,assignment]
+
+
+class Lines:
+    """Text in pieces becomes whole lines; a carriage return ends one too, so that progress bars can be read."""
+
+    __slots__ = ("_cut", "_limit", "_part")
+
+    def __init__(self, limit: int) -> None:
+        """`limit`: the most characters of a line; the rest is cut and counted."""
+        self._limit = limit
+        self._part = ""
+        self._cut = 0
+
+    def feed(self, text: str) -> list[str]:
+        """The lines that `text` completes."""
+        if "\r" in text:
+            text = text.replace("\r\n", "\n").replace("\r", "\n")
+        if "\n" not in text:
+            self._add(text)
+            return []
+        first, *rest = text.split("\n")
+        self._add(first)
+        lines = [self._take()]
+        last = rest.pop()
+        lines += [cut(line, self._limit) for line in rest]
+        self._add(last)
+        return lines
+
+    def rest(self) -> str:
+        """What no line end has completed."""
+        return self._take()
+
+    def _add(self, text: str) -> None:
+        room = self._limit - len(self._part)
+        self._part += text[:room]
+        self._cut += max(0, len(text) - room)
+
+    def _take(self) -> str:
+        line = f"{self._part} … ({self._cut} characters cut)" if self._cut else self._part
+        self._part, self._cut = "", 0
+        return line
+
+
+def cut(line: str, limit: int) -> str:
+    """The line, or its beginning and how much is missing."""
+    return line if len(line) <= limit else f"{line[:limit]} … ({len(line) - limit} characters cut)"

@@ -1,0 +1,324 @@
+"""Attempts, from the frame that begins one to the frame that ends it.
+
+Whatever the author's code does, short of ending the process, an attempt ends in `_finish` with one outcome.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, TypeVar
+
+import msgspec
+
+from pondage.app.app import App
+from pondage.app.context import _current
+from pondage.app.exceptions import AppException, FieldException, RequestCancelledException, Retry
+from pondage.app.loading import trace_of
+from pondage.app.media import prepare
+from pondage.app.served import HEALTH, Endpoint, health_endpoint, near_paths
+from pondage.clock import Clock
+from pondage.runner import outcomes
+from pondage.runner.attempt import Attempt
+from pondage.runner.batch import Batcher
+from pondage.runner.files import Transfers
+from pondage.runner.given import given, said
+from pondage.runner.journal import Journal, Limits, Notebook
+from pondage.runner.link import Link
+from pondage.runner.session import Session
+from pondage.runner.stream import Chunks, events, pull, pull_in_thread
+from pondage.wire.events import Outcome
+from pondage.wire.frames import (
+    Cancel,
+    Committed,
+    Execute,
+    Finished,
+    Frame,
+    Poisoned,
+    SessionClose,
+    SessionMessage,
+    SessionMore,
+    Welcome,
+)
+
+T = TypeVar("T")
+
+_FORESEEN = (AppException, FieldException, RequestCancelledException, Retry, outcomes.NoSuchPath)
+_SPARE_THREADS = 4
+
+
+class _Asked(msgspec.Struct):
+    """What the caller of a session asked for, as the gateway hands it on."""
+
+    max_buffering: int | None = None
+
+
+class Executor:
+    """Executes the attempts of one app. All methods are called on the loop."""
+
+    def __init__(
+        self,
+        app: App,
+        name: str,
+        endpoints: dict[str, Endpoint],
+        welcome: Welcome,
+        *,
+        link: Link,
+        journal: Journal,
+        own: Notebook,
+        transfers: Transfers,
+        clock: Clock,
+    ) -> None:
+        self._app = app
+        self._name = name
+        self._endpoints = endpoints
+        self._health = health_endpoint(type(app))
+        self._welcome = welcome
+        self._limits = Limits(welcome.max_log_line, welcome.max_log_entries)
+        self._link = link
+        self._journal = journal
+        self._own = own
+        self._transfers = transfers
+        self._clock = clock
+        self._loop = asyncio.get_running_loop()
+        self._hints = type(app).provide_hints is not App.provide_hints
+        # Threads are made when they are needed; a few more than slots, for those that could not be stopped.
+        slots = type(app).max_multiplexing or 1
+        self._pool = ThreadPoolExecutor(slots + _SPARE_THREADS, thread_name_prefix="pondage")
+        self._batchers = {
+            path: Batcher(
+                app, endpoint, 0.0 if endpoint.kind == "realtime" else endpoint.declaration.batch_wait, self._pooled
+            )
+            for path, endpoint in endpoints.items()
+            if endpoint.declaration.max_batch_size > 1
+        }
+        self.running: dict[tuple[str, int], Attempt] = {}
+        self._unacknowledged: dict[tuple[str, int], tuple[Finished, Chunks | None]] = {}
+        self._sessions: dict[str, Session] = {}
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    # ---- frames
+
+    def execute(self, frame: Execute) -> None:
+        """Begin an attempt."""
+        endpoint = self._endpoints.get(frame.path) or (self._health if frame.path == HEALTH else None)
+        notes = Notebook(self._journal, self._limits, frame.request_id, frame.attempt)
+        files = self._transfers.access(frame)
+        attempt = Attempt(frame, endpoint, notes, files, self._clock.monotonic(), self._name)
+        self.running[attempt.key] = attempt
+        self._idle.clear()
+        if frame.timeout is not None:
+            attempt.timer = self._loop.call_later(frame.timeout, self.stop, attempt, "request_timeout")
+        if frame.mode == "session" and endpoint is not None and endpoint.kind == "realtime":
+            self._sessions[frame.request_id] = self._session(attempt, endpoint)
+        attempt.task = self._loop.create_task(self._serve(attempt))
+
+    def cancel(self, frame: Cancel) -> None:
+        """Stop an attempt, if it still runs."""
+        attempt = self.running.get((frame.request_id, frame.attempt))
+        if attempt is not None:
+            self.stop(attempt, frame.reason)
+
+    def committed(self, frame: Committed) -> None:
+        """Forget what the gateway has on disk."""
+        key = (frame.request_id, frame.attempt)
+        if frame.chunks:
+            attempt, done = self.running.get(key), self._unacknowledged.get(key)
+            chunks = attempt.chunks if attempt is not None else done[1] if done is not None else None
+            if chunks is not None:
+                chunks.committed(frame.chunks)
+        if frame.done:
+            self._unacknowledged.pop(key, None)
+            if not self._unacknowledged and not self.running:
+                self._idle.set()
+
+    def session(self, frame: SessionMessage | SessionMore | SessionClose) -> None:
+        """A message of a session, room for its results, or its end."""
+        session = self._sessions.get(frame.request_id)
+        if session is None:
+            return
+        if isinstance(frame, SessionMessage):
+            session.take(frame)
+        elif isinstance(frame, SessionMore):
+            session.more(frame)
+        else:
+            self._hang_up(frame.request_id, session)
+
+    def _hang_up(self, request_id: str, session: Session) -> None:
+        """The caller has left: an answer that still runs gets the grace period."""
+        session.hang_up()
+        self._loop.call_later(self._welcome.cancel_grace, self._abandon, request_id, session)
+
+    def _abandon(self, request_id: str, session: Session) -> None:
+        if self._sessions.get(request_id) is session and session.abandoned:
+            self.stop(session.attempt, "client_disconnected")
+
+    def held(self) -> list[tuple[str, int]]:
+        """What a new gateway must know of: attempts that run, and those whose outcome is not on disk."""
+        return [*self.running, *(key for key in self._unacknowledged if key not in self.running)]
+
+    def resend(self) -> list[Frame]:
+        """What the gateway before may not have committed: chunks first, then outcomes."""
+        kept = [attempt.chunks for attempt in self.running.values()]
+        kept += [chunks for _, chunks in self._unacknowledged.values()]
+        frames: list[Frame] = [frame for chunks in kept if chunks is not None and (frame := chunks.frame()) is not None]
+        return [*frames, *(finished for finished, _ in self._unacknowledged.values())]
+
+    def gateway_lost(self) -> None:
+        """The callers of sessions were connected to that gateway: they are gone."""
+        for request_id, session in self._sessions.items():
+            self._hang_up(request_id, session)
+
+    async def idle(self) -> None:
+        """Until nothing runs and every outcome is on the gateway's disk."""
+        await self._idle.wait()
+
+    # ---- one attempt
+
+    async def _serve(self, attempt: Attempt) -> None:
+        _current.set(attempt.context)
+        attempt.begun = True
+        retry = False
+        try:
+            if attempt.cancelled:
+                raise asyncio.CancelledError
+            body = await self._output(attempt)
+            headers = self._headers() | said(attempt.response)
+            outcome = outcomes.ok(body, self._clock.monotonic() - attempt.started, headers)
+        except BaseException as error:  # SystemExit and the like end the request, never the process
+            outcome, retry = self._failure(attempt, error)
+        self._finish(attempt, outcome, retry)
+
+    async def _output(self, attempt: Attempt) -> bytes:
+        endpoint = attempt.endpoint
+        if endpoint is None:
+            raise self._no_path(attempt.frame.path)
+        if attempt.frame.mode == "session":
+            return await self._hold(attempt, endpoint)
+        if endpoint.kind == "realtime":
+            raise AppException(f"{endpoint.path} is a realtime endpoint: connect to it with a WebSocket", 400)
+        signature = endpoint.signature
+        arguments = signature.input.parse(attempt.frame.input)
+        if signature.given:
+            arguments |= given(signature.given, attempt)
+        if signature.input.media:
+            await self._threaded(attempt, partial(prepare, arguments, whole=signature.input.whole))
+        if signature.generates:
+            return await self._stream(attempt, endpoint, arguments)
+        if endpoint.path in self._batchers:
+            value = await self._batchers[endpoint.path].submit(attempt, next(iter(arguments.values())))
+            body = signature.output.encode(value)
+        elif signature.is_async:
+            body = signature.output.encode(await endpoint.call(self._app, **arguments))
+        else:
+            body = await self._threaded(attempt, lambda: signature.output.encode(endpoint.call(self._app, **arguments)))
+        if attempt.frame.mode == "stream":
+            self._chunks(attempt).add(body)
+        return body
+
+    async def _stream(self, attempt: Attempt, endpoint: Endpoint, arguments: dict[str, Any]) -> bytes:
+        chunks, output = self._chunks(attempt), endpoint.signature.output
+        if endpoint.signature.generates_async:
+            generator = endpoint.call(self._app, **arguments)
+            if inspect.isawaitable(generator):
+                generator = await generator
+            if (streamed := getattr(generator, "body_iterator", None)) is not None:
+                generator = events(streamed)
+            return await pull(generator, output, chunks)
+        return await self._threaded(
+            attempt, lambda: pull_in_thread(iter(endpoint.call(self._app, **arguments)), output, chunks)
+        )
+
+    def _chunks(self, attempt: Attempt) -> Chunks:
+        attempt.chunks = Chunks(attempt.notes, self._welcome.chunk_buffer_bytes)
+        return attempt.chunks
+
+    async def _hold(self, attempt: Attempt, endpoint: Endpoint) -> bytes:
+        session = self._sessions.get(attempt.frame.request_id)
+        if session is None:
+            self._link.send(SessionClose(attempt.frame.request_id, 1008, f"{endpoint.path} is no realtime endpoint"))
+            raise AppException(f"{endpoint.path} is no realtime endpoint", 400)
+        try:
+            return await session.run()
+        finally:
+            del self._sessions[attempt.frame.request_id]
+
+    def _session(self, attempt: Attempt, endpoint: Endpoint) -> Session:
+        try:
+            asked = msgspec.json.decode(attempt.frame.input or b"{}", type=_Asked).max_buffering
+        except msgspec.MsgspecError:
+            asked = None
+        batcher = self._batchers.get(endpoint.path)
+        return Session(
+            attempt,
+            endpoint,
+            self._app,
+            send=self._link.send,
+            flush=self._link.flush,
+            threaded=partial(self._threaded, attempt),
+            batched=partial(batcher.submit, attempt) if batcher else None,
+            idle=self._welcome.session_idle,
+            buffer=min(endpoint.declaration.buffering or self._welcome.session_buffer, asked or sys.maxsize),
+            buffer_bytes=self._welcome.session_buffer_bytes,
+            window=self._welcome.chunk_buffer_bytes,
+        )
+
+    async def _threaded(self, attempt: Attempt, call: Callable[[], T]) -> T:
+        return await self._loop.run_in_executor(self._pool, partial(attempt.in_thread, call))
+
+    async def _pooled(self, call: Callable[[], T]) -> T:
+        return await self._loop.run_in_executor(self._pool, call)
+
+    # ---- its end
+
+    def _failure(self, attempt: Attempt, error: BaseException) -> tuple[Outcome, bool]:
+        seconds = self._clock.monotonic() - attempt.started
+        if attempt.stopped:
+            return outcomes.stopped(attempt.stopped, seconds, timeout=attempt.frame.timeout), False
+        outcome = outcomes.failed(error, seconds)
+        if outcome.status >= 500 and not isinstance(error, _FORESEEN):
+            attempt.log("ERROR", outcome.payload_error or trace_of(error), "pondage")
+        return outcome, isinstance(error, Retry)
+
+    def _finish(self, attempt: Attempt, outcome: Outcome, retry: bool) -> None:
+        if attempt.timer is not None:
+            attempt.timer.cancel()
+        attempt.notes.close(self._own)
+        self.running.pop(attempt.key, None)
+        finished = Finished(*attempt.key, outcome, retry)
+        self._unacknowledged[attempt.key] = (finished, attempt.chunks)
+        self._link.send(finished)
+        self._transfers.done(attempt.frame.request_id)
+
+    def stop(self, attempt: Attempt, reason: str) -> None:
+        """Interrupt an attempt; if it has not let go after the grace period, say that this process is poisoned."""
+        if not attempt.stopped:
+            attempt.stop(reason)
+            if (session := self._sessions.get(attempt.frame.request_id)) is not None:
+                session.hang_up()  # a thread that waits for the next message hears nothing else
+            self._loop.call_later(self._welcome.cancel_grace, self._give_up, attempt)
+
+    def _give_up(self, attempt: Attempt) -> None:
+        if self.running.get(attempt.key) is attempt:
+            self.poisoned(attempt)
+
+    def poisoned(self, attempt: Attempt) -> None:
+        """Ask to be replaced. From any thread."""
+        reason = f"it did not end within {self._welcome.cancel_grace:g} s of being stopped ({attempt.stopped})"
+        self._link.send(Poisoned(*attempt.key, reason))
+
+    def _headers(self) -> dict[str, str]:
+        if not self._hints:
+            return outcomes.JSON
+        words = ",".join(self._app.provide_hints()).encode("latin-1", "replace").decode("latin-1")
+        return outcomes.JSON | {"x-fal-runner-hints": words}
+
+    def _no_path(self, path: str) -> outcomes.NoSuchPath:
+        near = near_paths(path, self._endpoints)
+        hint = f"; there is {', '.join(near)}" if near else ""
+        return outcomes.NoSuchPath(f"Path {path} not found{hint}")

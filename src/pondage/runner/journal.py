@@ -1,0 +1,197 @@
+"""What attempts say, on its way to the gateway: gathered for a moment, bounded, and sent in batches."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from typing import Any
+
+import msgspec
+
+from pondage.clock import Clock
+from pondage.runner.capture import Lines, cut
+from pondage.runner.link import Link
+from pondage.wire.events import Chunk, Entry, Level, Log, Progress
+from pondage.wire.frames import Entries, RunnerLog
+
+FLUSH_INTERVAL = 0.02
+FLUSH_BYTES = 64 * 1024
+THREAD_PAUSE = 0.002
+MAX_UNSENT = 4 * 1024 * 1024
+STUCK = 60.0
+LONG = 160
+"""Characters of a log entry that count as one."""
+LEVELS = frozenset({"STDERR", "STDOUT", "ERROR", "INFO", "WARN", "DEBUG"})
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """How much one attempt may write: characters of a line, and entries. A long entry counts as several."""
+
+    line: int
+    entries: int
+
+
+class Journal:
+    """Collects the notebooks that have something to send."""
+
+    def __init__(self, link: Link, clock: Clock) -> None:
+        self.link = link
+        self.clock = clock
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.get_ident()
+        self._dirty: dict[int, Notebook] = {}
+        self._timed = False
+        self._soon = False
+        self._flushed = 0.0
+
+    def note(self, book: Notebook, *, now: bool) -> None:
+        """`book` has entries: send them within FLUSH_INTERVAL, or in this turn of the loop."""
+        self._dirty[id(book)] = book
+        on_loop = threading.get_ident() == self._thread
+        if now:
+            if not self._soon:
+                self._soon = True
+                if on_loop:
+                    self._loop.call_soon(self.flush)
+                elif self.clock.monotonic() - self._flushed > THREAD_PAUSE:
+                    self._loop.call_soon_threadsafe(self.flush)
+                else:
+                    # The loop and a busy thread take turns; each turn should be worth its price.
+                    self._loop.call_soon_threadsafe(self._loop.call_later, THREAD_PAUSE, self.flush)
+        elif not self._timed:
+            self._timed = True
+            if on_loop:
+                self._loop.call_later(FLUSH_INTERVAL, self.flush)
+            else:
+                self._loop.call_soon_threadsafe(self._loop.call_later, FLUSH_INTERVAL, self.flush)
+
+    def flush(self) -> None:
+        """Send everything that was written. From any thread."""
+        self._timed = self._soon = False
+        self._flushed = self.clock.monotonic()
+        while self._dirty:
+            try:
+                _, book = self._dirty.popitem()
+            except KeyError:
+                return
+            book.flush()
+
+
+class Notebook:
+    """The log of one attempt, or (without a request id) the runner's own. Written from any thread."""
+
+    def __init__(self, journal: Journal, limits: Limits, request_id: str = "", attempt: int = 0) -> None:
+        self.request_id = request_id
+        self.attempt = attempt
+        self._journal = journal
+        self._limits = limits
+        self._lock = threading.Lock()
+        self._entries: list[Entry] = []
+        self._bytes = 0
+        self._count = 0
+        self._dropped = 0
+        self._lines: dict[tuple[Level, int], Lines] = {}
+        self._closed_for: Notebook | None = None
+        self.used = False
+
+    # ---- writing
+
+    def write(self, stream: Level, text: str) -> None:
+        """Text of a standard stream, in any pieces."""
+        if self._closed_for is not None:
+            self._closed_for.write(stream, text)
+            return
+        with self._lock:
+            self.used = True
+            key = (stream, threading.get_ident())
+            lines = self._lines.get(key)
+            if lines is None:
+                lines = self._lines[key] = Lines(self._limits.line)
+            for line in lines.feed(text):
+                if line:
+                    self._add_log(stream, line, "")
+            full = self._bytes >= FLUSH_BYTES
+        self._noted(full)
+
+    def log(self, level: str, message: str, source: str = "") -> None:
+        """One entry."""
+        if self._closed_for is not None:
+            self._closed_for.log(level, message, source)
+            return
+        with self._lock:
+            self.used = True
+            known: Any = level if level in LEVELS else "INFO"
+            self._add_log(known, cut(str(message), self._limits.line), source)
+            full = self._bytes >= FLUSH_BYTES
+        self._noted(full)
+
+    def progress(self, step: float, total: float | None, message: str) -> None:
+        if self._closed_for is not None:
+            return
+        with self._lock:
+            self.used = True
+            if self._count < self._limits.entries:
+                self._count += 1
+                self._entries.append(Progress(self._journal.clock.wall(), float(step), total, message))
+        self._noted(False)
+
+    def chunk(self, chunk: Chunk) -> None:
+        """Partial output; it goes out at once, after what was written before it."""
+        with self._lock:
+            self.used = True
+            self._entries.append(chunk)
+            self._bytes += len(chunk.data)
+            full = self._bytes >= FLUSH_BYTES
+        if full:
+            self.flush()
+        else:
+            self._journal.note(self, now=True)
+
+    def now(self) -> float:
+        """Wall time, for an entry."""
+        return self._journal.clock.wall()
+
+    def _add_log(self, level: Level, message: str, source: str) -> None:
+        if self._count >= self._limits.entries:
+            self._dropped += 1
+            return
+        self._count += 1 + len(message) // LONG
+        self._bytes += len(message) + 32
+        self._entries.append(Log(self._journal.clock.wall(), level, message, source))
+
+    def _noted(self, full: bool) -> None:
+        if not full:
+            self._journal.note(self, now=False)
+            return
+        self.flush()
+        # Whoever writes faster than the gateway reads is held here.
+        self._journal.link.wait_for_room(MAX_UNSENT, STUCK)
+
+    # ---- sending
+
+    def flush(self) -> None:
+        """Hand what was written to the link."""
+        with self._lock:
+            if not self._entries:
+                return
+            entries, self._entries = self._entries, []
+            self._bytes = 0
+            if self.request_id:
+                self._journal.link.send(Entries(self.request_id, self.attempt, entries))
+            else:
+                self._journal.link.send(RunnerLog(entries))
+
+    def close(self, rest: Notebook) -> None:
+        """The attempt is over: unfinished lines and the count of dropped entries go out; what is written later goes to
+        `rest`."""
+        self._closed_for = rest
+        if not self.used:
+            return
+        with self._lock:
+            for (stream, _), lines in self._lines.items():
+                if line := lines.rest():
+                    self._add_log(stream, line, "")
+            if self._dropped:
+                text = f"{self._dropped} more log entries were dropped: one request may write {self._limits.entries}"
+                self._entries.append(Log(self._journal.clock.wall(), "WARN", text, "pondage"))
+        self.flush()

@@ -1,0 +1,97 @@
+"""The runner's pulse: a thread that beats whatever the loop does.
+
+An author's `async` function that blocks (a model called without a thread) must cost neither the lease nor the logs nor
+the ability to be cancelled. Twice per heartbeat the pulse sees whether the loop has moved. While it has not, it sends
+what was written, reads the connection in the loop's stead, and interrupts the function that blocks when its request is
+cancelled or out of time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Callable
+
+from pondage.clock import Clock
+from pondage.runner.attempt import Attempt
+from pondage.runner.execute import Executor
+from pondage.runner.journal import Journal
+from pondage.runner.link import Link
+from pondage.wire.frames import Cancel, Heartbeat, Welcome
+
+
+class Pulse:
+    """The thread. `executor()` is None until the app is ready."""
+
+    def __init__(
+        self, link: Link, journal: Journal, welcome: Welcome, clock: Clock, executor: Callable[[], Executor | None]
+    ) -> None:
+        self._link = link
+        self._journal = journal
+        self._welcome = welcome
+        self._clock = clock
+        self._executor = executor
+        self._loop = asyncio.get_running_loop()
+        self._moved = True
+        self._interrupted: dict[tuple[str, int], float] = {}
+
+    def start(self) -> None:
+        threading.Thread(target=self._beat, name="pondage-pulse", daemon=True).start()
+
+    def _beat(self) -> None:
+        never, ticks = threading.Event(), 0
+        while not never.wait(self._welcome.heartbeat / 2):
+            executor = self._executor()
+            if not self._moved:
+                self._stand_in(executor)
+            else:
+                self._interrupted.clear()
+            self._moved = False
+            try:
+                self._loop.call_soon_threadsafe(self._move)
+            except RuntimeError:
+                return  # the loop is closed: the process is ending
+            ticks += 1
+            if ticks % 2 == 0:
+                self._link.send(Heartbeat(len(executor.running) if executor else 0, memory_used()))
+                self._link.flush()
+
+    def _move(self) -> None:
+        self._moved = True
+
+    def _stand_in(self, executor: Executor | None) -> None:
+        """Do for a blocked loop what cannot wait."""
+        self._journal.flush()
+        self._link.flush()
+        if executor is None or not self._link.read():
+            return
+        now = self._clock.monotonic()
+        asked = {(f.request_id, f.attempt): f.reason for f in self._link.peek() if isinstance(f, Cancel)}
+        for key, attempt in list(executor.running.items()):
+            deadline = attempt.context.deadline
+            reason = asked.get(key) or ("request_timeout" if deadline is not None and now > deadline else "")
+            if not reason and not attempt.stopped:
+                continue
+            if key not in self._interrupted:
+                self._interrupted[key] = now
+                if _blocks(attempt, self._loop):
+                    attempt.interrupt(reason or attempt.stopped)
+            elif now - self._interrupted[key] >= self._welcome.cancel_grace:
+                self._interrupted[key] = float("inf")
+                executor.poisoned(attempt)
+                self._link.flush()
+
+
+def _blocks(attempt: Attempt, loop: asyncio.AbstractEventLoop) -> bool:
+    """Whether it is this attempt's own task that the loop is in."""
+    return attempt.task is not None and asyncio.current_task(loop) is attempt.task
+
+
+def memory_used() -> int:
+    """Resident bytes of this process; 0 where the system does not say cheaply."""
+    try:
+        with open("/proc/self/statm", "rb") as statm:
+            return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return 0

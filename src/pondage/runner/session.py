@@ -1,0 +1,349 @@
+"""A realtime session: messages in, messages out, each answer in the kind of frame that it answers (PROTOCOL 6).
+
+A message that cannot be read, does not fit, or makes the function raise costs that message only: the caller is told
+which, and the session goes on. With an iterator as input the function is one call, and its exception ends the session.
+
+Neither side's haste fills this process: of inputs that wait, the oldest are dropped beyond a number and a size; while
+the caller has not taken in what was sent, the function is held.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import threading
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import Any
+
+import msgspec
+import pydantic
+
+from pondage.app.exceptions import AppException, FieldException, RequestCancelledException
+from pondage.app.loading import trace_of
+from pondage.app.served import Endpoint
+from pondage.runner import outcomes
+from pondage.runner.attempt import Attempt
+from pondage.wire.frames import MESSAGE_COST, SLICE, Frame, SessionClose, SessionMessage, SessionMore, session_messages
+
+SESSION_FRAMES = (SessionMessage, SessionMore, SessionClose)
+_END = object()
+
+
+class Message:
+    """What the caller sent: its number in the session, from 1, its bytes, and whether they came as text."""
+
+    __slots__ = ("data", "number", "text")
+
+    def __init__(self, number: int, data: bytes, text: bool) -> None:
+        self.number = number
+        self.data = data
+        self.text = text
+
+
+class Session:
+    """One session in this runner.
+
+    Args:
+        send: queues a frame to the gateway.
+        flush: writes what is queued now, and not at the end of this turn of the loop.
+        threaded: runs a function in the attempt's thread.
+        batched: hands a message to the endpoint's batch, where there is one.
+        idle: seconds without a message after which the session ends.
+        buffer: most messages that wait; beyond it the oldest are dropped.
+        buffer_bytes: most bytes that wait, likewise; one message always may.
+        window: bytes of results that the caller has not taken in, beyond which the function is held.
+    """
+
+    def __init__(
+        self,
+        attempt: Attempt,
+        endpoint: Endpoint,
+        app: Any,
+        *,
+        send: Callable[[Frame], None],
+        flush: Callable[[], None],
+        threaded: Callable[[Callable[[], Any]], Awaitable[Any]],
+        batched: Callable[[Any], Awaitable[Any]] | None,
+        idle: float,
+        buffer: int,
+        buffer_bytes: int,
+        window: int,
+    ) -> None:
+        self.attempt = attempt
+        self._endpoint = endpoint
+        self._signature = endpoint.signature
+        self._app = app
+        self._send_frame = send
+        self._flush = flush
+        self._threaded = threaded
+        self._batched = batched
+        self._idle = endpoint.declaration.session_timeout or idle
+        self._buffer = buffer
+        self._buffer_bytes = buffer_bytes
+        self._window = window
+        self._id = attempt.frame.request_id
+        self._loop = asyncio.get_running_loop()
+        self._inbox: deque[Message] = deque()
+        self._waiting_bytes = 0
+        self._unread = 0
+        self._lock = threading.Lock()
+        self._room = asyncio.Event()
+        self._parts: list[bytes] = []
+        self._arrived = asyncio.Event()
+        self._hung_up = False
+        self._over = False
+        """No message came for too long: none is waited for any more. The caller still gets what the function sends."""
+        self._silent_since: float | None = None
+        """Since when the next message is waited for, on the loop's clock."""
+        self._watching: asyncio.TimerHandle | None = None
+        self._text = False
+        self.received = 0
+        self.dropped = 0
+        self.sent = 0
+
+    # ---- from the gateway
+
+    def take(self, frame: SessionMessage) -> None:
+        """A message, or a slice of one."""
+        if frame.more or self._parts:
+            self._parts.append(frame.data)
+            if frame.more:
+                return
+            frame = SessionMessage(frame.request_id, b"".join(self._parts), frame.text)
+            self._parts.clear()
+        self.received += 1
+        self._inbox.append(Message(self.received, frame.data, frame.text))
+        self._waiting_bytes += len(frame.data)
+        while len(self._inbox) > self._buffer or (self._waiting_bytes > self._buffer_bytes and len(self._inbox) > 1):
+            self._waiting_bytes -= len(self._inbox.popleft().data)
+            self.dropped += 1
+        self._arrived.set()
+
+    def more(self, frame: SessionMore) -> None:
+        """The caller has taken in some of the results."""
+        with self._lock:
+            self._unread -= frame.n
+        self._room.set()
+
+    def hang_up(self) -> None:
+        """The caller has left. Answers would reach nobody, so single messages that wait are let go; a function that
+        iterates over the messages still gets all that came."""
+        self._hung_up = True
+        if self.attempt.stopped or not self._signature.consumes:
+            self._inbox.clear()
+        self._arrived.set()
+        self._room.set()
+
+    @property
+    def abandoned(self) -> bool:
+        """The caller has left, and what still runs is an answer to nobody."""
+        return self._hung_up and not self._signature.consumes
+
+    # ---- the session
+
+    async def run(self) -> bytes:
+        """Until the caller leaves, is silent for too long, or the function ends; the body of the outcome."""
+        try:
+            if self._signature.consumes:
+                await self._one_call()
+            else:
+                await self._message_by_message()
+            if self.attempt.cancelled:
+                raise asyncio.CancelledError
+        except asyncio.CancelledError:
+            self._close(1001, self.attempt.stopped or "stopped")
+            raise
+        except BaseException as error:
+            self._complain("INTERNAL_ERROR", outcomes.in_one_line(error))
+            self._close(1011, "the endpoint failed")
+            raise
+        finally:
+            if self._watching is not None:
+                self._watching.cancel()
+        self._close(1000, "")
+        return msgspec.json.encode({"received": self.received, "sent": self.sent, "dropped": self.dropped})
+
+    async def _message_by_message(self) -> None:
+        while (message := await self._next()) is not None:
+            try:
+                arguments = self._signature.input.arguments(self._decode(message))
+                await self._answer(arguments)
+            except asyncio.CancelledError:
+                if self.attempt.stopped or asyncio.current_task().cancelling():  # type: ignore[union-attr]
+                    raise
+                self._report(message, RuntimeError("the function was cancelled"))
+            except BaseException as error:
+                self._report(message, error)
+            if not self._inbox:
+                self._flush()
+            await self._has_room()
+
+    async def _answer(self, arguments: dict[str, Any]) -> None:
+        signature, call = self._signature, self._endpoint.call
+        if self._batched is not None:
+            self._send(await self._batched(next(iter(arguments.values()))))
+        elif signature.generates:
+            await self._send_all(lambda: call(self._app, **arguments))
+        elif signature.is_async:
+            self._send(await call(self._app, **arguments))
+        else:
+            self._send(await self._threaded(lambda: call(self._app, **arguments)))
+
+    async def _one_call(self) -> None:
+        (name,) = self._signature.names
+        asynchronous = self._signature.is_async or self._signature.generates_async
+        messages: Any = self._messages() if asynchronous else self._messages_in_thread()
+
+        def start() -> Any:
+            return self._endpoint.call(self._app, **{name: messages})
+
+        if self._signature.generates:
+            await self._send_all(start)
+        elif asynchronous:
+            self._send(await start())
+        else:
+            self._send(await self._threaded(start))
+
+    async def _send_all(self, start: Callable[[], Any]) -> None:
+        if not self._signature.generates_async:
+
+            def pull() -> None:
+                for value in start():
+                    self._send(value)
+                    if self._unread > self._window:
+                        asyncio.run_coroutine_threadsafe(self._has_room(), self._loop).result()
+
+            await self._threaded(pull)
+            return
+        generator = start()
+        if inspect.isawaitable(generator):
+            generator = await generator
+        try:
+            async for value in generator:
+                self._send(value)
+                await asyncio.sleep(0)
+                await self._has_room()
+        finally:
+            if (close := getattr(generator, "aclose", None)) is not None:
+                await close()
+
+    async def _messages(self) -> AsyncIterator[Any]:
+        while (message := await self._next()) is not None:
+            value = self._fitted(message)
+            if value is not _END:
+                yield value
+
+    def _messages_in_thread(self) -> Iterator[Any]:
+        while True:
+            message = asyncio.run_coroutine_threadsafe(self._next(), self._loop).result()
+            if message is None:
+                return
+            value = self._fitted(message)
+            if value is not _END:
+                yield value
+
+    def _fitted(self, message: Message) -> Any:
+        try:
+            return self._signature.input.take(self._decode(message))
+        except Exception as error:
+            self._report(message, error)
+            return _END
+
+    async def _has_room(self) -> None:
+        """Until the caller has taken in enough of what was sent to it, or has left."""
+        while self._unread > self._window and not self._hung_up:
+            self._room.clear()
+            await self._room.wait()
+
+    async def _next(self) -> Message | None:
+        """The next message; None at the end of the session."""
+        await self._has_room()
+        while not self._inbox:
+            if self._hung_up or self._over:
+                return None
+            self._arrived.clear()
+            self._silent_since = self._loop.time()
+            if self._watching is None:
+                self._watching = self._loop.call_later(self._idle, self._look)
+            await self._arrived.wait()
+        self._silent_since = None
+        message = self._inbox.popleft()
+        self._waiting_bytes -= len(message.data)
+        self._text = message.text
+        return message
+
+    def _look(self) -> None:
+        """Whether nothing has come for too long. One timer at a time: one for each message would cost more than it."""
+        self._watching = None
+        if self._hung_up or self._silent_since is None or self._inbox:
+            return
+        left = self._silent_since + self._idle - self._loop.time()
+        if left > 0:
+            self._watching = self._loop.call_later(left, self._look)
+            return
+        # PROTOCOL 6.4: official clients know this one and do not show it as an error.
+        self._complain("TIMEOUT", f"no message came for {self._idle:g} seconds")
+        self._over = True
+        self._arrived.set()
+
+    # ---- messages
+
+    def _decode(self, message: Message) -> Any:
+        if (decode := self._endpoint.declaration.decode_message) is not None:
+            return decode(message.data.decode() if message.text else message.data)
+        try:
+            return msgspec.json.decode(message.data) if message.text else msgspec.msgpack.decode(message.data)
+        except RecursionError as error:
+            raise msgspec.DecodeError("it nests too deeply") from error
+
+    def _send(self, value: Any) -> None:
+        """A result, in the kind of frame that the caller last used."""
+        if value is None or self._hung_up:
+            return
+        if (encode := self._endpoint.declaration.encode_message) is not None:
+            encoded = encode(value)
+            text = isinstance(encoded, str)
+            # A buffer of the author's own may change before it has left.
+            data = encoded.encode() if isinstance(encoded, str) else bytes(memoryview(encoded))
+        else:
+            text = self._text
+            plain = self._signature.output.plain(value, nulls=text)
+            data = msgspec.json.encode(plain) if text else msgspec.msgpack.encode(plain)
+        self.sent += 1
+        self._put(data, text)
+
+    def _put(self, data: bytes, text: bool) -> None:
+        slices = -(-len(data) // SLICE) or 1
+        with self._lock:
+            self._unread += len(data) + slices * MESSAGE_COST
+        for part in session_messages(self._id, data, text):
+            self._send_frame(part)
+
+    def _report(self, message: Message, error: BaseException) -> None:
+        """Tell the caller what became of one message; the operator gets the traceback of what was not foreseen."""
+        if isinstance(error, pydantic.ValidationError):
+            first = outcomes.validation_detail(error)[0]
+            place = ".".join(map(str, first["loc"][1:]))
+            self._complain("INVALID_INPUT", f"{place}: {first['msg']}" if place else first["msg"], message)
+        elif isinstance(error, msgspec.MsgspecError | UnicodeDecodeError):
+            kind = "JSON" if message.text else "msgpack"
+            self._complain("INVALID_INPUT", f"this is not {kind}: {error}", message)
+        elif isinstance(error, FieldException):
+            self._complain("INVALID_INPUT", str(error), message)
+        elif isinstance(error, AppException | RequestCancelledException):
+            self._complain("APP_ERROR", error.message, message)
+        else:
+            self.attempt.log("ERROR", trace_of(error), "pondage")
+            self._complain("INTERNAL_ERROR", outcomes.in_one_line(error), message)
+
+    def _complain(self, error: str, reason: str, message: Message | None = None) -> None:
+        """A control message: JSON text, whatever the caller speaks (PROTOCOL 6.4)."""
+        members: dict[str, Any] = {"type": "x-fal-error", "error": error, "reason": reason}
+        if message is not None:
+            members |= {"reason": f"message {message.number}: {reason}", "message": message.number}
+        if not self._hung_up:
+            self._put(msgspec.json.encode(members), True)
+
+    def _close(self, code: int, reason: str) -> None:
+        self._send_frame(SessionClose(self._id, code, reason))

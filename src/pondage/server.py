@@ -1,0 +1,391 @@
+"""The composition root: settings in, everything wired, one task group, an ordered stop.
+
+Services start in the order of `Server.open` and stop in the reverse: the gateway stops taking calls, the fleet drains,
+what was decided is committed, deliveries stop, the database closes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import gc
+import logging
+import os
+import secrets
+import signal
+import socket
+import ssl
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import msgspec
+
+from pondage import __version__
+from pondage.allocation import reuse_buffers
+from pondage.clock import Clock, SystemClock
+from pondage.database.keys import KeyStore
+from pondage.database.sqlite import SqliteDatabase
+from pondage.errors import PondageError, SetupError
+from pondage.fleet.discover import AppSource, discover
+from pondage.fleet.fleet import LocalFleet
+from pondage.fleet.placement import gpu_devices
+from pondage.fleet.reload import watch_sources
+from pondage.queue.sqlite import SqliteQueue
+from pondage.settings import Settings
+from pondage.tls import Reloading, with_certificate
+
+if TYPE_CHECKING:
+    import uvicorn
+
+    from pondage.files.service import FilesService
+    from pondage.webhooks.service import Webhooks
+
+log = logging.getLogger("pondage.server")
+
+_BACKLOG = 4096
+_GC_THRESHOLD = 10_000
+"""New objects between two runs of the cycle collector; the default of 700 costs a busy gateway some percent."""
+_KEYS_INTERVAL = 1.0
+"""How often keys that another process made or revoked are looked for."""
+_CERTIFICATE_INTERVAL = 60.0
+"""How often a renewed certificate is looked for."""
+_HTTP_GRACE = 5.0
+"""Time that answers under way get after everything else has stopped."""
+
+
+class GatewayNote(msgspec.Struct, frozen=True):
+    """What `<data>/gateway.json` says of the gateway that runs on this folder."""
+
+    pid: int
+    url: str
+    version: str
+
+
+class Server:
+    """One gateway with everything behind it."""
+
+    def __init__(
+        self, settings: Settings, targets: list[str], *, reload: bool = False, clock: Clock | None = None
+    ) -> None:
+        self.settings = settings
+        self._targets = targets
+        self._reload = reload
+        self._clock = clock or SystemClock()
+        self._sources: list[AppSource] = []
+        self.url = ""
+        self.port = 0
+        self.hurry = asyncio.Event()
+        """Set it to end the drain at once."""
+        self._closing = asyncio.Event()
+        """Set when the drain is over: streams that still follow something break off, and their callers come back."""
+        self._rooms = contextlib.AsyncExitStack()
+        """What `open` has opened, to be closed in the reverse order."""
+
+    async def open(self) -> None:
+        """Take the port and the data folder, start the first runners, answer.
+
+        Raises:
+            SetupError: a port in use, a data folder in use, a database that cannot be used, an app that is not there.
+        """
+        settings = self.settings = with_certificate(self.settings)
+        self._socket = _listen(settings)
+        self.port = self._socket.getsockname()[1]
+        scheme = "https" if settings.tls_cert else "http"
+        host = "127.0.0.1" if settings.host in {"0.0.0.0", "::", ""} else settings.host  # noqa: S104 - compared only
+        self.url = f"{scheme}://{f'[{host}]' if ':' in host else host}:{self.port}"
+        try:
+            await self._open_rooms(Path(settings.data), host)
+        except BaseException:
+            self._socket.close()
+            await self._rooms.aclose()
+            raise
+
+    async def _open_rooms(self, data: Path, host: str) -> None:
+        settings, clock = self.settings, self._clock
+        closing = self._rooms.push_async_callback
+        self.database = await SqliteDatabase.open(data, clock)
+        closing(self.database.close)
+        self.queue = await SqliteQueue.open(self.database, clock, settings)
+        closing(self.queue.close)
+        self.keys = await KeyStore.open(self.database, clock)
+        self._sources = [source for target in self._targets for source in await discover(target, settings.owner)]
+        _check_names(self._sources)
+        self.files = await self._open_files()
+        closing(self.files.close)
+        own_hosts = sorted({f"{name}:{self.port}" for name in ("127.0.0.1", "localhost", "[::1]", host)})
+        if domain := settings.domain:
+            own_hosts += [at for name in (domain, f"files.{domain}") for at in (name, f"{name}:{self.port}")]
+        own_hosts += [name for name in (urlsplit(settings.public_url).netloc,) if name]
+        self.fleet = LocalFleet(
+            self.queue, self.files, clock, settings, own_hosts=own_hosts, token=_secret(data / "runner.token").hex()
+        )
+        closing(self.fleet.close)
+        await self.fleet.open(data / "runners", self._sources, gpu_devices())
+        # From here on the runners set up; our own slower imports happen meanwhile.
+        self.webhooks = await self._open_webhooks()
+        closing(self.webhooks.close)
+        self.http = self._http(data)
+        _note(data, GatewayNote(os.getpid(), self.url, __version__))
+
+    async def _open_files(self) -> FilesService:
+        from pondage.files.service import FilesService
+
+        return await FilesService.open(self.settings, self.database, self._clock, referenced=self.queue.referenced)
+
+    async def _open_webhooks(self) -> Webhooks:
+        from pondage.gateway.address import is_loopback
+        from pondage.webhooks.service import Webhooks
+
+        return await Webhooks.open(
+            self.settings, self.database, self.queue, self._clock, listening_on_loopback=is_loopback(self.settings.host)
+        )
+
+    def _http(self, data: Path) -> uvicorn.Server:
+        from pondage.gateway.access import Access
+        from pondage.gateway.address import is_loopback
+        from pondage.gateway.app import Gateway
+        from pondage.gateway.call import Rooms
+        from pondage.webhooks.targets import check_events
+
+        settings = self.settings
+        access = Access(
+            self.keys,
+            self._clock,
+            on_loopback=is_loopback(settings.host),
+            token_secret=_secret(data / "token.secret"),
+            token_max_age=settings.token_max_age,
+        )
+        extra: dict[str, Any] = {"access": access, "uploads": self.files, "webhooks": self.webhooks}
+        extra["closing"] = self._closing
+        extra["check_webhook"] = self.webhooks.check_target
+        extra["check_webhook_events"] = check_events
+        extra["damage"] = lambda: self.database.damage
+        self.fleet.dispatcher.entries_seen = self.webhooks.entries_seen
+        rooms = Rooms(settings, self._clock, self.queue, self.fleet, self.files, extra)
+        return _uvicorn(settings, Gateway(rooms, access))
+
+    async def run(self, stop: asyncio.Event, ready: Callable[[Server], None] | None = None) -> None:
+        """Serve until `stop`, then drain: running requests finish within the grace period or go back to the queue."""
+        services = [self.fleet.run(), self._sweep(), self._refresh_keys(), self.files.sweep(), self.webhooks.run()]
+        if self._reload:
+            services.append(watch_sources(self._sources, self.fleet.supervisor.serve))
+        if self.http.config.ssl is not None:
+            services.append(self._refresh_certificate(self.http.config.ssl))
+        http = asyncio.create_task(self.http.serve(sockets=[self._socket]), name="http")
+        tasks = [asyncio.create_task(service) for service in services]
+        try:
+            while not self.http.started and not http.done():
+                await asyncio.sleep(0.005)
+            if ready is not None and not http.done():
+                ready(self)
+            stopping = asyncio.create_task(stop.wait())
+            await asyncio.wait([stopping, http, *tasks], return_when=asyncio.FIRST_COMPLETED)
+            for task in (http, *tasks):
+                if task.done() and (error := task.exception()) is not None:
+                    raise error
+        finally:
+            await self._stop(http, tasks)
+
+    async def _stop(self, http: asyncio.Task[None], tasks: list[asyncio.Task[None]]) -> None:
+        # Answers that wait for running requests still get them; new connections are refused.
+        for server in self.http.servers:
+            server.close()
+        await self.fleet.stop(self.settings.grace, self.hurry)
+        self._closing.set()
+        self.http.should_exit = True
+        await asyncio.wait([http], timeout=_HTTP_GRACE + 1)
+        for task in (http, *tasks):
+            task.cancel()
+        await asyncio.gather(http, *tasks, return_exceptions=True)
+        await self._rooms.aclose()
+        with contextlib.suppress(FileNotFoundError):
+            (Path(self.settings.data) / "gateway.json").unlink()
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(self.settings.sweep_interval)
+            try:
+                await self.queue.sweep()
+            except Exception as error:
+                # A full disk or a damaged page: what can still be served is served, and the next round may do.
+                log.error("sweep: %s", error, exc_info=None if isinstance(error, PondageError) else error)
+
+    async def _refresh_certificate(self, context: ssl.SSLContext) -> None:
+        reloading = Reloading(context, self.settings)
+        while True:
+            await asyncio.sleep(_CERTIFICATE_INTERVAL)
+            try:
+                if reloading.refresh():
+                    log.info("the certificate %s has changed and is in use", self.settings.tls_cert)
+            except SetupError as error:
+                log.error("%s", error)
+
+    async def _refresh_keys(self) -> None:
+        while True:
+            await asyncio.sleep(_KEYS_INTERVAL)
+            try:
+                await self.keys.refresh()
+            except PondageError as error:
+                log.error("the keys cannot be read again: %s", error)
+
+
+async def serve(
+    settings: Settings,
+    targets: list[str],
+    *,
+    reload: bool = False,
+    clock: Clock | None = None,
+    ready: Callable[[Server], None] | None = None,
+    stopping: Callable[[Server, int], None] | None = None,
+) -> int:
+    """Serve until SIGINT or SIGTERM, then drain. A second signal leaves what runs to the next start.
+
+    Args:
+        clock: another clock than the system's.
+        ready: called once the gateway answers; runners may still be setting up.
+        stopping: called at the first signal, with the number of running requests.
+
+    Returns:
+        How many requests stay queued for the next start.
+
+    Raises:
+        SetupError: see `Server.open`.
+    """
+    server = Server(settings, targets, reload=reload, clock=clock)
+    stop = asyncio.Event()
+
+    def signalled() -> None:
+        if stop.is_set():
+            server.hurry.set()
+            return
+        stop.set()
+        if stopping is not None:
+            stopping(server, sum(len(runner.running) for runner in server.fleet.runners()))
+
+    loop = asyncio.get_running_loop()
+    await server.open()
+    reuse_buffers()
+    # What is here now stays for good: the collector need not walk it again, nor look after every few hundred calls.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_GC_THRESHOLD)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, signalled)
+    try:
+        await server.run(stop, ready)
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+    return sum(server.queue.depth(name).queued for name in server.fleet.app_names())
+
+
+@contextlib.asynccontextmanager
+async def serving(settings: Settings, targets: list[str], *, clock: Clock | None = None) -> AsyncIterator[Server]:
+    """A server within another program: it answers inside the block and has drained after it."""
+    server = Server(settings, targets, clock=clock)
+    await server.open()
+    stop, up = asyncio.Event(), asyncio.Event()
+    running = asyncio.create_task(server.run(stop, lambda _: up.set()))
+    try:
+        await asyncio.wait([running, asyncio.ensure_future(up.wait())], return_when=asyncio.FIRST_COMPLETED)
+        if running.done():
+            running.result()
+        yield server
+    finally:
+        stop.set()
+        await running
+
+
+def _uvicorn(settings: Settings, app: Any) -> uvicorn.Server:
+    import uvicorn
+
+    from pondage.gateway.connection import connection_class
+    from pondage.gateway.sockets import CallerSocket
+
+    class Quiet(uvicorn.Server):
+        """Signals are ours: a stop drains before connections close."""
+
+        @contextlib.contextmanager
+        def capture_signals(self) -> Iterator[None]:
+            yield
+
+    config = uvicorn.Config(
+        app,
+        http=connection_class(settings),
+        ws=CallerSocket,
+        ws_per_message_deflate=False,
+        ws_ping_interval=settings.session_ping,
+        ws_ping_timeout=settings.session_ping,
+        ws_max_size=settings.session_max_message + 1024,
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        date_header=False,
+        proxy_headers=False,
+        headers=[("pondage-version", __version__)],
+        backlog=_BACKLOG,
+        timeout_keep_alive=65,
+        timeout_graceful_shutdown=int(_HTTP_GRACE),
+        ssl_certfile=settings.tls_cert or None,
+        ssl_keyfile=settings.tls_key or None,
+    )
+    try:
+        config.load()
+    except (OSError, ssl.SSLError) as error:
+        raise SetupError(f"tls_cert {settings.tls_cert} and tls_key {settings.tls_key}: {error}") from error
+    return Quiet(config)
+
+
+def _listen(settings: Settings) -> socket.socket:
+    """The listening socket.
+
+    Raises:
+        SetupError: the address is no address of this machine, or taken.
+    """
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    # The protocol is named because asyncio turns Nagle's delay off only where it reads TCP.
+    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((settings.host, settings.port))
+        listening.listen(_BACKLOG)
+    except (OSError, OverflowError) as error:
+        listening.close()
+        if getattr(error, "errno", None) == errno.EADDRINUSE:
+            raise SetupError(f"port {settings.port} is in use; choose another with --port, or 0 for any") from error
+        raise SetupError(f"cannot listen on {settings.host} port {settings.port}: {error}") from error
+    listening.setblocking(False)
+    return listening
+
+
+def _check_names(sources: list[AppSource]) -> None:
+    seen: dict[str, str] = {}
+    for source in sources:
+        if source.name in seen:
+            raise SetupError(
+                f"{source.spec} and {seen[source.name]} are both named {source.name}; give one another name"
+            )
+        seen[source.name] = source.spec
+
+
+def _secret(path: Path) -> bytes:
+    """32 random bytes that stay the same over restarts; readable by this user only."""
+    with contextlib.suppress(FileExistsError):
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(secrets.token_bytes(32))
+            file.flush()
+            os.fsync(file.fileno())
+    secret = path.read_bytes()
+    if len(secret) != 32:
+        raise SetupError(f"{path} is damaged: it must hold 32 bytes; delete it, and a new one is made")
+    return secret
+
+
+def _note(data: Path, note: GatewayNote) -> None:
+    path = data / "gateway.json"
+    path.with_suffix(".new").write_bytes(msgspec.json.encode(note))
+    path.with_suffix(".new").rename(path)

@@ -1,0 +1,248 @@
+"""Every timeout, limit and retry of the server, named in one place (docs/settings.md lists them; a test compares).
+
+A setting comes from, weakest first: the default here, `pondage.toml` in the working folder (or `--config`), the
+environment (`PONDAGE_` and the name in capitals), a flag. `Settings` is made once, in the composition root, and
+handed down frozen.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from pondage.errors import SetupError
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Durations in seconds, sizes in bytes, unless a docstring says otherwise."""
+
+    # where
+    host: str = "127.0.0.1"
+    """Address to listen on. Anything but loopback requires keys."""
+    port: int = 8000
+    """TCP port; 0 lets the system choose."""
+    data: str = "./pondage-data"
+    """Data folder: the database, files, and the note of a running gateway. One gateway at a time."""
+    files: str = ""
+    """Where files live: empty for `<data>/files`, or `s3://bucket/prefix`, `gs://…`, `az://…`."""
+    owner: str = "local"
+    """Owner of apps whose name has none."""
+    domain: str = ""
+    """Domain whose `queue.`, `rest.` and bare host names are ours; empty for path prefixes only."""
+    public_url: str = ""
+    """Origin that callers see, where a balancer rewrites Host; empty to take it from each request."""
+    trusted_proxies: str = "127.0.0.1,::1"
+    """Addresses whose X-Forwarded-Proto and X-Forwarded-Host are believed, comma separated."""
+    cors: str = ""
+    """Origins that browsers may call from, comma separated, `*` for any; empty for loopback origins only."""
+    tls_cert: str = ""
+    """PEM certificate chain, for https."""
+    tls_key: str = ""
+    """PEM key of the certificate."""
+    tls_dev: bool = False
+    """https with a certificate of an authority that is made on this machine, for development."""
+    tls_folder: str = ""
+    """Folder of that authority; empty for `pondage/tls` in the user's configuration folder."""
+
+    # callers
+    max_input_bytes: int = 16 * 1024 * 1024
+    """Largest request body; more is 413."""
+    max_header_bytes: int = 64 * 1024
+    """Largest head of a request, its address and headers; more is 431."""
+    header_timeout: float = 30.0
+    """Time that a caller has to send the head of a request."""
+    max_queue_length: int = 1_000_000
+    """Most requests of one app that may wait; more is 429."""
+    max_wait: float = 300.0
+    """Longest blocked read that `Prefer: wait` may ask for."""
+    keep_alive_interval: float = 4.0
+    """A comment is sent on an event stream after so long without an event (Java clients give up after 10)."""
+    idempotency_window: float = 86_400.0
+    """How long an Idempotency-Key names its request."""
+    token_max_age: float = 3600.0
+    """Longest life of a short-lived token."""
+    status_log_limit: int = 1000
+    """Most log entries in one status answer; the newest are shown, the rest is paged."""
+
+    # requests
+    start_timeout: float | None = None
+    """Time a request may wait for a runner, unless the caller or the app says; None for ever."""
+    run_timeout: float = 3600.0
+    """Time one attempt may run, unless the app says."""
+    max_strikes: int = 3
+    """A request that spoils so many attempts ends with an error."""
+    retention: float = 7 * 86_400.0
+    """How long a finished request is kept."""
+    retention_bytes: int = 20 * 1024**3
+    """Most bytes of finished requests that are kept; the oldest go first."""
+    sweep_interval: float = 1.0
+    """How often start limits, leases and retention are looked at."""
+
+    # runners
+    heartbeat: float = 2.0
+    """A runner's heartbeat."""
+    lease: float = 10.0
+    """A runner that is silent for so long has lost its attempts."""
+    reconnect: float = 30.0
+    """How long a runner outlives its gateway, and how long a new gateway waits for it."""
+    grace: float = 30.0
+    """Time that running requests get to finish at a stop."""
+    cancel_grace: float = 5.0
+    """Time a cancelled attempt gets to end by itself before its process is replaced."""
+    startup_timeout: float = 600.0
+    """Time `setup()` may take, unless the app says."""
+    crash_backoff: float = 1.0
+    """Wait before a runner that failed to start is tried again; doubles."""
+    crash_backoff_max: float = 60.0
+    """Longest such wait."""
+    idle_keep_alive: float = 60.0
+    """How long a runner beyond `min_concurrency` stays without work, unless the app says."""
+    chunk_buffer_bytes: int = 4 * 1024 * 1024
+    """Partial output of one request: uncommitted beyond it, the generator is paused; unread beyond it, a reader goes on
+    from the log. A session's results: unread beyond it, its function is paused."""
+    max_log_line: int = 16 * 1024
+    """A longer line of output is cut."""
+    max_log_entries: int = 100_000
+    """Log entries that one attempt may write; the rest is counted and dropped."""
+    runner_log_lines: int = 1000
+    """Newest lines of an app's runners that belong to no request, kept in memory for `pondage runners logs`."""
+
+    # sessions
+    session_idle: float = 300.0
+    """A realtime session without a message for so long is closed, unless the endpoint says."""
+    session_wait: float = 90.0
+    """How long a session waits for a slot."""
+    session_max_message: int = 16 * 1024 * 1024
+    """Largest realtime message."""
+    session_buffer: int = 60
+    """Unprocessed inputs that a session holds; beyond it the oldest are dropped."""
+    session_buffer_bytes: int = 32 * 1024 * 1024
+    """Bytes of such inputs; beyond it the oldest are dropped as well."""
+    session_ping: float = 20.0
+    """A session's caller is pinged so often, and is gone when it has not answered for as long again."""
+
+    # files
+    max_file_bytes: int = 50 * 1024**3
+    """Largest file."""
+    files_quota: int = 0
+    """Most bytes of all files together; 0 for no limit."""
+    file_retention: float = 30 * 86_400.0
+    """How long a file is kept that names no expiry; 0 for ever."""
+    upload_ttl: float = 3600.0
+    """How long an upload URL works."""
+    multipart_ttl: float = 86_400.0
+    """How long an unfinished multipart upload is kept."""
+    allow_private_urls: bool = False
+    """Whether input URLs may lead to private addresses. Loopback is never fetched without it."""
+    fetch_timeout: float = 60.0
+    """Time to fetch an input URL."""
+    fetch_max_bytes: int = 2 * 1024**3
+    """Largest input that is fetched, or comes as a data URI."""
+    fetch_cache_bytes: int = 1024**3
+    """Fetched inputs that each runner keeps on its disk for later requests; 0 for none. One is used again only where
+    its sender says that it has not changed."""
+    max_image_pixels: int = 178_956_970
+    """An image with more pixels is refused before it is decoded."""
+
+    # webhooks
+    webhook_private: bool | None = None
+    """Whether webhooks may go to private addresses; None: loopback only, while we listen on loopback."""
+    webhook_first_timeout: float = 15.0
+    """Time a receiver has for the first try."""
+    webhook_timeout: float = 30.0
+    """Time a receiver has for later tries."""
+    webhook_schedule: tuple[float, ...] = (
+        0.0,
+        2.0,
+        6.0,
+        15.0,
+        40.0,
+        120.0,
+        300.0,
+        600.0,
+        1200.0,
+        2400.0,
+        3600.0,
+    )
+    """When tries are due, counted from the end of the request; afterwards the last gap repeats."""
+    webhook_window: float = 3 * 3600.0
+    """A delivery that has not succeeded for so long is given up; raise it to days."""
+    webhook_least_tries: int = 10
+    """But never before so many tries, however long its host was left alone."""
+    webhook_jitter: float = 0.1
+    """Each gap is lengthened at random by up to this share of itself."""
+    webhook_per_host: int = 8
+    """Tries that may be under way to one host."""
+    webhook_concurrency: int = 128
+    """Tries that may be under way in all."""
+    webhook_breaker: int = 10
+    """Failures in a row after which a host is left alone for a while."""
+    webhook_breaker_pause: float = 30.0
+    """For how long."""
+    webhook_slow: float = 2.0
+    """A host whose last answer took longer, or was a failure, shares half of the concurrency with others like it."""
+    webhook_progress_interval: float = 1.0
+    """Least time between two deliveries of one request's progress."""
+    webhook_listener_ttl: float = 3600.0
+    """How long deliveries are held for a `pondage webhooks listen` that is not connected."""
+    webhook_body_kept: int = 64 * 1024
+    """How much of a receiver's answer is kept in the log."""
+
+
+FIELDS: dict[str, type] = {f.name: f.type for f in msgspec.structs.fields(Settings)}
+
+
+def load(
+    flags: Mapping[str, Any] | None = None,
+    *,
+    environ: Mapping[str, str] | None = None,
+    config: Path | None = None,
+) -> tuple[Settings, dict[str, str]]:
+    """Make the settings, and say where each value came from (`default`, a file, a variable, `flag`).
+
+    Args:
+        flags: values given on the command line; None values count as not given.
+        environ: the environment, `os.environ` by default.
+        config: a TOML file; by default `pondage.toml` in the working folder, if it is there.
+
+    Raises:
+        SetupError: a value does not fit; the message names the setting, the value, its source and what fits.
+    """
+    environ = os.environ if environ is None else environ
+    values: dict[str, Any] = {}
+    sources = dict.fromkeys(FIELDS, "default")
+
+    def take(name: str, value: Any, source: str, *, lax: bool) -> None:
+        if name not in FIELDS:
+            raise SetupError(f"there is no setting {name!r} ({source}); docs/settings.md lists them")
+        try:
+            values[name] = msgspec.convert(value, FIELDS[name], strict=not lax)
+        except msgspec.ValidationError as error:
+            raise SetupError(f"{name} = {value!r} ({source}): {error}") from error
+        sources[name] = source
+
+    path = config or Path("pondage.toml")
+    if config or path.is_file():
+        try:
+            document = tomllib.loads(path.read_text("utf-8"))
+        except OSError as error:
+            raise SetupError(f"cannot read {path}: {error.strerror}") from error
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise SetupError(f"{path} is not TOML: {error}") from error
+        for name, value in document.items():
+            take(name, value, str(path), lax=False)
+    for name in FIELDS:
+        variable = f"PONDAGE_{name.upper()}"
+        if variable in environ:
+            text = environ[variable]
+            structured = text.startswith("[")
+            take(name, msgspec.json.decode(text.encode()) if structured else text, variable, lax=True)
+    for name, value in (flags or {}).items():
+        if value is not None:
+            take(name, value, "flag", lax=True)
+    return Settings(**values), sources

@@ -1,0 +1,19 @@
+"""fal's types of inputs that are files by their URL. `pondage.File` and its kin also fetch them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import StringConstraints
+
+from pondage.app.file import MAX_DATA_URI, MAX_URL
+
+HttpsUrl = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^https?://\S+$", max_length=MAX_URL)]
+"""An address. Plain http as well, unlike fal's: this server's own files are there while it has no certificate."""
+
+DataUri = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^data:", max_length=MAX_DATA_URI)]
+
+ImageHttpsUrl = HttpsUrl
+ImageDataUri = DataUri
+FileInput = HttpsUrl | DataUri
+ImageInput = ImageHttpsUrl | ImageDataUri

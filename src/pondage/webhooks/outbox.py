@@ -1,0 +1,257 @@
+"""The outbox as tables: what is owed, what became of it, and the log of every try."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import msgspec
+
+from pondage.database.interface import Cursor, Database
+from pondage.database.named import load
+from pondage.webhooks.schedule import Next, Tried
+from pondage.wire.events import Entry
+
+SQL = load("pondage.webhooks", "sql/outbox.sql")
+LISTENER = "listen://"
+"""Targets that begin so are listeners: they fetch what they are owed."""
+
+_entries = msgspec.msgpack.Decoder(list[Entry])
+
+
+class Owed(msgspec.Struct, frozen=True):
+    """A delivery that is to be tried. `n` is its number, `id` what its receiver sees of it on every try."""
+
+    n: int
+    id: str
+    request_id: str
+    target: str
+    origin: str
+    event: str
+    seq: int
+    payload: bytes | None
+    created_at: float
+    due_at: float
+    tries: int
+    replayed_at: float | None
+    replayed_tries: int
+    caller: str
+
+    @property
+    def since(self) -> float:
+        """When the schedule began: when it was owed, or replayed."""
+        return self.created_at if self.replayed_at is None else self.replayed_at
+
+    @property
+    def entries(self) -> list[Entry]:
+        """What an intermediate delivery tells about."""
+        return [] if self.payload is None else _entries.decode(self.payload)
+
+
+class Delivery(msgspec.Struct, frozen=True):
+    """A delivery as people see it. `state` is `owed`, `done` or `dead`; times are wall seconds."""
+
+    n: int
+    id: str
+    request_id: str
+    target: str
+    event: str
+    state: str
+    created_at: float
+    due_at: float
+    tries: int
+    last_status: int | None
+    last_reason: str | None
+    done_at: float | None
+    origin: str
+
+
+class Try(msgspec.Struct, frozen=True):
+    """One entry of the log of tries. `status` None: no answer, `reason` says why; `answer` its first bytes."""
+
+    n: int
+    at: float
+    duration: float
+    status: int | None
+    reason: str
+    note: str
+    answer: bytes
+
+
+class Outbox:
+    """Every statement that the webhooks room runs. Writes return after their commit."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    # ---- the sender's
+
+    async def heads(self) -> tuple[int, list[tuple[str, float]]]:
+        """The newest number, and each origin with the time at which its first delivery is due."""
+
+        def operation(cursor: Cursor) -> tuple[int, list[tuple[str, float]]]:
+            newest = next(iter(cursor.execute(SQL["newest"])))[0]
+            return newest, list(cursor.execute(SQL["heads"]))
+
+        return await self._database.read(operation)
+
+    async def heard(self, after: int, limit: int) -> list[tuple[int, str, float]]:
+        """Number, origin and due time of the deliveries that were added after number `after`."""
+        return await self._database.read(lambda cursor: list(cursor.execute(SQL["heard"], (after, limit))))
+
+    async def due(self, origin: str, now: float, limit: int) -> tuple[list[Owed], float | None]:
+        """One origin's due deliveries that may go now, and when the next one after `now` is due."""
+
+        def operation(cursor: Cursor) -> tuple[list[Owed], float | None]:
+            rows = [Owed(*row) for row in cursor.execute(SQL["due"], (origin, now, limit))]
+            return rows, next(iter(cursor.execute(SQL["next_due"], (origin, now))))[0]
+
+        return await self._database.read(operation)
+
+    async def record(self, owed: Owed, tried: Tried, then: Next, note: str) -> None:
+        """Log a try and what becomes of its delivery."""
+        ended = None if then.state == "owed" else then.due_at
+        reason = "; ".join(part for part in (tried.reason, then.note) if part) or None
+
+        def operation(cursor: Cursor) -> None:
+            # A replay or a listener's late answer may have come between: the log's number is counted here.
+            count = next(iter(cursor.execute("SELECT tries FROM deliveries WHERE id = ?", (owed.n,))), None)
+            if count is None:
+                return
+            n = count[0] + 1
+            cursor.execute(
+                SQL["insert_try"],
+                (owed.n, n, tried.at, tried.duration, tried.status, reason or "", note, tried.answer),
+            )
+            cursor.execute(SQL["update_tried"], (n, then.state, then.due_at, tried.status, reason, ended, owed.n))
+            if owed.event == "completed":
+                cursor.execute(SQL["overtaken_by_outcome"], (then.due_at, owed.request_id, owed.target, owed.seq))
+            if tried.status == 410:
+                cursor.execute(SQL["disable"], (then.due_at, owed.request_id, owed.target))
+
+        await self._database.write(operation)
+
+    async def drop_if_overtaken(self, owed: Owed, now: float) -> bool:
+        """End a progress delivery unsent where a newer one is owed already. True: it ended."""
+
+        def operation(cursor: Cursor) -> bool:
+            found = cursor.execute(SQL["progress_overtaken"], (owed.request_id, owed.target, owed.seq))
+            if not list(found):
+                return False
+            cursor.execute(SQL["drop_progress"], (now, owed.n))
+            return True
+
+        return await self._database.write(operation)
+
+    async def owed(self, delivery_id: str) -> Owed | None:
+        """A delivery, if it is owed."""
+        rows = await self._database.read(lambda cursor: list(cursor.execute(SQL["owed"], (delivery_id,))))
+        return Owed(*rows[0]) if rows else None
+
+    async def used(self) -> bool:
+        """Whether anybody has given a webhook, or listens."""
+        return await self._database.read(lambda cursor: bool(next(iter(cursor.execute(SQL["used"])))[0]))
+
+    async def postpone(self, owed: Owed, until: float) -> None:
+        """Make a delivery due later; no try is counted."""
+        await self._database.write(lambda cursor: cursor.execute(SQL["postpone"], (until, owed.n)) and None)
+
+    async def bring_forward(self, seconds: float) -> None:
+        """Everything that is owed is due so much earlier: the clock was set back."""
+        await self._database.write(lambda cursor: cursor.execute(SQL["bring_forward"], (seconds,)) and None)
+
+    async def due_again(self, now: float, *, later_than: float) -> None:
+        """What is due later than any try could be is due now."""
+        await self._database.write(lambda cursor: cursor.execute(SQL["due_again"], (now, later_than)) and None)
+
+    async def expire(self, now: float, before: float) -> None:
+        """Give up what is due and owed since before `before`."""
+        await self._database.write(lambda cursor: cursor.execute(SQL["expire"], (now, now, before)) and None)
+
+    async def caller(self, request_id: str) -> str:
+        """The API key that a request came with; empty for none."""
+        rows = await self._database.read(lambda cursor: list(cursor.execute(SQL["caller"], (request_id,))))
+        return rows[0][0] if rows else ""
+
+    # ---- people's and programs'
+
+    async def get(self, delivery_id: str) -> tuple[Delivery, list[Try]] | None:
+        """A delivery and its log of tries."""
+
+        def operation(cursor: Cursor) -> tuple[Delivery, list[Try]] | None:
+            row = next(iter(cursor.execute(SQL["one"], (delivery_id,))), None)
+            if row is None:
+                return None
+            delivery = Delivery(*row)
+            return delivery, [Try(*entry) for entry in cursor.execute(SQL["tries"], (delivery.n,))]
+
+        return await self._database.read(operation)
+
+    async def named(self, tail: str) -> list[str]:
+        """The ids of at most two deliveries whose own or request's id ends in `tail`, newest first."""
+        pattern = "%" + tail.replace("%", "").replace("_", "")
+        rows = await self._database.read(lambda cursor: list(cursor.execute(SQL["tail"], (pattern, pattern))))
+        return [row[0] for row in rows]
+
+    async def page(
+        self,
+        *,
+        state: str | None = None,
+        since: float | None = None,
+        until: float | None = None,
+        caller: str | None = None,
+        before: int | None = None,
+        limit: int = 50,
+    ) -> list[Delivery]:
+        """Deliveries, newest first, that fit every condition given."""
+        bindings = {"state": state, "since": since, "until": until, "caller": caller, "before": before, "limit": limit}
+        return await self._database.read(
+            lambda cursor: [Delivery(*row) for row in cursor.execute(SQL["list"], bindings)]
+        )
+
+    async def of_request(self, request_id: str, limit: int = 1000) -> list[Delivery]:
+        """A request's deliveries, newest first."""
+        return await self._database.read(
+            lambda cursor: [Delivery(*row) for row in cursor.execute(SQL["of_request"], (request_id, limit))]
+        )
+
+    async def missed(
+        self, *, after: int, target: str | None, caller: str | None, everything: bool, limit: int
+    ) -> list[tuple[Owed, str]]:
+        """Deliveries and their states after number `after`, oldest first; what did not arrive, or `everything`."""
+        bindings = {"after": after, "target": target, "caller": caller, "all": everything, "limit": limit}
+        return await self._database.read(
+            lambda cursor: [(Owed(*row[:-1]), row[-1]) for row in cursor.execute(SQL["missed"], bindings)]
+        )
+
+    async def replay(self, numbers: Sequence[int], now: float) -> None:
+        """Owe these deliveries again, due at once, under the same ids."""
+        bindings = {"now": now, "ids": json.dumps(list(numbers))}
+        await self._database.write(lambda cursor: cursor.execute(SQL["replay"], bindings) and None)
+
+    # ---- listeners
+
+    async def put_listener(self, listener: str, app: str, caller: str, now: float) -> None:
+        """Begin to owe a listener every outcome, or one app's."""
+        await self._database.write(
+            lambda cursor: cursor.execute(SQL["put_listener"], (listener, app, caller, now, now)) and None
+        )
+
+    async def see_listener(self, listener: str, now: float) -> tuple[str, str] | None:
+        """Note that a listener is there; returns its app and caller, None where it is not known (any more)."""
+
+        def operation(cursor: Cursor) -> tuple[str, str] | None:
+            found = next(iter(cursor.execute(SQL["listener"], (listener,))), None)
+            cursor.execute(SQL["see_listener"], (now, listener))
+            return found
+
+        return await self._database.write(operation, lazy=True)
+
+    async def drop_listeners(self, listener: str, before: float) -> None:
+        """Forget a listener, and those that were not seen since `before`, with all that was held for them."""
+
+        def operation(cursor: Cursor) -> None:
+            cursor.execute(SQL["drop_listeners"], (listener, before))
+            cursor.execute(SQL["drop_unheard"])
+
+        await self._database.write(operation)

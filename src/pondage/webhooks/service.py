@@ -1,0 +1,160 @@
+"""The webhooks room as the composition root and the gateway see it."""
+
+from __future__ import annotations
+
+import random
+from typing import Any, Protocol
+
+from pondage.clock import Clock
+from pondage.database.interface import Database
+from pondage.errors import NotFound
+from pondage.queue.interface import Queue
+from pondage.settings import Settings
+from pondage.webhooks import targets
+from pondage.webhooks.interface import Poster
+from pondage.webhooks.keys import Key, Keys
+from pondage.webhooks.listeners import Listeners
+from pondage.webhooks.outbox import LISTENER, Delivery, Outbox, Owed, Try
+from pondage.webhooks.schedule import Next, Tried
+from pondage.webhooks.sender import Sender
+from pondage.wire.events import Entry
+
+
+class ClosingPoster(Poster, Protocol):
+    async def close(self) -> None: ...
+
+
+class Webhooks:
+    """Outbox, keys, listeners and the sender. Made by `open`; `run` sends, `close` after it has ended."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        queue: Queue,
+        clock: Clock,
+        outbox: Outbox,
+        keys: Keys,
+        poster: ClosingPoster,
+        *,
+        used: bool,
+    ) -> None:
+        self._settings = settings
+        self._queue = queue
+        self._clock = clock
+        self._poster = poster
+        self._used = used
+        self.outbox = outbox
+        self.keys = keys
+        self.sender = Sender(outbox, queue, poster, keys, settings, clock)
+        self.listeners = Listeners(outbox, settings, clock)
+
+    @classmethod
+    async def open(
+        cls,
+        settings: Settings,
+        database: Database,
+        queue: Queue,
+        clock: Clock,
+        *,
+        listening_on_loopback: bool,
+        poster: ClosingPoster | None = None,
+    ) -> Webhooks:
+        """Read or make the keys, and hear of every commit of the queue.
+
+        Args:
+            listening_on_loopback: whether we are reached from this machine only; then webhooks may go to it, unless
+                `webhook_private` says otherwise.
+        """
+        if poster is None:
+            from pondage.webhooks.post import OutboundPoster
+
+            poster = OutboundPoster(settings, listening_on_loopback=listening_on_loopback)
+        outbox = Outbox(database)
+        keys = Keys(database, clock)
+        await keys.open()
+        webhooks = cls(settings, queue, clock, outbox, keys, poster, used=await outbox.used())
+        queue.on_commit(webhooks.wake)
+        return webhooks
+
+    def wake(self) -> None:
+        """A commit of the queue. Costs nothing until the first webhook or listener."""
+        if self._used:
+            self.sender.wake()
+            self.listeners.wake()
+
+    def entries_seen(self, request_id: str, attempt: int, entries: list[Entry]) -> None:
+        """Entries of a request's log were committed, with the rows of the deliveries that tell of them."""
+        self.wake()
+
+    def check_target(self, url: str) -> str:
+        """See `pondage.webhooks.targets.check_target`."""
+        checked = targets.check_target(url)
+        self._used = True
+        return checked
+
+    async def run(self) -> None:
+        """Send until cancelled; tries under way get a few seconds to end."""
+        await self.sender.run()
+
+    async def close(self) -> None:
+        """Close the connections to receivers."""
+        await self._poster.close()
+
+    # ---- for people and programs
+
+    async def find(self, name: str) -> tuple[Delivery, list[Try]]:
+        """A delivery by its id, or by a tail of its or its request's id that is the newest's.
+
+        Raises:
+            NotFound: there is none.
+        """
+        found = await self.outbox.get(name)
+        if found is None and len(name) >= 4:
+            tails = await self.outbox.named(name)
+            found = await self.outbox.get(tails[0]) if tails else None
+        if found is None:
+            raise NotFound(f"there is no delivery {name}")
+        return found
+
+    async def replay(self, deliveries: list[Delivery]) -> None:
+        """Owe deliveries again, at once, under the same ids."""
+        await self.outbox.replay([delivery.n for delivery in deliveries], self._clock.wall())
+        for origin in {delivery.origin for delivery in deliveries}:
+            self.sender.hear(origin, self._clock.wall())
+        self.listeners.wake()
+
+    async def signed(self, owed: Owed) -> tuple[dict[str, str], bytes] | None:
+        """Headers and body of a delivery, signed now; None where its request is kept no more."""
+        body = await self.sender.body(owed)
+        if body is None:
+            return None
+        return self.sender.headers(owed, body, int(self._clock.wall())), body
+
+    async def listen(self, app: str, caller: str) -> str:
+        """Begin a listener; see `pondage.webhooks.listeners`."""
+        self._used = True
+        return await self.listeners.begin(app, caller)
+
+    async def listener_tried(self, listener: str, delivery_id: str, tried: Tried) -> Next:
+        """A listener's report on one delivery.
+
+        Raises:
+            NotFound: the delivery is not that listener's, or not owed.
+        """
+        owed = await self.outbox.owed(delivery_id)
+        if owed is None or owed.origin != f"{LISTENER}{listener}":
+            raise NotFound(f"listener {listener} is not owed {delivery_id}")
+        return await self.listeners.report(owed, tried, random.random())  # noqa: S311 - jitter, not a secret
+
+    def jwks(self) -> dict[str, Any]:
+        """The public keys, as `/.well-known/jwks.json` shows them."""
+        return self.keys.jwks()
+
+    async def rotate(self, kind: str, *, target: str, at_once: bool) -> Key:
+        """See `pondage.webhooks.keys.Keys.rotate`; `target` is any URL of the target's origin."""
+        return await self.keys.rotate(kind, target=self.origin(target) if target else "", at_once=at_once)
+
+    def origin(self, url: str) -> str:
+        """The origin of a target, by which secrets and hosts are told apart."""
+        checked = targets.check_target(url)
+        return checked[: checked.index("/", checked.index("://") + 3)]
