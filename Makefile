@@ -2,7 +2,8 @@
 #   make demo    a real model behind the queue, on a picture of a printed page
 #   make serve   the same server, left running
 #   make voice   a live session: who speaks, and when; with ARGS=--page on your microphone
-#   make test    every test
+#   make test    every test but the slow ones; ARGS='-k name' for some of them
+#   make test-slow  the slow ones
 #   make check   format, lint, types and the import contract
 #   make bench   the figures, beside what one would use instead
 #   make torture kill it again and again, and prove that nothing was lost
@@ -13,7 +14,7 @@ PY := .venv/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check --quiet
 PORT ?= 8000
 
-.PHONY: demo serve voice test check bench torture format docs clean
+.PHONY: demo serve voice test test-slow check bench torture format docs clean
 .DEFAULT_GOAL := demo
 
 # Each part of the environment has a stamp, so that a second run sets nothing up.
@@ -60,7 +61,10 @@ voice: .venv/.voice
 	@$(PY) examples/voice_activity/demo.py $(ARGS)
 
 test: .venv/.dev .venv/.clients
-	@$(PY) -m pytest -n $(WORKERS) --dist loadgroup
+	@$(PY) -m pytest -n $(WORKERS) --dist loadgroup -m 'not slow' $(ARGS)
+
+test-slow: .venv/.dev .venv/.clients
+	@$(PY) -m pytest -n $(WORKERS) --dist loadgroup -m slow $(ARGS) || test $$? -eq 5
 
 check: .venv/.dev
 	@.venv/bin/ruff check
