@@ -6,6 +6,7 @@
 #   make test-slow  the slow ones
 #   make check   format, lint, types and the import contract
 #   make bench   the figures, beside what one would use instead
+#   make dist    sdist and wheel, checked and tried in an empty folder
 #   make torture kill it again and again, and prove that nothing was lost
 
 PYTHON ?= python3
@@ -14,7 +15,7 @@ PY := .venv/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check --quiet
 PORT ?= 8000
 
-.PHONY: demo serve voice test test-slow check bench torture format docs clean
+.PHONY: demo serve voice test test-slow check bench dist torture format docs clean
 .DEFAULT_GOAL := demo
 
 # Each part of the environment has a stamp, so that a second run sets nothing up.
@@ -74,6 +75,9 @@ check: .venv/.dev
 
 bench: .venv/.dev
 	@$(PY) -m benchmarks
+
+dist: .venv/.dev
+	@$(PY) scripts/make_dist.py
 
 torture: .venv/.dev
 	@.venv/bin/pondage torture

@@ -10,7 +10,7 @@ The OCR example will answer at {url}. From another terminal:
 Terminal
   .venv/bin/pondage call local/ocr image=@examples/samples/page.png -o demo-out{server}
 
-Python (pip install pondage)
+Python (pip install . in this checkout)
   import pondage
   client = pondage.SyncClient(base_url="{url}")
   image = client.upload_file("examples/samples/page.png")

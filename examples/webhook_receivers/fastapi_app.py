@@ -1,6 +1,6 @@
 """A receiver of Pondage's webhooks with FastAPI. Answers 204 to what is signed, and handles each delivery once.
 
-pip install 'pondage[webhooks]' fastapi uvicorn
+pip install '.[webhooks]' fastapi uvicorn        # in a checkout of Pondage
 export PONDAGE_WEBHOOK_SECRET=$(pondage webhooks secret)
 uvicorn fastapi_app:app --port 3000
 """

@@ -1,6 +1,6 @@
 """A receiver of Pondage's webhooks with Flask, which checks fal's Ed25519 headers: it holds no secret at all.
 
-pip install 'pondage[webhooks]' flask
+pip install '.[webhooks]' flask        # in a checkout of Pondage
 export PONDAGE_JWKS_URL=http://127.0.0.1:8000/.well-known/jwks.json
 flask --app flask_app run --port 3000
 """

@@ -4,6 +4,7 @@
 
     PondageError
     ├── SetupError                 a machine, a setting or a file is not as it must be (exit code 2)
+    │   ├── ExtraMissing           an optional part is not installed; the message names the extra
     │   ├── DataFolderInUse        another gateway holds the data folder
     │   ├── DatabaseTooNew         the database was written by a newer version
     │   └── DatabaseDamaged        the database fails its integrity check; nothing is served from it
@@ -38,6 +39,9 @@ from typing import Any, ClassVar
 
 import msgspec
 
+INSTALLING = "docs/installing.md"
+"""The page that error texts name: how Pondage and its extras are installed."""
+
 
 class PondageError(Exception):
     """The root of the tree. `str(error)` is a sentence for people."""
@@ -50,6 +54,16 @@ class SetupError(PondageError):
     """Something about this machine or its settings must be mended first; the message says what and how."""
 
     code = "setup"
+
+
+class ExtraMissing(SetupError):
+    """An optional part of Pondage is not installed."""
+
+    code = "setup.extra_missing"
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__(f"{what} needs the extra [{extra}] of Pondage; {INSTALLING} says how to install it")
+        self.extra = extra
 
 
 class DataFolderInUse(SetupError):

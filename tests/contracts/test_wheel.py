@@ -79,10 +79,41 @@ def test_the_wheel_carries_what_it_reads(dist: Path) -> None:
     assert {name.split("/")[0] for name in names} <= {"pondage", "pondage-0.1.0.dist-info"}
 
 
+def test_an_index_would_take_both(dist: Path) -> None:
+    files = sorted(str(path) for path in dist.iterdir())
+    checked = subprocess.run(
+        [sys.executable, "-m", "twine", "check", "--strict", *files], capture_output=True, text=True
+    )
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+OURS = {".py", ".pyi", ".sql", ".md", ".toml", ".typed", ".json"}
+
+
+def test_the_notices_name_what_the_wheel_carries_of_others(dist: Path) -> None:
+    """What is no source of ours is named in the notices, as is each package that the pages are built with."""
+    with zipfile.ZipFile(next(dist.glob("*.whl"))) as wheel:
+        names = [name for name in wheel.namelist() if ".dist-info/" not in name]
+        notices = next(name for name in wheel.namelist() if name.endswith("licenses/THIRD-PARTY-NOTICES.md"))
+        text = wheel.read(notices).decode()
+    foreign = {name for name in names if Path(name).suffix not in OURS}
+    assert {str(Path(name).parent) for name in foreign if f"`{Path(name).parent}/`" not in text} == set()
+    page = ROOT / "web" / "package.json"
+    bundled = json.loads(page.read_text("utf-8")).get("dependencies", {}) if page.is_file() else {}
+    assert [package for package in bundled if f"`{package}`" not in text] == []
+
+
 def test_the_sdist_can_be_read_and_built_again(dist: Path) -> None:
     with tarfile.open(next(dist.glob("*.tar.gz"))) as sdist:
         names = {name.partition("/")[2] for name in sdist.getnames()}
-    assert {"pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "docs/getting-started.md"} <= names
+    assert {
+        "pyproject.toml",
+        "README.md",
+        "LICENSE",
+        "THIRD-PARTY-NOTICES.md",
+        "CHANGELOG.md",
+        "docs/getting-started.md",
+    } <= names
     assert not any(name.startswith((".venv", "pondage-data", "demo-out")) for name in names)
 
 
@@ -112,6 +143,16 @@ def test_the_wheel_serves_and_calls(installed: Path, served: tuple[str, Path]) -
     code = f"import pondage; print(pondage.SyncClient(base_url={url!r}).run('local/hello', {{'name': 'owl'}}))"
     run = python(installed, folder, "-c", code)
     assert run.stdout.strip() == "{'text': 'hello, owl'}", run.stderr
+
+
+def test_the_demo_of_the_sdist_runs_with_the_wheel(installed: Path, dist: Path, tmp_path: Path) -> None:
+    pytest.importorskip("rapidocr")
+    with tarfile.open(next(dist.glob("*.tar.gz"))) as sdist:
+        sdist.extractall(tmp_path, filter="data")
+    demo = next(tmp_path.glob("pondage-*")) / "examples" / "ocr" / "demo.py"
+    run = python(installed, tmp_path, str(demo))
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert (tmp_path / "demo-out" / "page-annotated.png").is_file()
 
 
 SERVER_ONLY = ("apsw", "starlette", "uvicorn", "aiohttp", "obstore", "jwt", "prometheus_client", "cryptography", "rich")
@@ -149,4 +190,5 @@ sys.exit(main(["apps"]))
 """
     run = python(installed, tmp_path, "-c", code)
     assert run.returncode == 2
-    assert "pip install 'pondage[cli]'" in run.stderr
+    assert "the command line needs the extra [cli]" in run.stderr
+    assert "docs/installing.md" in run.stderr

@@ -34,9 +34,10 @@ def main(argv: list[str] | None = None) -> int:
     """Run one command; returns its exit code. What `[project.scripts]` names."""
     arguments = sys.argv[1:] if argv is None else argv
     if find_spec("rich") is None:
-        print("error[setup]: the command line is not installed", file=sys.stderr)
-        print("  to call a server:  pip install 'pondage[cli]'", file=sys.stderr)
-        print("  to serve apps:     pip install 'pondage[server]'", file=sys.stderr)
+        from pondage.errors import ExtraMissing
+
+        print(f"error[{ExtraMissing.code}]: {ExtraMissing('the command line', 'cli')}", file=sys.stderr)
+        print("  to serve apps as well, install the extra [server]", file=sys.stderr)
         return 2
     from pondage.cli.dispatch import dispatch
 

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from pondage.cli import exits, reach
+from pondage.cli.failures import SERVER_PACKAGES
+from pondage.errors import ExtraMissing
 
 if TYPE_CHECKING:
     from pondage.settings import Settings
@@ -87,10 +89,10 @@ def _packages() -> Finding:
 
     from pondage import __version__
 
-    missing = [name for name in ("apsw", "starlette", "uvicorn", "httptools", "obstore", "jwt") if not find_spec(name)]
+    missing = [name for name in SERVER_PACKAGES if not find_spec(name)]
     if missing:
         seen = f"Pondage {__version__}, without {', '.join(missing)}"
-        return Finding("packages", "warn", seen, "to serve apps here: pip install 'pondage[server]'")
+        return Finding("packages", "warn", seen, str(ExtraMissing("serving apps", "server")))
     faster = "" if find_spec("uvloop") else ", without uvloop (slower)"
     return Finding("packages", "ok", f"Pondage {__version__}{faster}")
 
@@ -119,7 +121,7 @@ def _database(folder: Path) -> Finding:
         from pondage.database.backup import verify
         from pondage.errors import PondageError
     except ModuleNotFoundError:
-        return Finding("data", "warn", f"{path} was not checked", "pip install 'pondage[server]'")
+        return Finding("data", "warn", f"{path} was not checked", str(ExtraMissing("the check", "server")))
     try:
         verify(path)
     except PondageError as error:

@@ -24,6 +24,10 @@ OURS: dict[str, Explanation] = {
     "setup": Explanation(
         "A setting, a file or this machine is not as it must be.", "The message says what; `pondage doctor` checks it."
     ),
+    "setup.extra_missing": Explanation(
+        "This part of Pondage is an extra, and its packages are not installed here.",
+        "The message names the extra; docs/installing.md has the command. `pondage doctor` says what is there.",
+    ),
     "setup.data_in_use": Explanation(
         "Another gateway holds the data folder.", "Stop the process that the message names, or give another `--data`."
     ),

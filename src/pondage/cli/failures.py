@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from pondage.cli import exits
 from pondage.cli.terminal import Terminal, short
-from pondage.errors import PondageError, SetupError
+from pondage.errors import ExtraMissing, PondageError, SetupError
 
 
 class BadArguments(PondageError):
@@ -61,6 +61,13 @@ def report(error: Exception, args: argparse.Namespace) -> int:
     return failure.exit
 
 
+SERVER_PACKAGES = (
+    "aiohttp", "apsw", "blake3", "cryptography", "httptools", "jwt", "obstore", "prometheus_client", "starlette",
+    "uvicorn",
+)  # fmt: skip
+"""What the extra `server` installs, by import name. uvloop is left out: it only makes things faster."""
+
+
 def failure_of(error: Exception, server: str | None = None) -> Failure:
     """What to show of an error. What nobody foresaw is a bug, and says so."""
     if isinstance(error, BadArguments):
@@ -73,13 +80,21 @@ def failure_of(error: Exception, server: str | None = None) -> Failure:
     if isinstance(error, ValueError | TypeError) and not isinstance(error, PondageError):
         return Failure("input.invalid", str(error), [], exits.BAD_INPUT)
     if isinstance(error, ModuleNotFoundError):
-        return Failure("setup", str(error), ["to serve apps: pip install 'pondage[server]'"], exits.BAD_INPUT)
+        return _missing(error)
     if isinstance(error, OSError) and not isinstance(error, PondageError):
         return Failure("input.file", str(error), [], exits.BAD_INPUT)
     if isinstance(error, PondageError):
         return _client_failure(error, server)
     text = f"{type(error).__name__}: {error}"
     return Failure("internal", text, ["this is a bug in Pondage; -v shows where"], exits.FAILED)
+
+
+def _missing(error: ModuleNotFoundError) -> Failure:
+    """A package that is not there: one of an extra of ours, or one of the author's."""
+    if (error.name or "").partition(".")[0] in SERVER_PACKAGES:
+        missing = ExtraMissing(f"this command (which imports {error.name})", "server")
+        return Failure(missing.code, str(missing), ["check: pondage doctor"], exits.BAD_INPUT)
+    return Failure("setup", str(error), ["install that package in the environment of this command"], exits.BAD_INPUT)
 
 
 def _client_failure(error: PondageError, server: str | None) -> Failure:

@@ -16,6 +16,7 @@ import msgspec
 
 from pondage.clock import Clock, SystemClock
 from pondage.errors import (
+    ExtraMissing,
     SetupError,
     WebhookForged,
     WebhookKeysMissing,
@@ -94,7 +95,7 @@ def verify_webhook(
         WebhookForged: no signature fits.
         WebhookOutdated: the time is outside the tolerance.
         WebhookKeysMissing: the keys could not be fetched.
-        SetupError: no key was given, or `cryptography` is not installed.
+        SetupError: no key was given, or the extra `webhooks` is not installed (ExtraMissing).
     """
     if secret is None and jwks is None and jwks_url is None:
         raise SetupError("verify_webhook needs a key: secret=, jwks= or jwks_url=")
@@ -162,7 +163,7 @@ def _ed25519_fits(keys: Sequence[bytes], signature: bytes, message: bytes) -> bo
         from cryptography.exceptions import InvalidSignature
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
     except ImportError as error:
-        raise SetupError("fal's webhook signatures need cryptography: pip install 'pondage[webhooks]'") from error
+        raise ExtraMissing("checking fal's webhook signatures", "webhooks") from error
     for key in keys:
         try:
             Ed25519PublicKey.from_public_bytes(key).verify(signature, message)
