@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import socket
+import struct
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
+from pondage.gateway.connection import Connection
 from pondage.testing import ServedApp, serve
 
 APPS = Path(__file__).parents[1] / "apps"
@@ -104,6 +108,25 @@ def ask(wire: Wire, data: bytes) -> Answer:
     answer = wire.answer()
     assert answer is not None, "the gateway hung up"
     return answer
+
+
+def test_a_connection_that_was_reset_keeps_nothing(dial: Dial) -> None:
+    """Neither its head nor a timer, though an idle connection would have been kept for longer."""
+
+    def kept() -> int:
+        gc.collect()
+        return sum(isinstance(one, Connection) for one in gc.get_objects())
+
+    before = kept()
+    for _ in range(20):
+        wire = dial()
+        wire._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        assert ask(wire, post(wire.host, more="X-Pad: p\r\n")).status == 200
+        wire.close()
+    end = time.monotonic() + 20
+    while kept() > before and time.monotonic() < end:
+        time.sleep(0.05)
+    assert kept() <= before
 
 
 def test_headers_in_any_case_and_order(dial: Dial) -> None:

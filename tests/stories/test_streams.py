@@ -57,6 +57,41 @@ def until(true: Callable[[], Any], seconds: float = 20) -> Any:
     pytest.fail("it did not come about")
 
 
+LINES = "one \x85 two \u2028 three \u2029 four \x1c five \x0b six \x0c seven ä"
+TALKER = f"""
+import pondage
+
+class Talker(pondage.App, name="acme/talker"):
+    @pondage.endpoint("/")
+    def run(self) -> str:
+        print({LINES!r})
+        pondage.current_request.progress(1, 2, {LINES!r})
+        raise ValueError({LINES!r})
+
+    @pondage.endpoint("/parts")
+    def parts(self):
+        yield {LINES!r}
+        raise pondage.FieldException("x", {LINES!r})
+"""
+
+
+def test_no_reader_of_lines_cuts_an_event(tmp_path: Path) -> None:
+    """`str.splitlines`, as most of them use it, ends a line at more characters than the two of the standard."""
+    (tmp_path / "talker.py").write_text(TALKER)
+    with serve(str(tmp_path / "talker.py")) as served, httpx2.Client(base_url=served.url, timeout=30) as http:
+        ticket = http.post("/queue/acme/talker", json={}).json()
+        with http.stream("GET", ticket["status_url"] + "/stream?logs=1") as answer:
+            events = [json.loads(line[5:]) for line in answer.iter_lines() if line.startswith("data:")]
+        assert LINES in "".join(log["message"] for event in events for log in event["logs"])
+        for path in ("/acme/talker/parts/stream", "/queue/acme/talker/parts"):
+            answered = http.post(path, json={})
+            if "queue" in path:
+                answered = http.get(answered.json()["response_url"] + "/stream")
+            assert answered.content.isascii()
+            chunk, error = [json.loads(line[5:]) for line in answered.text.splitlines() if line.startswith("data:")]
+            assert chunk == LINES and error["detail"][0]["msg"] == LINES
+
+
 def test_several_callers_watch_one_request(http: httpx2.Client) -> None:
     with http.stream("POST", "/acme/live/ticks/stream", json={"count": 60, "pause": 0.01}) as first:
         request_id = first.headers["x-fal-request-id"]

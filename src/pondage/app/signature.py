@@ -30,6 +30,7 @@ import pydantic
 from pydantic_core import PydanticSerializationError
 
 from pondage.app.file import File
+from pondage.wire.finite import find_odd
 
 Mode = Literal["call", "stream", "realtime"]
 
@@ -272,7 +273,8 @@ def encode_plain(value: Any) -> bytes:
     except (TypeError, ValueError, RecursionError) as error:
         text = str(error)
         if "Out of range float" in text:
-            text = "it holds NaN or an infinity, which JSON does not have"
+            odd = find_odd(value, lambda member: plain(member, nulls=True))
+            text = f"{odd or 'it holds NaN or an infinity'}, which JSON does not have"
         raise OutputError(f"the endpoint's output cannot be written as JSON: {text}") from error
 
 

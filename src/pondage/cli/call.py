@@ -13,6 +13,7 @@ import msgspec
 from pondage.cli import exits, reach
 from pondage.cli.failures import AppFailed, BadArguments
 from pondage.cli.terminal import short
+from pondage.wire.finite import odd_in_text
 
 if TYPE_CHECKING:
     from pondage.client import SyncClient, SyncRequestHandle
@@ -112,6 +113,8 @@ def _json(text: str | bytes, what: str) -> Any:
     try:
         return msgspec.json.decode(text)
     except msgspec.DecodeError as error:
+        if (odd := odd_in_text(text)) is not None:
+            raise BadArguments(f"{what}: {odd}, which JSON does not have", "give a number, or null") from error
         raise BadArguments(
             f"{what} is not JSON: {error}", 'like: \'{"prompt": "a fox"}\', or: prompt="a fox"'
         ) from error

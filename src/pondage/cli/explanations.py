@@ -139,6 +139,10 @@ OURS: dict[str, Explanation] = {
     "webhook.keys_missing": Explanation("The sender's public keys could not be fetched.", "The sender tries again."),
     "client": Explanation("The root of what the client raises.", "Catch the kinds below it."),
     "client.credentials": Explanation("fal's own hosts need a key.", "Pass `key=`, or set `FAL_KEY`."),
+    "client.not_finite": Explanation(
+        "An input holds NaN or an infinity, which JSON does not have. Nothing was sent.",
+        "The message names the member; give a number, or leave it out.",
+    ),
     "client.http": Explanation(
         "The server answered with an error.", "`status_code`, `detail` and `error_type` say which."
     ),

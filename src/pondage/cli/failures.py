@@ -116,6 +116,8 @@ def _client_failure(error: PondageError, server: str | None) -> Failure:
         return Failure(code, _sentence(error), hints, exits.NOT_ALLOWED)
     if isinstance(error, client.InvalidInput):
         return _misfit(error)
+    if isinstance(error, client.NotFinite):
+        return Failure(error.code, str(error), [], exits.BAD_INPUT)
     if isinstance(error, client.NotFound):
         return Failure("request.not_found", _sentence(error), [], exits.BAD_INPUT)
     if isinstance(error, client.HTTPError):

@@ -154,10 +154,10 @@ def start_timeout_headers(seconds: float) -> dict[str, str]:
     """Both names of the start limit (PROTOCOL 4.3).
 
     Raises:
-        ValueError: not a number, or not more than `limits.MIN_START_TIMEOUT`.
+        ValueError: not a number, or not more than `limits.MIN_START_TIMEOUT`, or no finite one.
     """
     value = float(seconds)
-    if value <= limits.MIN_START_TIMEOUT:
+    if not limits.MIN_START_TIMEOUT < value < math.inf:
         raise ValueError(f"start_timeout must be more than {limits.MIN_START_TIMEOUT:g} second, got {seconds!r}")
     return {"x-fal-request-timeout": str(value), "x-fal-request-start-timeout": str(value)}
 

@@ -18,6 +18,7 @@
         │       └── StartTimeout       504 no runner started within `start_timeout`
         ├── ConnectionError            no answer: unreachable, or the connection broke
         ├── TimeoutError               (FalClientTimeoutError) a time limit of the caller's
+        ├── NotFinite                  an input holds NaN or an infinity; also a ValueError
         ├── OutputMismatch             the answer does not fit `output_type`, or is no JSON
         ├── UploadInterrupted          a big upload stopped halfway; its `session` takes it up again
         └── RealtimeError              a session ended, or an input of it failed
@@ -190,6 +191,12 @@ class TimeoutError(ClientError, builtins.TimeoutError):
     def __str__(self) -> str:
         about = f" (request {self.request_id})" if self.request_id else ""
         return f"not done within {self.timeout:g} seconds{about}"
+
+
+class NotFinite(ClientError, ValueError):
+    """An input holds NaN or an infinity, which JSON does not have; the message says where. Nothing was sent."""
+
+    code = "client.not_finite"
 
 
 class OutputMismatch(ClientError):

@@ -15,6 +15,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from pondage.client.errors import NotFinite
+from pondage.wire.finite import find_odd
+
 _PLAIN = frozenset({str, int, float, bool, type(None)})
 
 
@@ -31,8 +34,23 @@ def encode_input(value: Any) -> bytes:
 
     Raises:
         TypeError: something in it is no JSON.
+        NotFinite: it holds NaN or an infinity.
     """
-    return _encoder.encode(value)
+    body = _encoder.encode(value)
+    if b"null" in body:  # what the encoder writes in their place
+        check_finite(value)
+    return body
+
+
+def check_finite(value: Any) -> None:
+    """Raise NotFinite, with the place, if an input holds NaN or an infinity. No official server takes them, and to
+    send something else in their place would change what the caller means."""
+    if (odd := find_odd(value, _built_in)) is not None:
+        raise NotFinite(f"the input cannot be sent: {odd}, which JSON does not have")
+
+
+def _built_in(value: Any) -> Any:
+    return msgspec.to_builtins(value, enc_hook=foreign, builtin_types=(bytes, bytearray, memoryview))
 
 
 def foreign(value: Any) -> Any:

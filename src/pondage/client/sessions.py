@@ -12,7 +12,7 @@ import msgspec
 
 from pondage.client import core, errors, limits
 from pondage.client.core import Answer, Call
-from pondage.client.inputs import foreign
+from pondage.client.inputs import check_finite, foreign
 from pondage.client.target import Target, endpoint_path
 from pondage.wire.ids import parse_endpoint
 
@@ -27,7 +27,13 @@ _decoder = msgspec.msgpack.Decoder()
 
 
 def encode_message(value: Any) -> bytes:
-    """An input as msgpack; bytes stay bytes."""
+    """An input as msgpack; bytes stay bytes.
+
+    Raises:
+        TypeError: something in it cannot be sent.
+        NotFinite: it holds NaN or an infinity, which the same endpoint would not take as JSON.
+    """
+    check_finite(value)
     return _encoder.encode(value)
 
 

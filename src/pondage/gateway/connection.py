@@ -51,6 +51,9 @@ class Connection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._patience_ends()
         super().connection_lost(exc)
+        # After a reset the server lets the timer of an idle connection run on, and with it whatever it came with.
+        self._unset_keepalive_if_required()
+        self.headers = []
 
     def _be_patient(self) -> None:
         if self._patience is None:

@@ -7,7 +7,6 @@ well, before their commit; a reader that falls behind continues from the log, so
 from __future__ import annotations
 
 import asyncio
-import json
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
@@ -127,7 +126,7 @@ async def _statuses(call: Call, view: RequestView, *, after: int, logs: bool) ->
             body = status_object(shown, call.origins, logs=lines if logs else None, progress=progress, fault=fault)
             if body != said or lines:
                 said = body if not lines else {}
-                yield sse.block(msgspec.json.encode(body), event_id=str(after))
+                yield sse.block(sse.data_of(body), event_id=str(after))
             if full:
                 continue
             if view.state is State.DONE:
@@ -286,5 +285,4 @@ def error_data(outcome: Outcome) -> bytes:
         body = None
     detail = body.get("detail", outcome.error) if isinstance(body, dict) else outcome.error
     members = {"type": "error", "status": outcome.status, "detail": detail, "error_type": outcome.error_type}
-    data = msgspec.json.encode(members)
-    return data if data.isascii() else json.dumps(members).encode()
+    return sse.data_of(members)

@@ -14,6 +14,7 @@ from pondage.files.interface import file_ids
 from pondage.files.names import LIFECYCLE_HEADERS, read_lifecycle
 from pondage.gateway.call import Call
 from pondage.queue.interface import NewRequest
+from pondage.wire.finite import odd_in_text
 from pondage.wire.frames import AppInfo, Mode
 from pondage.wire.ids import EndpointId, legacy_endpoint, new_request_id, parse_endpoint
 
@@ -124,6 +125,8 @@ def check_input(body: bytes) -> bytes:
         if not body.isascii():
             body.decode()
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        if (odd := odd_in_text(body)) is not None:
+            raise InvalidInput.field(["body", *odd.place], f"{odd.number} is no JSON", "json_invalid") from None
         raise InvalidInput.field(["body"], f"JSON decode error: {error}", "json_invalid") from None
     return body
 

@@ -22,8 +22,10 @@ import pydantic
 from pondage.app.exceptions import AppException, FieldException, RequestCancelledException
 from pondage.app.loading import trace_of
 from pondage.app.served import Endpoint
+from pondage.app.signature import OutputError
 from pondage.runner import outcomes
 from pondage.runner.attempt import Attempt
+from pondage.wire.finite import find_odd, odd_in_text
 from pondage.wire.frames import MESSAGE_COST, SLICE, Frame, SessionClose, SessionMessage, SessionMore, session_messages
 
 SESSION_FRAMES = (SessionMessage, SessionMore, SessionClose)
@@ -293,9 +295,19 @@ class Session:
         if (decode := self._endpoint.declaration.decode_message) is not None:
             return decode(message.data.decode() if message.text else message.data)
         try:
-            return msgspec.json.decode(message.data) if message.text else msgspec.msgpack.decode(message.data)
+            if message.text:
+                return msgspec.json.decode(message.data)
+            value = msgspec.msgpack.decode(message.data)
+            odd = find_odd(value)
         except RecursionError as error:
             raise msgspec.DecodeError("it nests too deeply") from error
+        except msgspec.DecodeError as error:
+            if message.text and (odd := odd_in_text(message.data)) is not None:
+                raise msgspec.DecodeError(f"{odd}, which JSON does not have") from error
+            raise
+        if odd is not None:  # msgpack has words for it, and the endpoint's type is that of JSON
+            raise msgspec.ValidationError(f"{odd}, which JSON does not have")
+        return value
 
     def _send(self, value: Any) -> None:
         """A result, in the kind of frame that the caller last used."""
@@ -309,6 +321,8 @@ class Session:
         else:
             text = self._text
             plain = self._signature.output.plain(value, nulls=text)
+            if (odd := find_odd(plain)) is not None:
+                raise OutputError(f"the endpoint's output cannot be sent: {odd}, which JSON does not have")
             data = msgspec.json.encode(plain) if text else msgspec.msgpack.encode(plain)
         self.sent += 1
         self._put(data, text)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +12,7 @@ from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
 import msgspec
+import numpy
 import pydantic
 import pytest
 from hypothesis import given
@@ -194,6 +195,62 @@ def test_files_in_models_are_found_and_replaced() -> None:
         "second": "u3",
     }
     assert not inputs.has_files(Scene("a.png", [Shot(scene=1)]))
+
+
+class Strength(pydantic.BaseModel):
+    value: float
+    more: list[float] = []
+
+
+@dataclass
+class Weights:
+    rows: list[float]
+
+
+class Scale(msgspec.Struct):
+    by: float
+
+
+@pytest.mark.parametrize(
+    ("value", "place"),
+    [
+        ({"strength": float("nan"), "seed": None}, "strength is nan"),
+        ({"a": [{"b": float("-inf")}]}, "a.0.b is -inf"),
+        ({"model": Strength(value=1.0, more=[0.5, float("inf")])}, "model.more.1 is inf"),
+        ({"rows": Weights([0.5, float("nan")])}, "rows.rows.1 is nan"),
+        (Scale(float("inf")), "by is inf"),
+        ({"row": numpy.array([0.5, numpy.nan])}, "row.1 is nan"),
+        ({"one": numpy.float32("inf")}, "one is inf"),
+        ({"one": numpy.float64("nan")}, "one is nan"),
+        (MappingProxyType({"x": float("nan")}), "x is nan"),
+    ],
+)
+def test_what_json_does_not_have_is_named_and_not_sent(value: Any, place: str) -> None:
+    options = Options()
+    sends: list[Callable[[], object]] = [
+        lambda: core.run_call(HERE, {}, "acme/echo", value, options),
+        lambda: core.submit_call(HERE, {}, "acme/echo", value, options),
+        lambda: core.stream_call(HERE, {}, "acme/echo", value, options._replace(path="/stream")),
+        lambda: sessions.encode_message(value),
+    ]
+    for send in sends:
+        with pytest.raises(fal_client.NotFinite, match=place) as raised:
+            send()
+        assert isinstance(raised.value, ValueError)
+
+
+def test_null_is_not_confused_with_it() -> None:
+    assert inputs.encode_input({"seed": None, "text": "null NaN"}) == b'{"seed":null,"text":"null NaN"}'
+    assert sessions.decode_message(sessions.encode_message({"seed": None, "raw": b"\xcb\x7f\xf8"})) == {
+        "seed": None,
+        "raw": b"\xcb\x7f\xf8",
+    }
+
+
+@pytest.mark.parametrize("seconds", [float("nan"), float("inf")])
+def test_a_start_limit_is_a_finite_number(seconds: float) -> None:
+    with pytest.raises(ValueError, match="start_timeout"):
+        core.start_timeout_headers(seconds)
 
 
 def test_types_by_the_first_bytes() -> None:

@@ -97,6 +97,36 @@ async def test_a_bad_message_is_named_and_the_session_goes_on(echo: Gateway) -> 
     assert await caller.next() == (True, {"y": 6})
 
 
+ODD = """
+import pondage
+
+class Odd(pondage.App, name="acme/odd"):
+    @pondage.realtime("/realtime")
+    async def live(self, ask: str = "", given: list[float] | None = None) -> dict:
+        return {"given": given, "sizes": [1.0, float("inf")] if ask else []}
+"""
+
+
+@pytest.mark.parametrize("text", [True, False], ids=["json", "msgpack"])
+async def test_no_session_carries_what_json_does_not_have(gateway: Gateway, tmp_path: Path, text: bool) -> None:
+    """Neither way, in neither kind of frame: the caller is told the member, and the session goes on."""
+    (tmp_path / "odd.py").write_text(ODD)
+    async with running(gateway, f"{tmp_path / 'odd.py'}:Odd", "acme/odd"):
+        await gateway.ready()
+        caller = Caller(gateway)
+        if text:
+            caller.text(b'{"given": [1, NaN]}')
+        else:
+            caller.binary({"given": [1.0, float("nan")]})
+        _, message = await caller.next()
+        assert message["error"] == "INVALID_INPUT" and "given.1 is nan" in message["reason"], message
+        (caller.text if text else caller.binary)({"ask": "for it"})
+        _, message = await caller.next()
+        assert message["error"] == "INTERNAL_ERROR" and "sizes.1 is inf" in message["reason"], message
+        (caller.text if text else caller.binary)({"given": [0.5]})
+        assert (await caller.next())[1]["given"] == [0.5]
+
+
 async def test_a_silent_session_ends_by_itself(gateway: Gateway) -> None:
     gateway.welcome["session_idle"] = 0.1
     async with running(gateway, f"{APPS / 'basic.py'}:Echo"):
