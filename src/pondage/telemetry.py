@@ -8,6 +8,8 @@ import sys
 from datetime import UTC, datetime
 from typing import Any
 
+from pondage.escaping import escape_lines
+
 log = logging.getLogger("pondage")
 
 _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
@@ -29,12 +31,28 @@ class JsonLines(logging.Formatter):
         return json.dumps(entry, default=str)
 
 
+class TextLines(logging.Formatter):
+    """One entry a line, whatever it says: further lines are indented, control characters are shown as text."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
+
+    def format(self, record: logging.LogRecord) -> str:
+        return escape_lines(super().format(record))
+
+
 def set_up(level: str = "INFO", *, json_lines: bool = False) -> None:
-    """Send our logs to standard error. Called by the commands only; a library never configures logging."""
+    """Send our logs, and the warnings of the libraries, to standard error in one form.
+
+    Called by the commands only; a library never configures logging.
+    """
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(
-        JsonLines() if json_lines else logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
-    )
+    handler.setFormatter(JsonLines() if json_lines else TextLines())
     log.handlers[:] = [handler]
     log.setLevel(level)
     log.propagate = False
+    # Without a handler of its own Python writes a library's bare message, whoever worded it.
+    others = logging.getLogger()
+    others.handlers[:] = [handler]
+    others.setLevel(logging.WARNING)
+    logging.captureWarnings(True)

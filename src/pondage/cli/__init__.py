@@ -34,10 +34,11 @@ def main(argv: list[str] | None = None) -> int:
     """Run one command; returns its exit code. What `[project.scripts]` names."""
     arguments = sys.argv[1:] if argv is None else argv
     if find_spec("rich") is None:
+        from pondage.cli.terminal import say_before
         from pondage.errors import ExtraMissing
 
-        print(f"error[{ExtraMissing.code}]: {ExtraMissing('the command line', 'cli')}", file=sys.stderr)
-        print("  to serve apps as well, install the extra [server]", file=sys.stderr)
+        say_before(f"error[{ExtraMissing.code}]: {ExtraMissing('the command line', 'cli')}", error=True)
+        say_before("  to serve apps as well, install the extra [server]", error=True)
         return 2
     from pondage.cli.dispatch import dispatch
 

@@ -3,32 +3,29 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
-import os
-import sys
 from importlib import import_module
 from importlib.util import find_spec
 from types import ModuleType
 
 from pondage.cli import VERBS, exits
-from pondage.cli.terminal import Terminal
+from pondage.cli.terminal import Parser, Terminal, drop_output, say_before
 
 
 def dispatch(arguments: list[str]) -> int:
     """Run the verb that the arguments name."""
     if not arguments or arguments[0] in ("-h", "--help", "help"):
-        print(_overview())
+        say_before(_overview())
         return exits.OK if arguments else exits.BAD_INPUT
     if arguments[0] in ("-V", "--version", "version"):
         from pondage import __version__
 
-        print(f"pondage {__version__}")
+        say_before(f"pondage {__version__}")
         return exits.OK
     verb = arguments[0]
     if verb not in available():
         return _unknown(verb)
     module = load(verb)
-    parser = argparse.ArgumentParser(prog=f"pondage {verb}", description=module.HELP, allow_abbrev=False)
+    parser = Parser(prog=f"pondage {verb}", description=module.HELP, allow_abbrev=False)
     _common(parser)
     module.configure(parser)
     try:
@@ -62,9 +59,7 @@ def _run(module: ModuleType, args: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         return exits.STOPPED
     except BrokenPipeError:
-        # The reader has gone, as with `| head`; what is still buffered has nowhere to go.
-        with contextlib.suppress(OSError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        drop_output()
         return exits.OK
     except Exception as error:
         from pondage.cli.failures import report
@@ -90,9 +85,9 @@ def _unknown(verb: str) -> int:
     from difflib import get_close_matches
 
     if verb in VERBS:
-        print(f"error[input.unknown_verb]: pondage {verb} is not part of this installation", file=sys.stderr)
+        say_before(f"error[input.unknown_verb]: pondage {verb} is not part of this installation", error=True)
         return exits.BAD_INPUT
     near = get_close_matches(verb, available(), 1)
-    print(f"error[input.unknown_verb]: there is no pondage {verb}", file=sys.stderr)
-    print(f"  did you mean: pondage {near[0]}" if near else "  pondage --help lists the verbs", file=sys.stderr)
+    say_before(f"error[input.unknown_verb]: there is no pondage {verb}", error=True)
+    say_before(f"  did you mean: pondage {near[0]}" if near else "  pondage --help lists the verbs", error=True)
     return exits.BAD_INPUT

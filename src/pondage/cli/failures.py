@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
-import traceback
 from typing import NamedTuple
 
 from pondage.cli import exits
@@ -56,8 +54,7 @@ def report(error: Exception, args: argparse.Namespace) -> int:
     terminal.complain(f"{terminal.paint(f'error[{failure.code}]', 'red')}{about}: {failure.text}")
     for hint in failure.hints:
         terminal.complain(f"  {hint}")
-    if terminal.level > 0:
-        traceback.print_exception(error, file=sys.stderr)
+    terminal.trace(error)
     return failure.exit
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import re
 import shlex
 from datetime import datetime
@@ -176,7 +175,7 @@ def _get(routes: Routes, terminal: Terminal, args: argparse.Namespace) -> None:
         name = _name(answer.headers, url)
         if args.output == "-":
             for piece in answer.pieces():
-                os.write(1, piece)
+                terminal.result_bytes(piece)
             return
         target = Path(args.output or ".")
         target = target / name if target.is_dir() else target

@@ -66,7 +66,11 @@ def test_colour_and_redrawing_need_a_terminal(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("TERM", "xterm")
     plain, rich = Terminal(err=io.StringIO()), Terminal(err=Tty())
     assert (plain.colour, plain.redraws, plain.paint("x", "red")) == (False, False, "x")
-    assert (rich.colour, rich.redraws, rich.paint("x", "red")) == (True, True, "\x1b[31mx\x1b[0m")
+    assert (rich.colour, rich.redraws) == (True, True)
+    file = Tty()
+    rich = Terminal(err=file)
+    rich.say(f"{rich.paint('x', 'red')} y")
+    assert file.getvalue() == "\x1b[31mx\x1b[0m y\n"
 
 
 def test_no_color_and_accessible(monkeypatch: pytest.MonkeyPatch) -> None:
