@@ -26,6 +26,7 @@ from typing import Any
 from pondage.clock import SystemClock
 from pondage.database.sqlite import SqliteDatabase
 from pondage.queue.interface import NewRequest
+from pondage.queue.news import News
 from pondage.queue.sqlite import SqliteQueue
 from pondage.settings import Settings
 from pondage.webhooks.service import Webhooks
@@ -141,8 +142,9 @@ async def house(settings: Settings) -> Any:
     with tempfile.TemporaryDirectory() as folder:
         clock = SystemClock()
         database = await SqliteDatabase.open(Path(folder), clock)
-        queue = await SqliteQueue.open(database, clock, settings)
-        webhooks = await Webhooks.open(settings, database, queue, clock, listening_on_loopback=True)
+        news = News()
+        queue = await SqliteQueue.open(database, clock, settings, news)
+        webhooks = await Webhooks.open(settings, database, queue, news, clock, listening_on_loopback=True)
         yield queue, webhooks
         await webhooks.close()
         await queue.close()

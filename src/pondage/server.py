@@ -33,6 +33,7 @@ from pondage.fleet.discover import AppSource, discover
 from pondage.fleet.fleet import LocalFleet
 from pondage.fleet.placement import gpu_devices
 from pondage.fleet.reload import watch_sources
+from pondage.queue.news import News
 from pondage.queue.sqlite import SqliteQueue
 from pondage.settings import Settings
 from pondage.tls import Reloading, with_certificate
@@ -75,6 +76,7 @@ class Server:
         self._reload = reload
         self._clock = clock or SystemClock()
         self._sources: list[AppSource] = []
+        self.news = News()
         self.url = ""
         self.port = 0
         self.hurry = asyncio.Event()
@@ -108,7 +110,7 @@ class Server:
         closing = self._rooms.push_async_callback
         self.database = await SqliteDatabase.open(data, clock)
         closing(self.database.close)
-        self.queue = await SqliteQueue.open(self.database, clock, settings)
+        self.queue = await SqliteQueue.open(self.database, clock, settings, self.news)
         closing(self.queue.close)
         self.keys = await KeyStore.open(self.database, clock)
         self._sources = [source for target in self._targets for source in await discover(target, settings.owner)]
@@ -120,7 +122,13 @@ class Server:
             own_hosts += [at for name in (domain, f"files.{domain}") for at in (name, f"{name}:{self.port}")]
         own_hosts += [name for name in (urlsplit(settings.public_url).netloc,) if name]
         self.fleet = LocalFleet(
-            self.queue, self.files, clock, settings, own_hosts=own_hosts, token=_secret(data / "runner.token").hex()
+            self.queue,
+            self.news,
+            self.files,
+            clock,
+            settings,
+            own_hosts=own_hosts,
+            token=_secret(data / "runner.token").hex(),
         )
         closing(self.fleet.close)
         await self.fleet.open(data / "runners", self._sources, gpu_devices())
@@ -140,7 +148,12 @@ class Server:
         from pondage.webhooks.service import Webhooks
 
         return await Webhooks.open(
-            self.settings, self.database, self.queue, self._clock, listening_on_loopback=is_loopback(self.settings.host)
+            self.settings,
+            self.database,
+            self.queue,
+            self.news,
+            self._clock,
+            listening_on_loopback=is_loopback(self.settings.host),
         )
 
     def _http(self, data: Path) -> uvicorn.Server:
@@ -163,7 +176,6 @@ class Server:
         extra["check_webhook"] = self.webhooks.check_target
         extra["check_webhook_events"] = check_events
         extra["damage"] = lambda: self.database.damage
-        self.fleet.dispatcher.entries_seen = self.webhooks.entries_seen
         rooms = Rooms(settings, self._clock, self.queue, self.fleet, self.files, extra)
         return _uvicorn(settings, Gateway(rooms, access))
 

@@ -13,6 +13,7 @@ import pytest
 from pondage.clock import ManualClock
 from pondage.database.sqlite import SqliteDatabase
 from pondage.queue.interface import Claim, NewRequest, Queue
+from pondage.queue.news import News
 from pondage.queue.sqlite import SqliteQueue
 from pondage.settings import Settings
 from pondage.wire.events import Outcome
@@ -50,7 +51,7 @@ _copies = itertools.count(1)
 class SqliteEngine(Engine):
     async def open(self) -> None:
         self.database = await SqliteDatabase.open(self.folder, self.clock)
-        self.queue = self.sqlite = await SqliteQueue.open(self.database, self.clock, self.settings)
+        self.queue = self.sqlite = await SqliteQueue.open(self.database, self.clock, self.settings, News())
 
     async def close(self) -> None:
         await self.sqlite.close()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pondage.cli import exits
 from pondage.loop import run_loop
+from pondage.queue.news import Listener
 
 if TYPE_CHECKING:
     from pondage.cli.terminal import Terminal
@@ -77,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
     return exits.OK
 
 
-class Screen:
+class Screen(Listener):
     """What `serve` shows: what is served and how to call it, one line per finished request, the drain."""
 
     _MOST_LINES = 20
@@ -100,7 +101,7 @@ class Screen:
             self._terminal.result_json({"event": "listening", "url": server.url, "apps": server.fleet.app_names()})
         else:
             self._greet(server)
-        server.queue.on_outcome(self._note)
+        server.news.listen(self)
         self._keep(self._watch_apps(server))
         self._keep(self._show_finished(server))
 
@@ -191,7 +192,7 @@ class Screen:
 
     # ---- finished requests
 
-    def _note(self, request_id: str) -> None:
+    def ended(self, request_id: str) -> None:
         if len(self._finished) < self._MOST_LINES:
             self._finished.append(request_id)
         else:

@@ -19,9 +19,11 @@ from typing import Any
 from pondage.clock import Clock
 from pondage.errors import PondageError, StorageFull, Unavailable
 from pondage.fleet import fates
+from pondage.fleet.channels import Channels
 from pondage.fleet.chunks import ChunkLog
 from pondage.fleet.runners import Runner, RunnerPhase, Running, offer, pick
 from pondage.queue.interface import Cancelled, Claim, Completion, NewRequest, Queue, Receipt, Submission
+from pondage.queue.news import Listener, News
 from pondage.settings import Settings
 from pondage.wire.events import Chunk, Entry, Outcome
 from pondage.wire.frames import AppInfo, Cancel, Committed, Entries, Execute, Finished
@@ -60,11 +62,18 @@ class PendingRequest:
         return outcome
 
 
-class Dispatcher:
-    """Hands claims to runners and keeps the accounts of who runs what."""
+class Dispatcher(Listener):
+    """Hands claims to runners and keeps the accounts of who runs what.
 
-    def __init__(self, queue: Queue, clock: Clock, settings: Settings) -> None:
+    `channels` are the sessions that wait for a runner; `look` is set whenever the demand for an app has changed.
+    """
+
+    def __init__(
+        self, queue: Queue, news: News, channels: Channels, look: asyncio.Event, clock: Clock, settings: Settings
+    ) -> None:
         self._queue = queue
+        self._channels = channels
+        self._look = look
         self._clock = clock
         self._settings = settings
         self._pools: defaultdict[str, dict[str, Runner]] = defaultdict(dict)
@@ -76,15 +85,8 @@ class Dispatcher:
         self._sinks: defaultdict[str, list[ChunkSink]] = defaultdict(list)
         self._chunk_logs: dict[tuple[str, int], ChunkLog] = {}
         """By request and attempt, while the attempt runs."""
-        self.session_started: Callable[[Runner, Claim], bool] = lambda runner, claim: False
-        """Set by the sessions: True if somebody waits for this session."""
-        self.session_ended: Callable[[str, str], None] = lambda request_id, reason: None
-        self.changed: Callable[[str], None] = lambda app: None
-        """Set by the supervisor: the demand for this app has changed."""
-        self.entries_seen: Callable[[str, int, list[Entry]], None] = lambda request_id, attempt, entries: None
-        """Set by the composition root: committed entries, for the intermediate webhooks."""
         self._stopping = False
-        queue.on_taken_back(self._taken_back)
+        news.listen(self)
 
     # ---- callers
 
@@ -114,7 +116,7 @@ class Dispatcher:
     def _queued(self, app: str, receipt: asyncio.Future[Receipt]) -> None:
         if not receipt.cancelled() and receipt.exception() is None:
             self.pump(app)
-            self.changed(app)
+            self._look.set()
 
     async def cancel(self, request_id: str, reason: str) -> Cancelled:
         """End a request as cancelled, then stop its attempt, by force if need be."""
@@ -211,7 +213,7 @@ class Dispatcher:
 
     def _start(self, runner: Runner, claim: Claim) -> None:
         request = claim.request
-        if request.mode == "session" and not self.session_started(runner, claim):
+        if request.mode == "session" and not self._channels.started(runner, claim):
             self._commit(claim.request.id, claim.attempt, _hung_up())
             self._release(runner, request.id)
             return
@@ -238,7 +240,7 @@ class Dispatcher:
             )
         )
 
-    def _taken_back(self, claim: Claim) -> None:
+    def taken_back(self, claim: Claim) -> None:
         """The disk failed under a claim: the request waits again, and will run as another attempt."""
         holder = self._holder.get(claim.request.id)
         if holder is not None and holder.id == claim.runner:
@@ -252,7 +254,7 @@ class Dispatcher:
             runner.exclusive = False
             runner.idle_since = self._clock.monotonic()
             self._start_suspect(runner)
-            self.changed(runner.app)
+            self._look.set()
         self.pump_if_waiting(runner.app)
 
     def pump_if_waiting(self, app: str) -> None:
@@ -335,8 +337,6 @@ class Dispatcher:
             last = max((entry.n for entry in entries if type(entry) is Chunk), default=0)
             if last and runner.link is not None:
                 runner.link.send(Committed(request_id, attempt, chunks=last))
-            if held:
-                self.entries_seen(request_id, attempt, entries)
 
         show = partial(self._show, request_id, attempt)
         return ChunkLog(self._queue, request_id, attempt, show=show, committed=committed, pause=_REPEAT_COMMIT)
@@ -359,8 +359,6 @@ class Dispatcher:
                 return
             if (error := done.exception()) is not None:
                 log.error("log entries of %s are not kept: %s", frame.request_id, error)
-            elif done.result():
-                self.entries_seen(frame.request_id, frame.attempt, frame.entries)
 
         append.add_done_callback(appended)
 
@@ -412,10 +410,10 @@ class Dispatcher:
         for request_id, running in runner.running.items():
             self._holder.pop(request_id, None)
             self._chunk_logs.pop((request_id, running.claim.attempt), None)
-            self.session_ended(request_id, cause)
+            self._channels.lost(request_id, cause)
         runner.running.clear()
         runner.alone.clear()
-        self.changed(runner.app)
+        self._look.set()
 
     def _requeue(self, claim: Claim, reason: str) -> None:
         self._holder.pop(claim.request.id, None)
@@ -446,7 +444,7 @@ class Dispatcher:
                     return
                 await asyncio.sleep(_REPEAT_COMMIT)
         self.pump(app)
-        self.changed(app)
+        self._look.set()
 
     def _keep(self, work: Awaitable[object]) -> None:
         task = asyncio.ensure_future(work)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pondage.clock import Clock
 from pondage.files.interface import Files
+from pondage.fleet.channels import Channel, Channels
 from pondage.fleet.discover import AppSource
 from pondage.fleet.dispatcher import ChunkSink, Dispatcher, PendingRequest
 from pondage.fleet.interface import AppState, RunnerLine, RunnerState
@@ -18,10 +19,11 @@ from pondage.fleet.link import SocketLink
 from pondage.fleet.placement import LocalProcesses, Placement
 from pondage.fleet.runner_logs import RunnerLogs
 from pondage.fleet.runners import Runner
-from pondage.fleet.sessions import Channel, Sessions
+from pondage.fleet.sessions import Sessions
 from pondage.fleet.supervisor import Supervisor
 from pondage.fleet.transfers import Transfers
 from pondage.queue.interface import Cancelled, NewRequest, Queue
+from pondage.queue.news import News
 from pondage.settings import Settings
 from pondage.wire import frames
 
@@ -30,7 +32,15 @@ class LocalFleet:
     """Runners on this machine, reached over one Unix socket."""
 
     def __init__(
-        self, queue: Queue, files: Files, clock: Clock, settings: Settings, *, own_hosts: list[str], token: str
+        self,
+        queue: Queue,
+        news: News,
+        files: Files,
+        clock: Clock,
+        settings: Settings,
+        *,
+        own_hosts: list[str],
+        token: str,
     ) -> None:
         self._queue = queue
         self._files = files
@@ -38,8 +48,11 @@ class LocalFleet:
         self._settings = settings
         self._own_hosts = own_hosts
         self._token = token
-        self.dispatcher = Dispatcher(queue, clock, settings)
-        self.sessions = Sessions(self.dispatcher, queue, clock, settings)
+        self._look = asyncio.Event()
+        """Set when the demand for an app has changed; the supervisor waits for it."""
+        self._channels = Channels(settings.chunk_buffer_bytes)
+        self.dispatcher = Dispatcher(queue, news, self._channels, self._look, clock, settings)
+        self.sessions = Sessions(self.dispatcher, self._channels, queue, clock, settings)
         self._runner_logs = RunnerLogs(clock, settings.runner_log_lines)
         self._transfers: dict[SocketLink, Transfers] = {}
         self._links: set[SocketLink] = set()
@@ -62,7 +75,7 @@ class LocalFleet:
         note.with_suffix(".new").rename(note)
         self._placement = LocalProcesses(folder=folder, socket=socket, token=self._token, devices=devices)
         self.supervisor = Supervisor(
-            self.dispatcher, self._queue, self._placement, self._clock, self._settings, self._runner_logs
+            self.dispatcher, self._look, self._queue, self._placement, self._clock, self._settings, self._runner_logs
         )
         await self.supervisor.open(sources)
 
@@ -208,7 +221,7 @@ class LocalFleet:
             case frames.Heartbeat():
                 runner.memory = frame.memory
             case frames.SessionMessage() | frames.SessionClose():
-                self.sessions.received(frame)
+                self._channels.received(frame)
             case frames.FilePut():
                 running = runner.running.get(frame.request_id)
                 request = running.claim.request if running else None

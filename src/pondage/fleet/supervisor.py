@@ -69,11 +69,12 @@ class Survivors:
 
 
 class Supervisor:
-    """Starts, watches, replaces and ends runners."""
+    """Starts, watches, replaces and ends runners. It looks at all apps whenever `look` is set."""
 
     def __init__(
         self,
         dispatcher: Dispatcher,
+        look: asyncio.Event,
         queue: Queue,
         placement: Placement,
         clock: Clock,
@@ -89,9 +90,8 @@ class Supervisor:
         self.apps: dict[str, ManagedApp] = {}
         self.wards: dict[str, Ward] = {}
         self._survivors = Survivors()
-        self._look = asyncio.Event()
+        self._look = look
         self._stopping = False
-        dispatcher.changed = lambda app: self._look.set()
 
     # ---- start
 

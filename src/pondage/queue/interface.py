@@ -1,12 +1,13 @@
 """What every queue engine does: domain verbs, no SQL. The conformance suite holds each engine to these docstrings.
 
-An awaited verb returns after its commit is on disk. All verbs are called from the gateway's event loop.
+An awaited verb returns after its commit is on disk. All verbs are called from the gateway's event loop. After each
+commit an engine tells `pondage.queue.news`, which it is given when it is opened.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
@@ -237,10 +238,6 @@ class Queue(Protocol):
 
     def watch(self, request_id: str) -> AbstractAsyncContextManager[Watch]: ...
 
-    def on_commit(self, tell: Callable[[], None]) -> None:
-        """Call `tell` on the event loop after every commit. One listener, the webhook sender; it must be cheap."""
-        ...
-
     async def page(self, filter: Filter) -> Page:
         """A page of requests, newest first."""
         ...
@@ -255,13 +252,8 @@ class Queue(Protocol):
         """Give the next requests of `app`, in fair order, to free slots; the n-th goes to runner `slots[n]`.
 
         Returns before the commit: handing out may overlap it. A claim whose commit then fails is taken back, and the
-        number of its attempt is not given out again (`on_taken_back`).
+        number of its attempt is not given out again (`pondage.queue.news.Listener.taken_back`).
         """
-        ...
-
-    def on_taken_back(self, tell: Callable[[Claim], None]) -> None:
-        """Call `tell` on the event loop for each claim that was returned and whose commit then failed: the request
-        waits again, and nothing that this attempt says will count. One listener, the dispatcher."""
         ...
 
     def append(self, request_id: str, attempt: int, entries: Sequence[Entry]) -> asyncio.Future[bool]:

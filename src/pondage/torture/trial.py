@@ -19,6 +19,7 @@ from pondage import __version__
 from pondage.clock import SystemClock
 from pondage.database.sqlite import SqliteDatabase
 from pondage.queue.interface import NewRequest
+from pondage.queue.news import News
 from pondage.queue.sqlite import SqliteQueue
 from pondage.settings import Settings
 from pondage.testing.faults import FaultPlan
@@ -247,7 +248,7 @@ SETTINGS = {
 async def fill(data: Path, count: int, journal: SyncedJournal) -> None:
     """Put requests of low priority into the queue of a folder that no server has."""
     database = await SqliteDatabase.open(data)
-    queue = await SqliteQueue.open(database, SystemClock(), Settings())
+    queue = await SqliteQueue.open(database, SystemClock(), Settings(), News())
     for begin in range(0, count, 2000):
         receipts = []
         for n in range(begin, min(begin + 2000, count)):

@@ -9,6 +9,7 @@ from pondage.clock import Clock
 from pondage.database.interface import Database
 from pondage.errors import NotFound
 from pondage.queue.interface import Queue
+from pondage.queue.news import Listener, News
 from pondage.settings import Settings
 from pondage.webhooks import targets
 from pondage.webhooks.interface import Poster
@@ -17,14 +18,13 @@ from pondage.webhooks.listeners import Listeners
 from pondage.webhooks.outbox import LISTENER, Delivery, Outbox, Owed, Try
 from pondage.webhooks.schedule import Next, Tried
 from pondage.webhooks.sender import Sender
-from pondage.wire.events import Entry
 
 
 class ClosingPoster(Poster, Protocol):
     async def close(self) -> None: ...
 
 
-class Webhooks:
+class Webhooks(Listener):
     """Outbox, keys, listeners and the sender. Made by `open`; `run` sends, `close` after it has ended."""
 
     def __init__(
@@ -54,6 +54,7 @@ class Webhooks:
         settings: Settings,
         database: Database,
         queue: Queue,
+        news: News,
         clock: Clock,
         *,
         listening_on_loopback: bool,
@@ -73,18 +74,14 @@ class Webhooks:
         keys = Keys(database, clock)
         await keys.open()
         webhooks = cls(settings, queue, clock, outbox, keys, poster, used=await outbox.used())
-        queue.on_commit(webhooks.wake)
+        news.listen(webhooks)
         return webhooks
 
-    def wake(self) -> None:
-        """A commit of the queue. Costs nothing until the first webhook or listener."""
+    def changed(self, request_id: str) -> None:
+        """A commit of the queue may owe a delivery. Costs nothing until the first webhook or listener."""
         if self._used:
             self.sender.wake()
             self.listeners.wake()
-
-    def entries_seen(self, request_id: str, attempt: int, entries: list[Entry]) -> None:
-        """Entries of a request's log were committed, with the rows of the deliveries that tell of them."""
-        self.wake()
 
     def check_target(self, url: str) -> str:
         """See `pondage.webhooks.targets.check_target`."""

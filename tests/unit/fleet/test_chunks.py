@@ -9,10 +9,12 @@ import pytest
 
 from pondage.clock import ManualClock
 from pondage.errors import StorageFull
+from pondage.fleet.channels import Channels
 from pondage.fleet.chunks import ChunkLog
 from pondage.fleet.dispatcher import Dispatcher
 from pondage.fleet.runners import Runner, Running
 from pondage.queue.interface import Claim, Depth, NewRequest
+from pondage.queue.news import News
 from pondage.settings import Settings
 from pondage.wire.events import Chunk, Entry, Outcome
 from pondage.wire.frames import Entries, Finished
@@ -31,8 +33,6 @@ class Queue:
 
     def __init__(self) -> None:
         self.writes: list[tuple[list[int], asyncio.Future[bool]]] = []
-
-    def on_taken_back(self, tell: Any) -> None: ...
 
     def append(self, request_id: str, attempt: int, entries: list[Entry]) -> asyncio.Future[bool]:
         future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
@@ -113,7 +113,7 @@ async def test_an_outcome_that_comes_twice_does_not_overtake_the_chunks() -> Non
     queue, committed = Queue(), []
     queue.complete = lambda *outcome: committed.append(outcome) or asyncio.get_running_loop().create_future()  # type: ignore[attr-defined]
     queue.depth = lambda app: Depth(0, 0)  # type: ignore[attr-defined]
-    dispatcher = Dispatcher(queue, ManualClock(), Settings())  # type: ignore[arg-type]
+    dispatcher = Dispatcher(queue, News(), Channels(1), asyncio.Event(), ManualClock(), Settings())  # type: ignore[arg-type]
     runner = Runner("r1", "acme/echo", pid=1, started_at=0.0, heard_at=0.0)
     request = NewRequest("r", "acme/echo", "/", "stream", b"{}", 0.0)
     runner.running["r"] = Running(Claim(request, 1, "r1"), None)

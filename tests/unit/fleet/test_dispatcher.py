@@ -11,9 +11,11 @@ import pytest
 
 from pondage.clock import ManualClock
 from pondage.database.sqlite import SqliteDatabase
+from pondage.fleet.channels import Channels
 from pondage.fleet.dispatcher import Dispatcher
 from pondage.fleet.runners import Runner, RunnerPhase
 from pondage.queue.interface import NewRequest
+from pondage.queue.news import News
 from pondage.queue.sqlite import SqliteQueue
 from pondage.settings import Settings
 from pondage.wire.events import Chunk, Outcome
@@ -73,8 +75,9 @@ def new(**more: object) -> NewRequest:
 async def house(tmp_path: Path) -> AsyncIterator[House]:
     clock = ManualClock()
     database = await SqliteDatabase.open(tmp_path, clock)
-    queue = await SqliteQueue.open(database, clock, Settings())
-    dispatcher = Dispatcher(queue, clock, Settings())
+    news = News()
+    queue = await SqliteQueue.open(database, clock, Settings(), news)
+    dispatcher = Dispatcher(queue, news, Channels(1), asyncio.Event(), clock, Settings())
     yield House(queue, dispatcher)
     await dispatcher.stop()
     await queue.close()

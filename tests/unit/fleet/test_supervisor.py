@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 
 from pondage.clock import ManualClock
+from pondage.fleet.channels import Channels
 from pondage.fleet.dispatcher import Dispatcher
 from pondage.fleet.placement import RunnerNote
 from pondage.fleet.runner_logs import RunnerLogs
 from pondage.fleet.supervisor import Supervisor
 from pondage.queue.interface import Claim, Depth, NewRequest
+from pondage.queue.news import News
 from pondage.settings import Settings
 
 pytestmark = pytest.mark.anyio
@@ -33,8 +36,6 @@ class Queue:
         self.claims = list(claims)
         self.retried: list[str] = []
         self.in_between: Any = lambda: None
-
-    def on_taken_back(self, tell: Any) -> None: ...
 
     async def apps(self) -> list[Any]:
         return []
@@ -67,8 +68,9 @@ class Placement:
 async def test_a_survivor_may_say_hello_while_others_are_given_up() -> None:
     queue = Queue(claim("a", "r1"), claim("b", "r2", "stream"), claim("c", "r1"))
     clock, settings = ManualClock(), Settings()
-    dispatcher = Dispatcher(queue, clock, settings)  # type: ignore[arg-type]
-    supervisor = Supervisor(dispatcher, queue, Placement(), clock, settings, RunnerLogs(clock, 9))  # type: ignore[arg-type]
+    look = asyncio.Event()
+    dispatcher = Dispatcher(queue, News(), Channels(1), look, clock, settings)  # type: ignore[arg-type]
+    supervisor = Supervisor(dispatcher, look, queue, Placement(), clock, settings, RunnerLogs(clock, 9))  # type: ignore[arg-type]
     queue.in_between = lambda: supervisor.greeted("r1", "acme/echo", 11, {"a": 1})
     await supervisor.open([])
     await dispatcher.stop()

@@ -14,6 +14,7 @@ from pondage.database.interface import Cursor
 from pondage.database.sqlite import SqliteDatabase
 from pondage.errors import StorageFull, Unavailable
 from pondage.queue.interface import Claim, Depth, NewRequest
+from pondage.queue.news import Listener, News
 from pondage.queue.sqlite import SqliteQueue
 from pondage.settings import Settings
 from pondage.wire.events import Chunk, Outcome, Retried
@@ -42,8 +43,13 @@ async def database(tmp_path: Path) -> AsyncIterator[SqliteDatabase]:
 
 
 @pytest.fixture
-async def queue(database: SqliteDatabase) -> AsyncIterator[SqliteQueue]:
-    made = await SqliteQueue.open(database, ManualClock(), Settings())
+def news() -> News:
+    return News()
+
+
+@pytest.fixture
+async def queue(database: SqliteDatabase, news: News) -> AsyncIterator[SqliteQueue]:
+    made = await SqliteQueue.open(database, ManualClock(), Settings(), news)
     yield made
     await made.close()
 
@@ -100,10 +106,15 @@ async def test_an_outcome_that_found_no_room_can_be_handed_in_again(
 
 
 async def test_an_attempt_whose_claim_is_not_committed_is_never_the_next_one(
-    database: SqliteDatabase, queue: SqliteQueue
+    database: SqliteDatabase, queue: SqliteQueue, news: News
 ) -> None:
     taken_back: list[Claim] = []
-    queue.on_taken_back(taken_back.append)
+
+    class Hears(Listener):
+        def taken_back(self, claim: Claim) -> None:
+            taken_back.append(claim)
+
+    news.listen(Hears())
     request = new()
     await queue.submit(request).receipt
     writer = database._writer
@@ -192,6 +203,6 @@ async def test_close_writes_what_is_held(database: SqliteDatabase, queue: Sqlite
     request = new()
     queue.submit(request, slot="r1", lazy=True)
     await queue.close()
-    again = await SqliteQueue.open(database, ManualClock(), Settings())
+    again = await SqliteQueue.open(database, ManualClock(), Settings(), News())
     assert [claim.request.id for claim in await again.recover()] == [request.id]
     await again.close()

@@ -14,6 +14,7 @@ import pytest
 from pondage.clock import ManualClock
 from pondage.database.sqlite import SqliteDatabase
 from pondage.queue.interface import NewRequest
+from pondage.queue.news import News
 from pondage.queue.sqlite import SqliteQueue
 from pondage.settings import Settings
 from pondage.webhooks.interface import Answer, PostFailed
@@ -131,8 +132,9 @@ async def opened(
     """A house whose sender runs."""
     settings = settings or Settings(webhook_jitter=0.0)
     database = await SqliteDatabase.open(folder, clock)
-    queue = await SqliteQueue.open(database, clock, settings)
-    webhooks = await Webhooks.open(settings, database, queue, clock, listening_on_loopback=True, poster=receiver)
+    news = News()
+    queue = await SqliteQueue.open(database, clock, settings, news)
+    webhooks = await Webhooks.open(settings, database, queue, news, clock, listening_on_loopback=True, poster=receiver)
     running = asyncio.create_task(webhooks.run()) if run else None
     try:
         yield House(database, queue, clock, webhooks)

@@ -140,7 +140,6 @@ async def test_a_try_that_is_cut_off_at_a_stop_is_owed_still(tmp_path: Path, clo
         running = asyncio.create_task(house.webhooks.run())
         request = await house.submit()
         await house.finish(request)
-        house.webhooks.wake()
         await receiver.count(1)
         running.cancel()
         await asyncio.sleep(0)

@@ -14,7 +14,7 @@ claimed: it runs once more, and what the first runner hands in under the attempt
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -35,11 +35,11 @@ from pondage.queue.interface import (
     Submission,
     Swept,
 )
+from pondage.queue.news import News, Watcher
 from pondage.queue.sqlite import moves, upkeep, views
 from pondage.queue.sqlite.memory import Memory, resolve
 from pondage.queue.sqlite.rows import view
 from pondage.queue.sqlite.submits import Submits
-from pondage.queue.sqlite.watch import Watcher
 from pondage.settings import Settings
 from pondage.telemetry import log
 from pondage.wire.events import Entry, Event, Outcome
@@ -49,35 +49,36 @@ from pondage.wire.states import Move
 class SqliteQueue:
     """See `pondage.queue.interface.Queue`. Made by `open`; `close` before the database is closed."""
 
-    def __init__(self, database: SqliteDatabase, clock: Clock, settings: Settings, found: upkeep.Found) -> None:
+    def __init__(
+        self, database: SqliteDatabase, clock: Clock, settings: Settings, news: News, found: upkeep.Found
+    ) -> None:
         self._database = database
         self._clock = clock
         self._settings = settings
         self._loop = asyncio.get_running_loop()
-        self._memory = Memory(found)
-        self._watchers = self._memory.watchers
+        self._news = news
+        self._memory = Memory(found, news)
         self._submits = Submits(database, clock, settings, self._memory, self._nobody_took)
         self._read: dict[str, float] = {}
         """When the outcome of a request that is not to be kept was first read."""
         self._taken_back: dict[str, int] = {}
         """Attempts that were handed out and whose claim was then not committed, the highest of each request."""
-        self._tell_taken_back: Callable[[Claim], None] = lambda claim: None
 
     @classmethod
-    async def open(cls, database: SqliteDatabase, clock: Clock, settings: Settings) -> SqliteQueue:
-        """The queue in this database, with its lines as they were left."""
-        return cls(database, clock, settings, await database.read(upkeep.look_around))
+    async def open(cls, database: SqliteDatabase, clock: Clock, settings: Settings, news: News) -> SqliteQueue:
+        """The queue in this database, with its lines as they were left. It tells `news` of what it commits."""
+        return cls(database, clock, settings, news, await database.read(upkeep.look_around))
 
     async def close(self) -> None:
         """Write what is held back and let every waiter go: they see no outcome. Safe to call twice."""
-        if self._watchers.closed:
+        if self._news.closed:
             return
         self._submits.close()
         try:
             await self._barrier()
         except PondageError as error:
             log.error("the last writes of the queue failed: %s", error)
-        self._watchers.close()
+        self._news.close()
 
     # ---- callers
 
@@ -113,7 +114,7 @@ class SqliteQueue:
     async def wait(self, request_id: str, timeout: float | None) -> Outcome | None:
         if request_id not in self._memory.running:
             await self._written(request_id)
-        future = self._watchers.wait(request_id)
+        future = self._news.wait(request_id)
         try:
             if request_id not in self._memory.running and not future.done():
                 outcome = await self.outcome(request_id)
@@ -127,7 +128,7 @@ class SqliteQueue:
             done, _ = await asyncio.wait((future,), timeout=timeout)
             return self._was_read(request_id, future.result()) if done else None
         finally:
-            self._watchers.forget(request_id, future)
+            self._news.forget(request_id, future)
 
     async def events(
         self, request_id: str, *, after: int = 0, limit: int = 1000, kinds: frozenset[str] | None = None
@@ -143,17 +144,7 @@ class SqliteQueue:
         return await self._database.read(lambda cursor: views.chunks(cursor, request_id, after, limit))
 
     def watch(self, request_id: str) -> Watcher:
-        return Watcher(self._watchers, request_id)
-
-    def on_commit(self, tell: Callable[[], None]) -> None:
-        self._watchers.committed = tell
-
-    def on_outcome(self, tell: Callable[[str], None]) -> None:
-        """One listener hears the id of each request that has ended, after the commit."""
-        self._watchers.finished = tell
-
-    def on_taken_back(self, tell: Callable[[Claim], None]) -> None:
-        self._tell_taken_back = tell
+        return Watcher(self._news, request_id)
 
     async def page(self, filter: Filter) -> Page:
         rows, cursor = await self._database.read(lambda c: views.page(c, filter))
@@ -192,14 +183,14 @@ class SqliteQueue:
         def settled(claimed: list[moves.Claimed] | None, error: BaseException | None) -> None:
             if error is None:
                 for claim, _ in claimed or ():
-                    self._watchers.changed(claim.request.id)
+                    self._news.changed(claim.request.id)
                 return
             for claim, rank in claimed or ():
                 self._memory.stopped(claim.request.id)
                 line.back(rank, claim.request.caller)
                 self._taken_back[claim.request.id] = claim.attempt
                 # In the next turn: whoever was told early has begun it by then.
-                self._loop.call_soon(self._tell_taken_back, claim)
+                self._loop.call_soon(self._news.taken_back, claim)
             if not future.done():
                 future.set_exception(error)
 
@@ -226,7 +217,7 @@ class SqliteQueue:
 
         def settled(applied: bool | None, error: BaseException | None) -> None:
             if applied:
-                self._watchers.changed(request_id)
+                self._news.changed(request_id)
             resolve(future, bool(applied), error)
 
         self._database.post(lambda cursor: moves.append(cursor, request_id, attempt, entries, now), settled)
@@ -244,7 +235,7 @@ class SqliteQueue:
             if result is not None and error is None and result[1] is not None:
                 self._memory.ended(request_id, result[1], outcome)
             elif result is not None and error is None and result[0].verdict == "stale":
-                self._watchers.changed(request_id)
+                self._news.changed(request_id)
             resolve(future, None if result is None else result[0], error)
 
         self._database.post(lambda cursor: moves.complete(cursor, request_id, attempt, outcome, now), settled)
@@ -272,7 +263,7 @@ class SqliteQueue:
                 line.leave(left.rank, left.caller)
                 self._memory.started(request_id, left.app)
             if error is None and left is not None:
-                self._watchers.changed(request_id)
+                self._news.changed(request_id)
             resolve(future, left is not None, error)
 
         self._database.post(

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from pondage.queue.news import News
 from pondage.queue.order import Line
 from pondage.queue.sqlite.moves import Left
 from pondage.queue.sqlite.upkeep import Found
-from pondage.queue.sqlite.watch import Watchers
 from pondage.wire.events import Outcome
 from pondage.wire.states import State
 
@@ -16,7 +16,7 @@ from pondage.wire.states import State
 class Memory:
     """Touched on the loop only; early results and commits change it in the order in which they were written."""
 
-    def __init__(self, found: Found) -> None:
+    def __init__(self, found: Found, news: News) -> None:
         self.lines = found.lines
         self.last_seq = found.last_seq
         self.kept_bytes = found.kept_bytes
@@ -24,7 +24,7 @@ class Memory:
         """Running requests and their apps."""
         self.private = found.private
         """Requests whose input and output are to be dropped (`NewRequest.store_io`), and have not been."""
-        self.watchers = Watchers()
+        self.news = news
 
     def line(self, app: str) -> Line:
         line = self.lines.get(app)
@@ -56,7 +56,7 @@ class Memory:
         """An outcome was committed."""
         self.stopped(request_id)
         self.kept_bytes += left.bytes
-        self.watchers.ended(request_id, outcome)
+        self.news.ended(request_id, outcome)
 
 
 def resolve(future: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:

@@ -101,10 +101,10 @@ class Submits:
         def settled(_: None, error: BaseException | None) -> None:
             self._receipts.pop(request_id, None)
             if error is None:
-                self._memory.watchers.changed(request_id)
+                self._memory.news.changed(request_id)
             else:
                 self._displace(new)
-                self._memory.watchers.failed(request_id, error)
+                self._memory.news.failed(request_id, error)
             resolve(receipt, Receipt(request_id, position), error)
 
         self._database.post(lambda cursor: moves.insert(cursor, new), settled, lazy=lazy)
@@ -135,13 +135,13 @@ class Submits:
                 if replayed is None:
                     self._displace(new)
                 resolve(claimed, None, None)
-                self._memory.watchers.failed(request.id, error)
+                self._memory.news.failed(request.id, error)
             elif replayed is not None:
                 ahead = 0
                 if replayed.rank is not None:
                     ahead = self._memory.line(replayed.app).ahead(replayed.rank, replayed.caller)
                 answer = Receipt(replayed.request_id, ahead, replayed=True)
-            self._memory.watchers.changed(request.id)
+            self._memory.news.changed(request.id)
             resolve(receipt, answer, error)
 
         expires_at = new.at + self._settings.idempotency_window
@@ -163,9 +163,9 @@ class Submits:
             self._memory.stopped(request_id)
             if error is None:
                 self._memory.kept_bytes += len(new.request.input) + len(outcome.body)
-                self._memory.watchers.ended(request_id, outcome)
+                self._memory.news.ended(request_id, outcome)
             else:
-                self._memory.watchers.failed(request_id, error)
+                self._memory.news.failed(request_id, error)
             resolve(receipt, Receipt(request_id, 0), error)
             resolve(future, _APPLIED, error)
 

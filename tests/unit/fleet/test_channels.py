@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator
-from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
-from pondage.fleet.sessions import Channel, Sessions
-from pondage.settings import Settings
+from pondage.fleet.channels import Channel, Channels
 from pondage.wire.frames import MESSAGE_COST, Frame, SessionClose, SessionMessage, SessionMore
 
 pytestmark = pytest.mark.anyio
@@ -44,16 +41,13 @@ class CallerEnd:
 
 
 @pytest.fixture
-async def sessions() -> AsyncIterator[Sessions]:
-    settings = Settings()
-    nothing: Any = SimpleNamespace()
-    yield Sessions(nothing, nothing, nothing, settings)
+def channels() -> Channels:
+    return Channels(WINDOW)
 
 
-def opened(sessions: Sessions, request_id: str) -> tuple[Channel, RunnerEnd]:
-    channel, runner = Channel(request_id, sessions, WINDOW), RunnerEnd()
+def opened(channels: Channels, request_id: str) -> tuple[Channel, RunnerEnd]:
+    channel, runner = channels.open(request_id), RunnerEnd()
     channel.runner = cast(Any, runner)
-    cast(Any, sessions)._channels[request_id] = channel
     return channel, runner
 
 
@@ -61,28 +55,28 @@ def message(request_id: str, data: bytes, more: bool = False) -> SessionMessage:
     return SessionMessage(request_id, data, True, more)
 
 
-async def test_what_came_before_the_caller_is_joined_comes_first_and_in_order(sessions: Sessions) -> None:
-    channel, _ = opened(sessions, "a")
+async def test_what_came_before_the_caller_is_joined_comes_first_and_in_order(channels: Channels) -> None:
+    channel, _ = opened(channels, "a")
     caller = CallerEnd()
     for data in (b"1", b"2"):
-        sessions.received(message("a", data))
+        channels.received(message("a", data))
     channel.connect(caller.put, caller.closed.append)
-    sessions.received(message("a", b"3a", more=True))
-    sessions.received(message("a", b"3b"))
-    sessions.received(SessionClose("a", 1000))
+    channels.received(message("a", b"3a", more=True))
+    channels.received(message("a", b"3b"))
+    channels.received(SessionClose("a", 1000))
     assert caller.got == [b"1", b"2", b"3a3b"]
     assert [close.code for close in caller.closed] == [1000]
-    sessions.received(SessionClose("a", 1011))
+    channels.received(SessionClose("a", 1011))
     assert len(caller.closed) == 1, "the end is told once"
 
 
-async def test_a_full_caller_holds_the_runner(sessions: Sessions) -> None:
+async def test_a_full_caller_holds_the_runner(channels: Channels) -> None:
     """The runner hears of a message only when there is room behind it, so that its window bounds what lies here."""
-    channel, runner = opened(sessions, "a")
+    channel, runner = opened(channels, "a")
     caller = CallerEnd(room=1)
     channel.connect(caller.put, caller.closed.append)
     for n in range(3):
-        sessions.received(message("a", bytes([n]) * 100))
+        channels.received(message("a", bytes([n]) * 100))
     assert len(caller.got) == 1 and not runner.sent
     caller.room = 1_000_000
     channel.go_on()
@@ -91,9 +85,9 @@ async def test_a_full_caller_holds_the_runner(sessions: Sessions) -> None:
     assert told == 3 * (100 + MESSAGE_COST)
 
 
-async def test_a_caller_that_fails_costs_its_own_session(sessions: Sessions, caplog: pytest.LogCaptureFixture) -> None:
-    broken, _ = opened(sessions, "a")
-    healthy, _ = opened(sessions, "b")
+async def test_a_caller_that_fails_costs_its_own_session(channels: Channels, caplog: pytest.LogCaptureFixture) -> None:
+    broken, _ = opened(channels, "a")
+    healthy, _ = opened(channels, "b")
     ends: list[SessionClose] = []
 
     def fails(data: bytes, text: bool) -> bool:
@@ -103,8 +97,8 @@ async def test_a_caller_that_fails_costs_its_own_session(sessions: Sessions, cap
     broken.connect(fails, ends.append)
     healthy.connect(neighbour.put, neighbour.closed.append)
     with caplog.at_level(logging.ERROR, "pondage.fleet"):
-        sessions.received(message("a", b"1"))
-    sessions.received(message("b", b"2"))
+        channels.received(message("a", b"1"))
+    channels.received(message("b", b"2"))
     assert [end.code for end in ends] == [1011]
     assert neighbour.got == [b"2"] and not neighbour.closed
     assert "a bug" in caplog.text

@@ -1,41 +1,59 @@
-"""Who waits for what: told in this process after each commit. Nobody polls."""
+"""The queue's news: who waits for what, and who is told on the event loop after each commit. Nobody polls.
+
+An engine calls `changed`, `ended`, `failed` and `taken_back`; rooms that want to hear of every request are a `Listener`
+each and say so once, by `listen`; who waits for one request uses `wait` or a `Watcher`.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from types import TracebackType
 
+from pondage.queue.interface import Claim
 from pondage.wire.events import Outcome
+
+
+class Listener:
+    """A room that hears of the queue's commits, on the loop, in their order: be cheap, never raise."""
+
+    def changed(self, request_id: str) -> None:
+        """Something was committed for the request: its state, its log, or a delivery that it owes."""
+
+    def ended(self, request_id: str) -> None:
+        """Its outcome was committed."""
+
+    def taken_back(self, claim: Claim) -> None:
+        """A claim was handed out and its commit then failed: the request waits again, and nothing that this attempt
+        says will count."""
 
 
 class Watcher:
     """One reader of a request's log. See `pondage.queue.interface.Watch`."""
 
-    __slots__ = ("_changed", "_future", "_id", "_watchers")
+    __slots__ = ("_changed", "_future", "_id", "_news")
 
-    def __init__(self, watchers: Watchers, request_id: str) -> None:
-        self._watchers = watchers
+    def __init__(self, news: News, request_id: str) -> None:
+        self._news = news
         self._id = request_id
         self._changed = False
         self._future: asyncio.Future[None] | None = None
 
     async def __aenter__(self) -> Watcher:
-        self._watchers.watching.setdefault(self._id, []).append(self)
+        self._news.watching.setdefault(self._id, []).append(self)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        mine = self._watchers.watching.get(self._id, [])
+        mine = self._news.watching.get(self._id, [])
         if self in mine:
             mine.remove(self)
         if not mine:
-            self._watchers.watching.pop(self._id, None)
+            self._news.watching.pop(self._id, None)
 
     async def changed(self, timeout: float) -> bool:
         """Wait until something was committed for the request since the last call; False after `timeout` seconds."""
-        if not self._changed and not self._watchers.closed:
+        if not self._changed and not self._news.closed:
             self._future = asyncio.get_running_loop().create_future()
             await asyncio.wait((self._future,), timeout=timeout)
             self._future = None
@@ -48,21 +66,23 @@ class Watcher:
             self._future.set_result(None)
 
 
-class Watchers:
-    """All readers and waiters of this gateway, by request."""
+class News:
+    """All listeners, readers and waiters of this gateway."""
 
     def __init__(self) -> None:
         self.watching: dict[str, list[Watcher]] = {}
         self.waiting: dict[str, list[asyncio.Future[Outcome | None]]] = {}
         self.closed = False
-        self.committed: Callable[[], None] = lambda: None
-        """Told of every commit, whichever request it was for."""
-        self.finished: Callable[[str], None] = lambda request_id: None
-        """Told of every outcome."""
+        self._listeners: list[Listener] = []
+
+    def listen(self, listener: Listener) -> None:
+        """Tell `listener` of every request from now on."""
+        self._listeners.append(listener)
 
     def changed(self, request_id: str) -> None:
         """Something was committed for the request."""
-        self.committed()
+        for listener in self._listeners:
+            listener.changed(request_id)
         if self.watching and (watchers := self.watching.get(request_id)):
             for watcher in watchers:
                 watcher.tell()
@@ -74,7 +94,8 @@ class Watchers:
                 if not future.done():
                     future.set_result(outcome)
         self.changed(request_id)
-        self.finished(request_id)
+        for listener in self._listeners:
+            listener.ended(request_id)
 
     def failed(self, request_id: str, error: BaseException) -> None:
         """The request could not be written and does not exist: whoever waits hears why."""
@@ -82,6 +103,11 @@ class Watchers:
             if not future.done():
                 future.set_exception(error)
         self.changed(request_id)
+
+    def taken_back(self, claim: Claim) -> None:
+        """The commit of a claim has failed."""
+        for listener in self._listeners:
+            listener.taken_back(claim)
 
     def wait(self, request_id: str) -> asyncio.Future[Outcome | None]:
         """A future of the outcome; give it back by `forget`."""
