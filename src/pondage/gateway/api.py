@@ -7,12 +7,14 @@ import math
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from pondage.clock import iso
 from pondage.errors import InvalidInput, NotFound
 from pondage.gateway import answers
 from pondage.gateway.call import Call, Response
 from pondage.gateway.requests import visible
+from pondage.gateway.shapes import App
 from pondage.queue.interface import Filter, NewRequest, RequestView
 from pondage.wire.events import Event
 from pondage.wire.ids import new_request_id
@@ -143,7 +145,7 @@ async def retry_request(call: Call) -> Response:
     brought = await call.rooms.queue.input(view.id)
     if brought is None or (not brought.input and not brought.store_io):
         raise NotFound(f"the input of request {view.id} is no longer kept")
-    again: NewRequest = msgspec.structs.replace(
+    again: NewRequest = replace(
         brought,
         id=new_request_id(),
         submitted_at=call.rooms.clock.wall(),
@@ -161,7 +163,7 @@ async def list_runners(call: Call) -> Response:
     """The runner processes."""
     items = [runner for runner in call.rooms.fleet.runners() if call.caller.may_call(runner.app)]
     if "admin" not in call.caller.scopes:  # what runs may be another key's
-        items = [msgspec.structs.replace(runner, running=[]) for runner in items]
+        items = [replace(runner, running=[]) for runner in items]
     return answers.json({"items": items, "next_cursor": None})
 
 
@@ -175,12 +177,29 @@ async def runner_log(call: Call) -> Response:
     return answers.json({"items": items, "next_cursor": None})
 
 
+def _app(call: Call, name: str, *, schemas: bool) -> App | None:
+    state = call.rooms.fleet.app(name)
+    if state is None or not call.caller.may_call(name):
+        return None
+    info = state.info
+    if not schemas:
+        bare = [replace(endpoint, input_schema=None, output_schema=None) for endpoint in info.endpoints]
+        info = replace(info, endpoints=bare)
+    depth = call.rooms.queue.depth(name)
+    return App(name, info, state.runners, state.slots, state.free, depth.queued, depth.running, state.fault)
+
+
 async def list_apps(call: Call) -> Response:
     """The apps that are known: their endpoints, how many requests wait and run, and why one cannot run."""
-    items = []
-    for name in call.rooms.fleet.app_names():
-        state = call.rooms.fleet.app(name)
-        if state is not None and call.caller.may_call(name):
-            depth = call.rooms.queue.depth(name)
-            items.append({"name": name, **msgspec.to_builtins(state), **msgspec.to_builtins(depth)})
-    return answers.json({"items": items, "next_cursor": None})
+    schemas = call.query.get("schemas", "1") != "0"
+    found = (_app(call, name, schemas=schemas) for name in call.rooms.fleet.app_names())
+    return answers.json({"items": [app for app in found if app is not None], "next_cursor": None})
+
+
+async def show_app(call: Call) -> Response:
+    """One app, with the schemas of its endpoints."""
+    name = call.params["app"]
+    app = _app(call, name, schemas=True)
+    if app is None:
+        raise NotFound(f"Application {name!r} not found")
+    return answers.json(app)

@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 from starlette.types import Message, Receive, Scope, Send
 
+from pondage.dashboard.pages import for_people
 from pondage.errors import BadRequest, DatabaseDamaged, Forbidden, InternalError, RequestError, Unauthorized
 from pondage.gateway import answers
 from pondage.gateway.access import Access, require
@@ -112,6 +113,8 @@ class Gateway:
             if route.scope:
                 self._identify(call, route.scope)
             return await route.handler(call)
+        if call.method == "GET" and call.role is Role.RUN and (page := for_people(call)) is not None:
+            return page
         self._identify(call, "submit")
         return await endpoint(call)
 

@@ -9,6 +9,7 @@ import msgspec
 
 from pondage.gateway import access, answers, files, storage, webhooks
 from pondage.gateway.call import Call, Response, Role
+from pondage.gateway.shapes import ANSWERS
 from pondage.wire.frames import AppInfo, EndpointInfo
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ QUERY: dict[str, dict[str, Any]] = {
     "/api/v1/requests/{request_id}/events": {
         "after": {**_NUMBER, "maximum": 10**11}, "limit": {**_NUMBER, "maximum": 10_000}, "kinds": _TEXT,
     },
+    "/api/v1/apps": {"schemas": {"type": "string", "enum": ["0", "1"]}},
     "/api/v1/runners/logs": {"app": _TEXT, "runner": _TEXT},
     "/api/v1/files": {"limit": {**_LIST["limit"], "minimum": 1}, "cursor": _TEXT},
     "/api/v1/webhooks/deliveries": {
@@ -78,13 +80,10 @@ MEMBERS: dict[str, str] = {
     "GET /healthz": "status",
     "GET /readyz": "ready waiting",
     "GET /openapi.json": "openapi info paths components",
-    "GET /api/v1/requests": "items next_cursor",
     "GET /api/v1/requests/{request_id}": "id app path mode state attempt strikes submitted_at",
     "GET /api/v1/requests/{request_id}/events": "items next_after",
     "POST /api/v1/requests/{request_id}/retry": "request_id retried_from",
-    "GET /api/v1/runners": "items next_cursor",
     "GET /api/v1/runners/logs": "items next_cursor",
-    "GET /api/v1/apps": "items next_cursor",
     "GET /api/v1/files": "files next_cursor has_more",
     "POST /storage/upload/initiate": "file_url upload_url",
     "POST /storage/upload/initiate-multipart": "file_url upload_url",
@@ -116,7 +115,7 @@ MEMBERS: dict[str, str] = {
     "GET /api/v1/webhooks/secrets": "secrets",
     "POST /api/v1/webhooks/keys": "id kind origin signs_from",
 }
-"""The members that a JSON answer always has, by method and path. `wire/` and the handlers say the rest."""
+"""The members that a JSON answer always has, by method and path, where `shapes` says no more of it."""
 
 OTHER: dict[str, dict[str, Any]] = {
     "GET /queue/{owner}/{alias}/requests/{request_id}/status/stream": {"text/event-stream": {}},
@@ -184,7 +183,7 @@ async def openapi(call: Call) -> Response:
     from pondage import __version__
     from pondage.gateway.routes import ROUTES
 
-    schemas: dict[str, Any] = {"Error": _ERROR, **_BODY_SCHEMAS}
+    schemas: dict[str, Any] = {"Error": _ERROR, **_SCHEMAS}
     paths = described(ROUTES)
     for name in call.rooms.fleet.app_names():
         info = call.rooms.fleet.info(name)
@@ -205,8 +204,29 @@ async def openapi(call: Call) -> Response:
     return answers.json(document)
 
 
+def components() -> dict[str, Any]:
+    """The schemas of what our own routes take and answer, without those of apps."""
+    return dict(_SCHEMAS)
+
+
 _REF = "#/components/schemas/{name}"
-_BODY_SCHEMAS = msgspec.json.schema_components(list(BODY.values()), ref_template=_REF)[1]
+
+
+def _any(kind: type) -> dict[str, Any]:
+    """What has no type of its own, as the members of a schema."""
+    return {"description": "Any JSON"}
+
+
+def _components(shapes: list[type[msgspec.Struct]], *, whole: bool) -> dict[str, Any]:
+    """The schemas of `shapes`; `whole`: a member with a default is always there, as in our answers."""
+    made = msgspec.json.schema_components(list(dict.fromkeys(shapes)), schema_hook=_any, ref_template=_REF)[1]
+    for schema in made.values():
+        if whole and "properties" in schema:
+            schema["required"] = list(schema["properties"])
+    return made
+
+
+_SCHEMAS = {**_components(list(BODY.values()), whole=False), **_components(list(ANSWERS.values()), whole=True)}
 _ERROR = {"type": "object", "required": ["detail"], "properties": {"detail": {}, "error_type": {"type": "string"}}}
 
 
@@ -220,10 +240,12 @@ def path_of(route: Route) -> str:
 
 
 def described(routes: list[Route]) -> dict[str, Any]:
-    """The paths of the table. HEAD goes where GET goes and is not said again."""
+    """The paths of the table. HEAD goes where GET goes and is not said again; pages are for people."""
     paths: dict[str, Any] = {}
     for route in routes:
         path = path_of(route)
+        if path == "/" or path.startswith("/ui"):
+            continue
         for method in route.methods:
             if method != "HEAD":
                 paths.setdefault(path, {})[method.lower()] = _operation(route, method, path)
@@ -254,6 +276,8 @@ def _operation(route: Route, method: str, path: str) -> dict[str, Any]:
 
 
 def _answered(operation: str, says: str) -> dict[str, Any]:
+    if (shape := ANSWERS.get(operation)) is not None:
+        return _answer(says, {"$ref": _REF.format(name=shape.__name__)})
     if (members := MEMBERS.get(operation)) is not None:
         return _answer(says, {"type": "object", "required": members.split()})
     other = OTHER.get(operation)

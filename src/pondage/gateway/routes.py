@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from pondage.dashboard import pages
 from pondage.errors import MethodNotAllowed, NotFound
 from pondage.gateway import access, api, files, machines, openapi, requests, storage, streams, webhooks
 from pondage.gateway.call import Call, Handler, Response, Role
@@ -62,11 +63,12 @@ ROUTES: list[Route] = [
     Route(RUN, GET,        "/api/v1/runners",                                 api.list_runners,      "read"),
     Route(RUN, GET,        "/api/v1/runners/logs",                            api.runner_log,        "admin"),
     Route(RUN, GET,        "/api/v1/apps",                                    api.list_apps,         "read"),
-    *(Route(*route) for route in (*storage.ROUTES, *files.ROUTES, *webhooks.ROUTES)),
+    Route(RUN, GET,        "/api/v1/apps/{app:path}",                         api.show_app,          "read"),
+    *(Route(*route) for route in (*storage.ROUTES, *files.ROUTES, *webhooks.ROUTES, *pages.ROUTES)),
 ]
 # fmt: on
 
-OPEN = frozenset({"/healthz", "/readyz", "/.well-known/jwks.json"})
+OPEN = frozenset({"/healthz", "/readyz", "/.well-known/jwks.json", "/"})
 """Run-host paths that answer without a key."""
 
 

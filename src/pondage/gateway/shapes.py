@@ -1,0 +1,80 @@
+"""What `/api/v1/…` answers, as types: the OpenAPI description and the pages' TypeScript are made from them.
+
+Times are ISO 8601 in UTC. A field with a default may be missing; one that is `None` is known to be nothing.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from pondage.fleet.interface import RunnerState
+from pondage.wire.frames import AppInfo, Mode
+from pondage.wire.states import OutcomeKind, State
+
+
+class App(msgspec.Struct):
+    """An app that is known: what it declares, its runners and slots, how many of its requests wait and run."""
+
+    name: str
+    info: AppInfo
+    runners: int
+    slots: int
+    free: int
+    queued: int
+    running: int
+    fault: str | None
+    """Why it cannot run just now; None while it can."""
+
+
+class Apps(msgspec.Struct):
+    items: list[App]
+    next_cursor: str | None
+
+
+class Request(msgspec.Struct):
+    """A request as it stands, without its input and output."""
+
+    id: str
+    app: str
+    path: str
+    mode: Mode
+    state: State
+    attempt: int
+    strikes: int
+    caller: str
+    agent: str
+    priority: int
+    submitted_at: str
+    last_event: int
+    position: int | None
+    started_at: str | None
+    finished_at: str | None
+    runner: str
+    webhook: str | None
+    retried_from: str | None
+    outcome: OutcomeKind | None
+    status: int | None
+    error: str | None
+    error_type: str | None
+    inference_time: float | None
+    input_bytes: int
+    output_bytes: int
+
+
+class Requests(msgspec.Struct):
+    items: list[Request]
+    next_cursor: str | None
+
+
+class Runners(msgspec.Struct):
+    items: list[RunnerState]
+    next_cursor: str | None
+
+
+ANSWERS: dict[str, type[msgspec.Struct]] = {
+    "GET /api/v1/apps": Apps,
+    "GET /api/v1/apps/{owner}/{alias}": App,
+    "GET /api/v1/requests": Requests,
+    "GET /api/v1/runners": Runners,
+}
+"""The answer of an operation, by method and path."""

@@ -1,0 +1,158 @@
+// Generated from the OpenAPI description by scripts/generate_web_types.py (`make docs`). Do not edit.
+import type { Json } from "../json/lossless.ts";
+
+/** An app that is known: what it declares, its runners and slots, how many of its requests wait and run. */
+export interface App {
+  name: string;
+  info: AppInfo;
+  runners: number;
+  slots: number;
+  free: number;
+  queued: number;
+  running: number;
+  fault: string | null;
+}
+
+/** What an app's class declares; the fleet plans by it. Durations in seconds. None: the server's default. */
+export interface AppInfo {
+  name: string;
+  endpoints: EndpointInfo[];
+  max_multiplexing: number;
+  min_concurrency: number | null;
+  max_concurrency: number | null;
+  concurrency_buffer: number | null;
+  keep_alive: number | null;
+  request_timeout: number | null;
+  request_start_timeout: number | null;
+  startup_timeout: number | null;
+  termination_grace_period: number | null;
+  max_strikes: number | null;
+  retry_streams: boolean;
+  num_gpus: number | null;
+  description: string;
+  version: string;
+}
+
+export interface Apps {
+  items: App[];
+  next_cursor: string | null;
+}
+
+export interface Complete {
+  parts?: ListedPart[];
+}
+
+/** One endpoint of an app, as the gateway and the documentation need it. */
+export interface EndpointInfo {
+  path: string;
+  kind: "call" | "realtime" | "stream";
+  description: string;
+  input_schema: Record<string, Json> | null;
+  output_schema: Record<string, Json> | null;
+  buffering: number | null;
+  session_timeout: number | null;
+  max_batch_size: number;
+  on_disconnect: "cancel" | "keep";
+  retry_streams: boolean | null;
+}
+
+export interface Initiate {
+  content_type?: string | null;
+  file_name?: string | null;
+}
+
+export interface ListedPart {
+  etag: string;
+  partNumber?: number | null;
+  part_number?: number | null;
+}
+
+export interface Listen {
+  app?: string;
+}
+
+export type OutcomeKind = "cancelled" | "error" | "ok";
+
+export interface Replay {
+  request_id?: string | null;
+  state?: string | null;
+  since?: number | null;
+  until?: number | null;
+}
+
+export interface Report {
+  id: string;
+  duration: number;
+  status?: number | null;
+  reason?: string;
+  answer?: string;
+}
+
+/** A request as it stands, without its input and output. */
+export interface Request {
+  id: string;
+  app: string;
+  path: string;
+  mode: "call" | "session" | "stream";
+  state: State;
+  attempt: number;
+  strikes: number;
+  caller: string;
+  agent: string;
+  priority: number;
+  submitted_at: string;
+  last_event: number;
+  position: number | null;
+  started_at: string | null;
+  finished_at: string | null;
+  runner: string;
+  webhook: string | null;
+  retried_from: string | null;
+  outcome: OutcomeKind | null;
+  status: number | null;
+  error: string | null;
+  error_type: string | null;
+  inference_time: number | null;
+  input_bytes: number;
+  output_bytes: number;
+}
+
+export interface Requests {
+  items: Request[];
+  next_cursor: string | null;
+}
+
+export interface Rotate {
+  kind: string;
+  url?: string;
+  at_once?: boolean;
+}
+
+/** One runner process. */
+export interface RunnerState {
+  id: string;
+  app: string;
+  pid: number;
+  state: string;
+  started_at: number;
+  running: string[];
+  memory: number;
+}
+
+export interface Runners {
+  items: RunnerState[];
+  next_cursor: string | null;
+}
+
+export interface Sign {
+  expires_in?: number;
+}
+
+/** Where a request is; the values are fal's status words (PROTOCOL 4.5), and there are no others. */
+export type State = "COMPLETED" | "IN_PROGRESS" | "IN_QUEUE";
+
+export interface TokenRequest {
+  allowed_apps: string[];
+  token_expiration?: number;
+  duration?: number | null;
+}
