@@ -5,6 +5,7 @@
 #   make test    every test but the slow ones; ARGS='-k name' for some of them
 #   make test-slow  the slow ones
 #   make check   format, lint, types and the import contract
+#   make web     the pages for people, built from web/ (only who changes web/ needs it)
 #   make bench   the figures, beside what one would use instead
 #   make dist    sdist and wheel, checked and tried in an empty folder
 #   make torture kill it again and again, and prove that nothing was lost
@@ -15,7 +16,7 @@ PY := .venv/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check --quiet
 PORT ?= 8000
 
-.PHONY: demo serve voice test test-slow check bench dist torture format docs clean
+.PHONY: demo serve voice test test-slow check web web-dev bench dist torture format docs clean
 .DEFAULT_GOAL := demo
 
 # Each part of the environment has a stamp, so that a second run sets nothing up.
@@ -51,6 +52,12 @@ PORT ?= 8000
 	@$(PY) scripts/official_clients.py
 	@touch $@
 
+# Node for the pages. Without it, or without its packages, the tests that build them are skipped and say so.
+.venv/.web: .venv/.dev web/package-lock.json
+	@$(PIP) install -c constraints.txt --group web
+	@$(PY) scripts/build_web.py --packages
+	@touch $@
+
 demo: .venv/.ocr
 	@$(PY) examples/ocr/demo.py
 
@@ -61,10 +68,10 @@ serve: .venv/.ocr
 voice: .venv/.voice
 	@$(PY) examples/voice_activity/demo.py $(ARGS)
 
-test: .venv/.dev .venv/.clients
+test: .venv/.dev .venv/.clients .venv/.web
 	@$(PY) -m pytest -n $(WORKERS) --dist loadgroup -m 'not slow' $(ARGS)
 
-test-slow: .venv/.dev .venv/.clients
+test-slow: .venv/.dev .venv/.clients .venv/.web
 	@$(PY) -m pytest -n $(WORKERS) --dist loadgroup -m slow $(ARGS) || test $$? -eq 5
 
 check: .venv/.dev
@@ -72,6 +79,13 @@ check: .venv/.dev
 	@.venv/bin/ruff format --check
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports
+
+web: .venv/.web
+	@$(PY) scripts/build_web.py
+
+# A server with the test app, and the pages as they are being written, on port 5173.
+web-dev: .venv/.web
+	@$(PY) scripts/build_web.py --dev
 
 bench: .venv/.dev
 	@$(PY) -m benchmarks
@@ -91,6 +105,7 @@ docs: .venv/.dev
 	@$(PY) scripts/generate_docs.py
 	@$(PY) scripts/client_reference.py
 	@$(PY) scripts/compatibility.py
+	@$(PY) scripts/generate_web_types.py
 
 clean:
-	rm -rf tests/contracts/official/js/node_modules .venv build dist demo-out .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf tests/contracts/official/js/node_modules web/node_modules .venv build dist demo-out .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

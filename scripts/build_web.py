@@ -94,10 +94,24 @@ def differences(out: Path) -> list[str]:
     return sorted(name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name))
 
 
+def develop() -> None:
+    """A server with the test app on a port of its own, and Vite before it, until Ctrl-C."""
+    from pondage.testing import serve
+
+    with serve(str(ROOT / "tests" / "apps" / "basic.py"), wait=False) as served:
+        print(f"the server: {served.url}   the pages: http://localhost:5173/ui/")
+        env = {**_env(), "PONDAGE_URL": served.url}
+        subprocess.run([node(), "node_modules/vite/bin/vite.js"], cwd=WEB, env=env)  # noqa: S603
+
+
 def main() -> None:
     try:
         if "--packages" in sys.argv:
             packages()
+            return
+        if "--dev" in sys.argv:
+            packages()
+            develop()
             return
         with tempfile.TemporaryDirectory() as folder:
             build(Path(folder))

@@ -17,7 +17,8 @@ def roots() -> list[str]:
     """What is asked for: the extras, the tools, the build, the examples, and pip itself."""
     document = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
     project = document["project"]
-    wanted = [*project["dependencies"], *document["build-system"]["requires"], *document["dependency-groups"]["dev"]]
+    groups = document["dependency-groups"]
+    wanted = [*project["dependencies"], *document["build-system"]["requires"], *groups["dev"], *groups["web"]]
     for extra in project["optional-dependencies"].values():
         wanted += extra
     for path in ROOT.glob("examples/**/requirements.txt"):

@@ -126,6 +126,8 @@ class Screen(Listener):
             say("  https with a certificate of this machine's own authority; clients need one of:")
             for line in what_to_set(settings):
                 say(f"    {line}")
+        public = settings.public_url.rstrip("/")
+        say(f"  Pages  {public or server.url}/ui/")
         self._who_may_call(server)
         from pondage.gateway.address import is_loopback
         from pondage.webhooks.targets import start_line
