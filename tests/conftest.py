@@ -8,18 +8,21 @@ import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
 
 START_AND_STOP = (
-    ("pondage/server.py", {"_open_rooms", "_stop", "_secret", "_note"}),
+    ("pondage/server.py", {"_open_rooms", "_stop", "_note"}),
     ("pondage/tls.py", {"with_certificate", "refresh"}),
     ("pondage/fleet/fleet.py", {"open", "stop"}),
     ("pondage/fleet/discover.py", {"discover"}),
     # What a command does, which has no loop; a test may call it from one.
     ("pondage/database/backup.py", {"back_up", "restore", "verify"}),
-    ("pondage/database/folder.py", {"__init__"}),
+    ("pondage/database/folder.py", {"__init__", "secret"}),
     ("pondage/database/sqlite.py", {"connect"}),
     ("pondage/database/migrations.py", {"ours"}),
     # A wrapper for threads; the test of it stands in for one.
     ("pondage/outbound.py", {"fetch_to"}),
-    ("pondage/fleet/placement.py", {"start", "survivors", "adopt", "_forget", "started_at"}),
+    (
+        "pondage/fleet/placement.py",
+        {"__init__", "start", "survivors", "adopt", "_forget", "_remove", "_remember", "started_at"},
+    ),
 )
 """Where a server may touch a few small files on its loop: while it starts and stops, and as it starts a runner."""
 

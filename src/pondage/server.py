@@ -12,11 +12,11 @@ import errno
 import gc
 import logging
 import os
-import secrets
 import signal
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -26,6 +26,7 @@ import msgspec
 from pondage import __version__
 from pondage.allocation import reuse_buffers
 from pondage.clock import Clock, SystemClock
+from pondage.database.folder import secret
 from pondage.database.keys import KeyStore
 from pondage.database.sqlite import SqliteDatabase
 from pondage.errors import PondageError, SetupError
@@ -36,6 +37,7 @@ from pondage.fleet.reload import watch_sources
 from pondage.queue.news import News
 from pondage.queue.sqlite import SqliteQueue
 from pondage.settings import Settings
+from pondage.steady import Services
 from pondage.tls import Reloading, with_certificate
 
 if TYPE_CHECKING:
@@ -83,6 +85,7 @@ class Server:
         """Set it to end the drain at once."""
         self._closing = asyncio.Event()
         """Set when the drain is over: streams that still follow something break off, and their callers come back."""
+        self.services = Services()
         self._rooms = contextlib.AsyncExitStack()
         """What `open` has opened, to be closed in the reverse order."""
 
@@ -128,7 +131,7 @@ class Server:
             clock,
             settings,
             own_hosts=own_hosts,
-            token=_secret(data / "runner.token").hex(),
+            token=secret(data / "runner.token").hex(),
         )
         closing(self.fleet.close)
         await self.fleet.open(data / "runners", self._sources, gpu_devices())
@@ -168,7 +171,7 @@ class Server:
             self.keys,
             self._clock,
             on_loopback=is_loopback(settings.host),
-            token_secret=_secret(data / "token.secret"),
+            token_secret=secret(data / "token.secret"),
             token_max_age=settings.token_max_age,
         )
         extra: dict[str, Any] = {"access": access, "uploads": self.files, "webhooks": self.webhooks}
@@ -181,23 +184,28 @@ class Server:
 
     async def run(self, stop: asyncio.Event, ready: Callable[[Server], None] | None = None) -> None:
         """Serve until `stop`, then drain: running requests finish within the grace period or go back to the queue."""
-        services = [self.fleet.run(), self._sweep(), self._refresh_keys(), self.files.sweep(), self.webhooks.run()]
+        services: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
+            "the fleet": self.fleet.run,
+            "the sweep": self._sweep,
+            "the look at the keys": self._refresh_keys,
+            "the sweep of the files": self.files.sweep,
+            "the webhook sender": self.webhooks.run,
+        }
         if self._reload:
-            services.append(watch_sources(self._sources, self.fleet.supervisor.serve))
+            services["--reload"] = partial(watch_sources, self._sources, self.fleet.supervisor.serve)
         if self.http.config.ssl is not None:
-            services.append(self._refresh_certificate(self.http.config.ssl))
+            services["the look at the certificate"] = partial(self._refresh_certificate, self.http.config.ssl)
         http = asyncio.create_task(self.http.serve(sockets=[self._socket]), name="http")
-        tasks = [asyncio.create_task(service) for service in services]
+        tasks = [asyncio.create_task(self.services.keep(*service), name=service[0]) for service in services.items()]
         try:
             while not self.http.started and not http.done():
                 await asyncio.sleep(0.005)
             if ready is not None and not http.done():
                 ready(self)
             stopping = asyncio.create_task(stop.wait())
-            await asyncio.wait([stopping, http, *tasks], return_when=asyncio.FIRST_COMPLETED)
-            for task in (http, *tasks):
-                if task.done() and (error := task.exception()) is not None:
-                    raise error
+            await asyncio.wait([stopping, http], return_when=asyncio.FIRST_COMPLETED)
+            if http.done():
+                http.result()
         finally:
             await self._stop(http, tasks)
 
@@ -205,7 +213,11 @@ class Server:
         # Answers that wait for running requests still get them; new connections are refused.
         for server in self.http.servers:
             server.close()
-        await self.fleet.stop(self.settings.grace, self.hurry)
+        try:
+            await self.fleet.stop(self.settings.grace, self.hurry)
+        except Exception as error:
+            # Whatever failed: answers still end, and what was decided is still committed.
+            log.error("the runners did not stop in order: %s", error, exc_info=error)
         self._closing.set()
         self.http.should_exit = True
         await asyncio.wait([http], timeout=_HTTP_GRACE + 1)
@@ -240,7 +252,7 @@ class Server:
             await asyncio.sleep(_KEYS_INTERVAL)
             try:
                 await self.keys.refresh()
-            except PondageError as error:
+            except Exception as error:
                 log.error("the keys cannot be read again: %s", error)
 
 
@@ -382,19 +394,6 @@ def _check_names(sources: list[AppSource]) -> None:
                 f"{source.spec} and {seen[source.name]} are both named {source.name}; give one another name"
             )
         seen[source.name] = source.spec
-
-
-def _secret(path: Path) -> bytes:
-    """32 random bytes that stay the same over restarts; readable by this user only."""
-    with contextlib.suppress(FileExistsError):
-        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(secrets.token_bytes(32))
-            file.flush()
-            os.fsync(file.fileno())
-    secret = path.read_bytes()
-    if len(secret) != 32:
-        raise SetupError(f"{path} is damaged: it must hold 32 bytes; delete it, and a new one is made")
-    return secret
 
 
 def _note(data: Path, note: GatewayNote) -> None:

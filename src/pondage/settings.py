@@ -100,6 +100,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Wait before a runner that failed to start is tried again; doubles."""
     crash_backoff_max: float = 60.0
     """Longest such wait."""
+    max_starting: int = 0
+    """Most runners that set up at once; 0 for one for each processor, at least 4. Apps that have failed get a quarter
+    of them, and a setup counts for its first 30 s."""
     idle_keep_alive: float = 60.0
     """How long a runner beyond `min_concurrency` stays without work, unless the app says."""
     chunk_buffer_bytes: int = 4 * 1024 * 1024

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -247,3 +248,22 @@ def test_a_survivor_with_yesterdays_code_makes_way_for_todays(gateway: Start, tm
     wait_gone(pid)
     with client(process) as http:
         assert http.post("/acme/a", json={}).json() == 2
+
+
+def test_runners_whose_notes_cannot_be_removed_are_replaced_like_others(gateway: Start) -> None:
+    process = gateway("basic.py")
+    process.start()
+    with client(process) as http:
+        running = submit(http, "/slow", {"seconds": 30.0})
+        until_started(http, running)
+        pids = process.runner_pids()
+        for note in (process.data / "runners").glob("*.json"):
+            note.unlink()
+            note.mkdir()  # what an unlink cannot remove, as a disk that became read-only cannot
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+        while "retried" not in kinds(http, running):
+            time.sleep(0.05)
+        assert http.put(f"{QUEUE}/requests/{running}/cancel").is_success
+        assert http.post("/acme/echo", json={"x": 1}).json() == {"y": 2}
+    assert process.stop() == 0

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
+import secrets
 from pathlib import Path
 
 from pondage.errors import DataFolderInUse, SetupError
@@ -45,3 +47,16 @@ class FolderLock:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+
+
+def secret(path: Path) -> bytes:
+    """32 random bytes that stay the same over restarts; readable by this user only."""
+    with contextlib.suppress(FileExistsError):
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(secrets.token_bytes(32))
+            file.flush()
+            os.fsync(file.fileno())
+    found = path.read_bytes()
+    if len(found) != 32:
+        raise SetupError(f"{path} is damaged: it must hold 32 bytes; delete it, and a new one is made")
+    return found

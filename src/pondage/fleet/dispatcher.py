@@ -25,6 +25,7 @@ from pondage.fleet.runners import Runner, RunnerPhase, Running, offer, pick
 from pondage.queue.interface import Cancelled, Claim, Completion, NewRequest, Queue, Receipt, Submission
 from pondage.queue.news import Listener, News
 from pondage.settings import Settings
+from pondage.steady import complain, until_done
 from pondage.wire.events import Chunk, Entry, Outcome
 from pondage.wire.frames import AppInfo, Cancel, Committed, Entries, Execute, Finished
 from pondage.wire.states import State
@@ -174,17 +175,19 @@ class Dispatcher(Listener):
     async def _pump(self, app: str) -> None:
         wanted = self._wanted[app]
         pool = self._pools[app]
+        said = ""
         while True:
             await wanted.wait()
             wanted.clear()
             while slots := offer(pool.values(), self._queue.depth(app).queued):
                 try:
                     claims = await self._queue.claim(app, slots)
-                except PondageError as error:
-                    log.error("%s: nothing can be claimed: %s", app, error)
+                except Exception as error:
+                    said = complain(f"{app}: nothing can be claimed, and it is tried again", error, said)
                     await asyncio.sleep(_REPEAT_COMMIT)
                     wanted.set()
                     break
+                said = ""
                 for claim in claims:
                     self._place(pool, claim)
                 if not claims:
@@ -431,20 +434,14 @@ class Dispatcher(Listener):
         self._keep(self._retried(fate, app))
 
     async def _retried(self, fate: fates.Fate, app: str) -> None:
-        while True:
-            try:
-                await self._queue.retry(
-                    fate.request_id, fate.attempt, reason=fate.reason, strike=fate.strike, alone=fate.alone
-                )
-                break
-            except (StorageFull, Unavailable) as error:
-                if self._stopping:
-                    # It is still running in the database, and put back at the next start.
-                    log.error("%s is not put back yet: %s", fate.request_id, error)
-                    return
-                await asyncio.sleep(_REPEAT_COMMIT)
+        """Put a request back. Where a stop comes first it runs in the database still, and the next start does it."""
+        put_back = partial(
+            self._queue.retry, fate.request_id, fate.attempt, reason=fate.reason, strike=fate.strike, alone=fate.alone
+        )
+        what = f"{fate.request_id} is not put back yet"
+        await until_done(what, put_back, give_up=lambda: self._stopping, pause=_REPEAT_COMMIT)
         self.pump(app)
-        self._look.set()
+        self.changed(app)
 
     def _keep(self, work: Awaitable[object]) -> None:
         task = asyncio.ensure_future(work)
@@ -473,7 +470,8 @@ class Dispatcher(Listener):
 
     async def _look_for_chunks(self, running: Running) -> None:
         """Whether an attempt of the gateway before has shown part of its output."""
-        if await self.has_chunks(running.claim):
+        look = partial(self.has_chunks, running.claim)
+        if await until_done("the log of a stream cannot be read", look, give_up=lambda: self._stopping):
             running.seen_chunk = True
 
     async def has_chunks(self, claim: Claim) -> bool:

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import logging
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Protocol
 
 import msgspec
 
 from pondage.fleet.discover import AppSource
+
+log = logging.getLogger("pondage.fleet")
+
+_REPEAT = 1.0
+"""Seconds until an end that could not be told is told again."""
 
 
 class RunnerNote(msgspec.Struct, frozen=True):
@@ -36,7 +43,7 @@ class Placement(Protocol):
         ...
 
     def end(self, runner_id: str) -> None:
-        """End a process at once."""
+        """End a process at once, if that can be done now; asked again later, it tries again."""
         ...
 
     def survivors(self) -> list[RunnerNote]:
@@ -61,7 +68,9 @@ class LocalProcesses:
         self._token = token
         self._devices = devices or []
         self._next_device = 0
+        self._children: dict[str, asyncio.subprocess.Process] = {}
         self._notes: dict[str, RunnerNote] = {}
+        """Of survivors, which are not our children."""
         self._watches: dict[str, asyncio.Task[None]] = {}
         folder.mkdir(parents=True, exist_ok=True)
 
@@ -76,29 +85,48 @@ class LocalProcesses:
             "--id", runner_id, "--note", str(self._folder / "gateway"),
             stdin=asyncio.subprocess.DEVNULL, env=environment, start_new_session=True,
         )  # fmt: skip
-        note = RunnerNote(runner_id, source.name, source.spec, process.pid, started_at(process.pid), code_of(source))
-        self._remember(note)
+        self._children[runner_id] = process
+        self._remember(runner_id, source, process.pid)
         self._watch(runner_id, self._wait(process, runner_id), died)
         return process.pid
 
     async def _wait(self, process: asyncio.subprocess.Process, runner_id: str) -> str:
         code = await process.wait()
         if code < 0:
-            return f"runner {runner_id} was ended by {signal.Signals(-code).name}"
+            return f"runner {runner_id} was ended by {_signal(-code)}"
         return f"runner {runner_id} exited with code {code}"
 
-    def _watch(self, runner_id: str, ending: object, died: Callable[[str, str], None]) -> None:
+    def _watch(self, runner_id: str, ending: Awaitable[str], died: Callable[[str, str], None]) -> None:
         async def watch() -> None:
-            cause = await ending  # type: ignore[misc]
+            try:
+                cause = await ending
+            except Exception as error:
+                log.error("runner %s can be watched no more: %s", runner_id, error, exc_info=error)
+                self.end(runner_id)
+                cause = f"runner {runner_id} could be watched no more ({error}) and was ended"
+            # Whoever waits for this runner's requests waits for nothing else: it is told until it has heard.
+            while True:
+                try:
+                    died(runner_id, cause)
+                    break
+                except Exception as error:
+                    log.error("the end of runner %s is told again: %s", runner_id, error, exc_info=error)
+                    await asyncio.sleep(_REPEAT)
             self._forget(runner_id)
-            died(runner_id, cause)
 
         self._watches[runner_id] = asyncio.get_running_loop().create_task(watch(), name=f"runner {runner_id}")
 
     def end(self, runner_id: str) -> None:
-        note = self._notes.get(runner_id)
-        if note is not None and alive(note):
-            os.kill(note.pid, signal.SIGKILL)
+        child, note = self._children.get(runner_id), self._notes.get(runner_id)
+        try:
+            if child is not None:
+                child.kill()
+            elif note is not None and alive(note):
+                os.kill(note.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass  # it has ended meanwhile
+        except OSError as error:
+            log.error("runner %s cannot be ended now: %s", runner_id, error)
 
     def survivors(self) -> list[RunnerNote]:
         found = []
@@ -107,10 +135,14 @@ class LocalProcesses:
                 note = msgspec.json.decode(path.read_bytes(), type=RunnerNote)
             except (OSError, msgspec.MsgspecError):
                 note = None
-            if note is not None and alive(note):
-                found.append(note)
-            else:
-                path.unlink(missing_ok=True)
+            try:
+                if note is not None and alive(note):
+                    found.append(note)
+                    continue
+            except OSError as error:
+                # It may live: it comes back by itself, is none of ours then, and ends.
+                log.warning("whether runner %s lives cannot be told: %s", path.stem, error)
+            _remove(path)
         return found
 
     def adopt(self, note: RunnerNote, died: Callable[[str, str], None]) -> None:
@@ -118,28 +150,50 @@ class LocalProcesses:
 
         async def gone() -> str:
             # Not our child, so nobody tells us; its broken connection does at once, this is the second witness.
-            while alive(note):
+            while True:
+                with contextlib.suppress(OSError):  # no descriptor left, say: it is seen again
+                    if not alive(note):
+                        return f"runner {note.id} is gone"
                 await asyncio.sleep(0.5)
-            return f"runner {note.id} is gone"
 
         self._watch(note.id, gone(), died)
 
     async def stop(self) -> None:
-        for runner_id in list(self._notes):
+        for runner_id in [*self._children, *self._notes]:
             self.end(runner_id)
         if self._watches:
             await asyncio.wait(self._watches.values(), timeout=5)
 
-    def _remember(self, note: RunnerNote) -> None:
-        self._notes[note.id] = note
-        path = self._folder / f"{note.id}.json"
-        path.with_suffix(".new").write_bytes(msgspec.json.encode(note))
-        path.with_suffix(".new").rename(path)
+    def _remember(self, runner_id: str, source: AppSource, pid: int) -> None:
+        path = self._folder / f"{runner_id}.json"
+        try:
+            note = RunnerNote(runner_id, source.name, source.spec, pid, started_at(pid), code_of(source))
+            path.with_suffix(".new").write_bytes(msgspec.json.encode(note))
+            path.with_suffix(".new").rename(path)
+        except OSError as error:
+            # It runs all the same; only a gateway after this one will not know it, and it ends by itself then.
+            log.warning("runner %s is not noted down for the next gateway: %s", runner_id, error)
 
     def _forget(self, runner_id: str) -> None:
+        self._children.pop(runner_id, None)
         self._notes.pop(runner_id, None)
         self._watches.pop(runner_id, None)
-        (self._folder / f"{runner_id}.json").unlink(missing_ok=True)
+        _remove(self._folder / f"{runner_id}.json")
+
+
+def _signal(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # a real-time signal
+        return f"signal {number}"
+
+
+def _remove(path: Path) -> None:
+    """Remove a note. One that stays does no harm: its process is looked for, and is not there."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        log.warning("the note of a runner that is gone stays: %s", error)
 
 
 def code_of(source: AppSource) -> int:
@@ -151,7 +205,11 @@ def code_of(source: AppSource) -> int:
 
 
 def started_at(pid: int) -> str:
-    """When a process was started, in the system's own words; empty where there is none."""
+    """When a process was started, in the system's own words; empty where there is none.
+
+    Raises:
+        OSError: it cannot be told: no descriptor is left, say.
+    """
     try:
         # Field 22 of proc(5), counted after the command's closing parenthesis; a zombie is no longer alive.
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
@@ -159,7 +217,7 @@ def started_at(pid: int) -> str:
     except FileNotFoundError:
         if Path("/proc/self/stat").exists():
             return ""
-    except OSError:
+    except ProcessLookupError:
         return ""
     return _started_by_ps(pid)
 
@@ -172,7 +230,11 @@ def _started_by_ps(pid: int) -> str:
 
 
 def alive(note: RunnerNote) -> bool:
-    """Whether this very process still runs."""
+    """Whether this very process still runs.
+
+    Raises:
+        OSError: as `started_at`.
+    """
     return bool(note.started) and started_at(note.pid) == note.started
 
 

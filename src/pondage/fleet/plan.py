@@ -60,3 +60,40 @@ def plan(demand: Demand) -> Plan:
 def backoff(failures: int, first: float, longest: float) -> float:
     """Seconds to wait before the next start, after so many failed ones in a row."""
     return 0.0 if failures <= 0 else min(longest, first * float(2 ** min(failures - 1, 30)))
+
+
+class Wish(NamedTuple):
+    """An app that should have more runners. The starts of one that has failed come after everybody else's."""
+
+    app: str
+    start: int
+    failures: int
+    queued: int
+    starting: int
+    """Processes of it that set up just now, those that count (`STARTING_COUNTS`)."""
+
+
+STARTING_COUNTS = 30.0
+"""Seconds for which a process that sets up counts as starting: long enough for the rush of imports, and short enough
+that apps which load for minutes do not keep the others out."""
+
+
+def stagger(wishes: list[Wish], starting: int, most: int) -> list[str]:
+    """Which starts may happen now, as names in their order, so that never more than `most` set up at once.
+
+    One of each app before the second of any; who has callers waiting goes first. Apps that have failed get a quarter of
+    the room, at least one place: two hundred that crash do not keep a good one from its processor.
+    """
+    room = max(most - starting, 0)
+    healthy = [wish for wish in wishes if not wish.failures]
+    failing = sorted((wish for wish in wishes if wish.failures), key=lambda wish: wish.failures)
+    chosen = _in_turns(healthy, room)
+    theirs = max(most // 4, 1) - sum(wish.starting for wish in failing)
+    return chosen + _in_turns(failing, min(room - len(chosen), theirs))
+
+
+def _in_turns(wishes: list[Wish], room: int) -> list[str]:
+    turns = [
+        (turn, not wish.queued, place, wish.app) for place, wish in enumerate(wishes) for turn in range(wish.start)
+    ]
+    return [app for *_, app in sorted(turns)[: max(room, 0)]]

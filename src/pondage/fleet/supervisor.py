@@ -9,63 +9,25 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from dataclasses import dataclass, field
+from functools import partial
 
 from pondage.clock import Clock
-from pondage.errors import PondageError
+from pondage.errors import StorageFull, Unavailable
 from pondage.fleet import fates
 from pondage.fleet.discover import AppSource
 from pondage.fleet.dispatcher import Dispatcher
-from pondage.fleet.placement import Placement, RunnerNote, code_of
-from pondage.fleet.plan import Demand, backoff, plan
+from pondage.fleet.managed import AppRecords, ManagedApp, Survivors, Ward, counts, default_starts, demand, same_code
+from pondage.fleet.placement import Placement
+from pondage.fleet.plan import STARTING_COUNTS, Wish, backoff, plan, stagger
 from pondage.fleet.runner_logs import RunnerLogs
 from pondage.fleet.runners import Runner, RunnerPhase, Running
-from pondage.queue.interface import Claim, KnownApp, Queue
+from pondage.queue.interface import Claim, Queue
 from pondage.settings import Settings
+from pondage.steady import Tasks, complain, until_done
 from pondage.wire.frames import AppInfo, Drain, Ready, SetupFailed
 from pondage.wire.ids import new_request_id
 
 log = logging.getLogger("pondage.fleet")
-
-
-@dataclass
-class ManagedApp:
-    """An app that this gateway runs, or only knows from before (`source` is None)."""
-
-    name: str
-    info: AppInfo
-    source: AppSource | None = None
-    fault: str | None = None
-    first_seen: float = 0.0
-    failures: int = 0
-    not_before: float = 0.0
-    generation: int = 0
-    """Counts reloads; runners of an older one are replaced."""
-
-
-@dataclass
-class Ward:
-    """A runner with what only its supervisor needs to know."""
-
-    runner: Runner
-    generation: int
-    end_by: float | None = None
-    """Monotonic time after which a process that should leave is ended."""
-    cause: str | None = None
-    """Why we ended it, if we did."""
-    explained: bool = False
-    """It has said itself why it failed to set up."""
-
-
-@dataclass
-class Survivors:
-    """Runners of the gateway before this one, which may come back with what they finished."""
-
-    claims: dict[str, dict[str, Claim]] = field(default_factory=dict)
-    notes: dict[str, RunnerNote] = field(default_factory=dict)
-    until: float = 0.0
-    trusted_until: float = 0.0
-    """Fresh runners are started beside those that have not come back by then."""
 
 
 class Supervisor:
@@ -92,6 +54,10 @@ class Supervisor:
         self._survivors = Survivors()
         self._look = look
         self._stopping = False
+        self._tasks = Tasks()
+        self._records = AppRecords(queue, clock, self.apps, self._tasks)
+        self._said: dict[str, str] = {}
+        """What was last logged of an app that could not be looked after."""
 
     # ---- start
 
@@ -121,7 +87,12 @@ class Supervisor:
         if app is None:
             app = self.apps[source.name] = ManagedApp(source.name, AppInfo(source.name, []), source)
             app.first_seen = self._clock.wall()
-            await self._put(app)
+            try:
+                await self._records.write(app)
+            except (StorageFull, Unavailable) as error:
+                # What is kept already can be read all the same; the app is written down once there is room.
+                log.error("%s is not written down yet: %s", source.name, error)
+                self._records.soon(app)
         app.source = source
         app.generation += 1
         app.failures, app.not_before = 0, 0.0
@@ -129,7 +100,9 @@ class Supervisor:
 
     async def _abandon(self, claims: dict[str, Claim], reason: str) -> None:
         for claim in claims.values():
-            seen = claim.request.mode == "stream" and await self._dispatcher.has_chunks(claim)
+            seen = claim.request.mode == "stream" and await until_done(
+                f"the log of {claim.request.id} cannot be read", partial(self._dispatcher.has_chunks, claim)
+            )
             app = self.apps.get(claim.request.app)
             decided = fates.of_dead_runner(
                 [Running(claim, None, seen_chunk=seen)],
@@ -144,11 +117,13 @@ class Supervisor:
         """Compare what is with what should be: at every change, and often enough to keep the time limits."""
         tick = self._settings.heartbeat / 4
         while True:
-            self._watch_clocks()
+            try:
+                self._watch_clocks()
+            except Exception as error:
+                self._trouble("the clocks of the runners", error)
             if self._look.is_set():
                 self._look.clear()
-                for app in list(self.apps.values()):
-                    await self._reconcile(app)
+                await self._look_around()
             try:
                 async with asyncio.timeout(tick):
                     await self._look.wait()
@@ -172,43 +147,85 @@ class Supervisor:
         for runner in self._dispatcher.overdue():
             if (ward := self.wards.get(runner.id)) is not None:
                 ward.cause = f"it did not let go of request {runner.killed_for}"
-            self._placement.end(runner.id)
+                self._end(ward, now)
         for ward in list(self.wards.values()):
             runner = ward.runner
             if ward.end_by is not None and now >= ward.end_by:
                 ward.cause = ward.cause or "it did not leave in time"
-                self._placement.end(runner.id)
+                self._end(ward, now)
             elif runner.phase is RunnerPhase.READY and now - runner.last_heard > settings.lease:
                 ward.cause = f"it was silent for {settings.lease:g} s, its lease is over"
-                log.warning("runner %s of %s: %s", runner.id, runner.app, ward.cause)
-                self._placement.end(runner.id)
+                if ward.ended_at is None:
+                    log.warning("runner %s of %s: %s", runner.id, runner.app, ward.cause)
+                self._end(ward, now)
         if self._survivors.notes and now >= self._survivors.until:
             for runner_id in list(self._survivors.notes):
                 self._placement.end(runner_id)
 
-    async def _reconcile(self, app: ManagedApp) -> None:
+    def _end(self, ward: Ward, now: float) -> None:
+        """End a process. Where nobody hears of its end for a whole lease, its requests wait for it no longer."""
+        ward.ended_at = now if ward.ended_at is None else ward.ended_at
+        if now - ward.ended_at > self._settings.lease:
+            log.error("the process %d of runner %s does not end; its requests go on", ward.runner.pid, ward.runner.id)
+            self.died(ward.runner.id, "its process does not end")
+        else:
+            self._placement.end(ward.runner.id)
+
+    def _trouble(self, what: str, error: Exception) -> None:
+        """Something could not be looked after: it is said once, and looked at again."""
+        self._said[what] = complain(f"{what}: they could not be looked after, and are looked at again", error,
+                                    self._said.get(what, ""))  # fmt: skip
+        self._again_at(self._clock.monotonic() + self._settings.heartbeat)
+
+    async def _look_around(self) -> None:
+        """Every app: what is too much leaves, what is missing starts, a few at a time."""
+        wishes: list[Wish] = []
+        for app in list(self.apps.values()):
+            try:
+                if (wish := self._reconcile(app)) is not None:
+                    wishes.append(wish)
+            except Exception as error:
+                self._trouble(f"the runners of {app.name}", error)
+        if not wishes:
+            return
+        now = self._clock.monotonic()
+        counted = [ward.began for ward in self.wards.values() if counts(ward, now)]
+        if counted:
+            self._again_at(min(counted) + STARTING_COUNTS)
+        for name in stagger(wishes, len(counted), self._settings.max_starting or default_starts()):
+            try:
+                await self._start(self.apps[name])
+            except Exception as error:
+                self._trouble(f"the runners of {name}", error)
+
+    def _again_at(self, moment: float) -> None:
+        now = self._clock.monotonic()
+        self._next_look = moment if self._next_look < now else min(self._next_look, moment)
+
+    def _reconcile(self, app: ManagedApp) -> Wish | None:
+        """What leaves, leaves; what should start is returned."""
         wards = [ward for ward in self.wards.values() if ward.runner.app == app.name]
         fresh = [w for w in wards if w.generation == app.generation and w.runner.replace_at is None]
         ready = [w.runner for w in fresh if w.runner.phase is RunnerPhase.READY]
         starting = sum(w.runner.phase is RunnerPhase.STARTING for w in fresh)
         if self._clock.monotonic() < self._survivors.trusted_until:
             # A survivor that may come back is as good as one that sets up.
-            starting += sum(note.app == app.name and _same(app, note) for note in self._survivors.notes.values())
+            starting += sum(note.app == app.name and same_code(app, note) for note in self._survivors.notes.values())
         if ready or app.source is None:
             for ward in wards:
                 if ward not in fresh:
                     self._dismiss(ward)
         if app.source is None or self._stopping:
-            return
+            return None
         now = self._clock.monotonic()
         depth = self._queue.depth(app.name)
-        todo = plan(_demand(app, self._settings, ready, starting, depth.queued, depth.running, now))
-        for _ in range(todo.start):
-            await self._start(app)
+        todo = plan(demand(app, self._settings, ready, starting, depth.queued, depth.running, now))
         for runner_id in todo.stop:
             self._dismiss(self.wards[runner_id])
         if todo.again_at is not None:
-            self._next_look = todo.again_at if self._next_look < now else min(self._next_look, todo.again_at)
+            self._again_at(todo.again_at)
+        rushing = sum(counts(ward, now) for ward in wards)
+        return Wish(app.name, todo.start, app.failures, depth.queued, rushing) if todo.start else None
 
     async def _start(self, app: ManagedApp) -> None:
         runner_id = new_request_id()[-12:]
@@ -217,11 +234,11 @@ class Supervisor:
             return
         runner = Runner(runner_id, app.name, pid=0, started_at=self._clock.wall(), heard_at=now)
         limit = app.info.startup_timeout or self._settings.startup_timeout
-        self.wards[runner_id] = Ward(runner, app.generation, end_by=now + limit)
+        self.wards[runner_id] = Ward(runner, app.generation, end_by=now + limit, began=now)
         self._dispatcher.runners(app.name)[runner_id] = runner
         try:
             runner.pid = await self._placement.start(runner_id, app.source, self.died)
-        except OSError as error:
+        except Exception as error:
             self.died(runner_id, f"no process could be started: {error}")
 
     def _dismiss(self, ward: Ward) -> None:
@@ -251,7 +268,7 @@ class Supervisor:
         runner = Runner(runner_id, app, pid=pid, started_at=self._clock.wall(), heard_at=now)
         managed = self.apps.get(app)
         # With other code than today's it finishes what it has, and a fresh one takes over.
-        same = managed is not None and _same(managed, note)
+        same = managed is not None and same_code(managed, note)
         self.wards[runner_id] = Ward(runner, managed.generation if managed and same else -1)
         self._dispatcher.adopt(runner, self._survivors.claims.pop(runner_id, {}), running)
         log.info("runner %s of %s has come back with %d requests", runner_id, app, len(runner.running))
@@ -268,7 +285,7 @@ class Supervisor:
             runner.phase = RunnerPhase.READY
             self._runner_logs.note(runner.app, runner.id, "INFO", f"ready, process {runner.pid}")
         app.info, app.fault, app.failures = frame.info, None, 0
-        self._store(app)
+        self._records.soon(app)
         self._dispatcher.ready(runner)
         self._look.set()
 
@@ -286,8 +303,8 @@ class Supervisor:
         self._look.set()
         claims = self._survivors.claims.pop(runner_id, None)
         if claims:
-            asyncio.ensure_future(self._abandon(claims, cause)).add_done_callback(_report)
-        ward = self.wards.pop(runner_id, None)
+            self._tasks.begin(f"giving up what {runner_id} had", self._abandon(claims, cause))
+        ward = self.wards.get(runner_id)
         if ward is None:
             return
         runner = ward.runner
@@ -296,6 +313,7 @@ class Supervisor:
         if runner.link is not None:
             runner.link.close()
         self._dispatcher.runner_lost(runner, cause)
+        del self.wards[runner_id]
         if not ward.explained:
             self._runner_logs.note(runner.app, runner_id, "INFO" if was is RunnerPhase.DRAINING else "WARN", cause)
         if was is RunnerPhase.STARTING and not ward.explained and not self._stopping:
@@ -318,21 +336,13 @@ class Supervisor:
         pause = backoff(app.failures, self._settings.crash_backoff, self._settings.crash_backoff_max)
         app.not_before = self._clock.monotonic() + pause
         log.info("%s is tried again in %g s", name, pause)
-        self._store(app)
-
-    def _store(self, app: ManagedApp) -> None:
-        asyncio.ensure_future(self._put(app)).add_done_callback(_report)
-
-    async def _put(self, app: ManagedApp) -> None:
-        await self._queue.put_app(
-            KnownApp(app.name, app.info, app.first_seen or self._clock.wall(), self._clock.wall(), app.fault)
-        )
+        self._records.soon(app)
 
     # ---- stop
 
     async def stop(self, grace: float, hurry: asyncio.Event) -> None:
         """Let running requests finish for `grace` seconds, or until `hurry`; the rest goes back to the queue."""
-        self._stopping = True
+        self._stopping = self._records.stopping = True
         self._dispatcher.hold()
         for ward in self.wards.values():
             self._dismiss(ward)
@@ -355,34 +365,3 @@ class Supervisor:
             async with asyncio.timeout(self._settings.cancel_grace):
                 while self.wards:
                     await asyncio.sleep(0.02)
-
-
-def _same(app: ManagedApp, note: RunnerNote) -> bool:
-    """Whether a survivor runs what this gateway would start."""
-    return app.source is not None and (app.source.spec, code_of(app.source)) == (note.spec, note.code)
-
-
-def _demand(
-    app: ManagedApp, settings: Settings, ready: list[Runner], starting: int, queued: int, running: int, now: float
-) -> Demand:
-    info = app.info
-    least = 1 if info.min_concurrency is None else info.min_concurrency
-    return Demand(
-        min_concurrency=least,
-        max_concurrency=max(least, 1 if info.max_concurrency is None else info.max_concurrency),
-        concurrency_buffer=info.concurrency_buffer or 0,
-        keep_alive=settings.idle_keep_alive if info.keep_alive is None else info.keep_alive,
-        slots=info.max_multiplexing,
-        queued=queued,
-        running=running,
-        starting=starting,
-        ready=len(ready),
-        idle=tuple((runner.id, runner.idle_since) for runner in ready if not runner.running),
-        not_before=app.not_before,
-        now=now,
-    )
-
-
-def _report(done: asyncio.Future[None]) -> None:
-    if not done.cancelled() and (error := done.exception()) is not None:
-        log.error("%s", error, exc_info=None if isinstance(error, PondageError) else error)

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pondage.fleet.plan import Demand, Plan, backoff, plan
+from pondage.fleet.plan import Demand, Plan, Wish, backoff, plan, stagger
 
 
 def demand(**more: Any) -> Demand:
@@ -73,3 +73,27 @@ def test_the_bounds_hold(
 
 def test_backoff_doubles_up_to_its_limit() -> None:
     assert [backoff(n, 1.0, 60.0) for n in (0, 1, 2, 3, 10, 1000)] == [0.0, 1.0, 2.0, 4.0, 60.0, 60.0]
+
+
+def test_starts_are_staggered_the_healthy_first() -> None:
+    bad = [Wish(f"bad{n}", 1, n + 1, 5, 0) for n in range(200)]
+    good = [Wish("a", 3, 0, 0, 0), Wish("b", 1, 0, 0, 0), Wish("c", 1, 0, 7, 0)]
+    assert stagger([*bad, *good], 0, 4) == ["c", "a", "b", "a"], "callers first, one of each before the second of any"
+    assert stagger([*bad, *good], 4, 4) == []
+    assert stagger(bad, 0, 8) == ["bad0", "bad1"], "a quarter of the room, the least broken first"
+    assert stagger([Wish("bad", 1, 3, 0, 1)], 1, 4) == [], "what sets up already counts"
+    assert stagger([Wish("bad", 5, 3, 0, 0)], 0, 1) == ["bad"]
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 4), st.integers(0, 3), st.integers(0, 2), st.integers(0, 2)), max_size=12),
+    st.integers(0, 12),
+    st.integers(1, 12),
+)
+def test_the_room_is_kept_and_used(apps: list[tuple[int, int, int, int]], starting: int, most: int) -> None:
+    wishes = [Wish(str(n), start, failures, queued, now) for n, (start, failures, queued, now) in enumerate(apps)]
+    chosen = stagger(wishes, starting, most)
+    assert len(chosen) <= max(most - starting, 0)
+    healthy = sum(wish.start for wish in wishes if not wish.failures)
+    taken = sum(not wishes[int(name)].failures for name in chosen)
+    assert taken == min(healthy, max(most - starting, 0)), "a failing app never takes a healthy one's place"

@@ -7,10 +7,14 @@ from typing import Any
 
 import pytest
 
+from pondage import steady
 from pondage.clock import ManualClock
+from pondage.errors import StorageFull
 from pondage.fleet.channels import Channels
+from pondage.fleet.discover import AppSource
 from pondage.fleet.dispatcher import Dispatcher
 from pondage.fleet.placement import RunnerNote
+from pondage.fleet.plan import STARTING_COUNTS
 from pondage.fleet.runner_logs import RunnerLogs
 from pondage.fleet.supervisor import Supervisor
 from pondage.queue.interface import Claim, Depth, NewRequest
@@ -77,3 +81,100 @@ async def test_a_survivor_may_say_hello_while_others_are_given_up() -> None:
     (runner,) = dispatcher.all_runners()
     assert (runner.id, list(runner.running)) == ("r1", ["a"]), "what it still has runs on"
     assert sorted(queue.retried) == ["b", "c"], "the others go back to the queue, each once"
+
+
+class Processes:
+    """Processes that start and never end by themselves; `ends` counts how often each was told to."""
+
+    def __init__(self) -> None:
+        self.started: list[str] = []
+        self.ends: dict[str, int] = {}
+        self.trouble: list[Exception] = []
+
+    async def start(self, runner_id: str, source: AppSource, died: Any) -> int:
+        if self.trouble:
+            raise self.trouble.pop()
+        self.started.append(source.name)
+        return 1
+
+    def end(self, runner_id: str) -> None:
+        self.ends[runner_id] = self.ends.get(runner_id, 0) + 1
+        raise PermissionError("not now")
+
+    def survivors(self) -> list[RunnerNote]:
+        return []
+
+
+class Rows(Queue):
+    """Rows of apps, on a disk that is full for the first so many writes."""
+
+    def __init__(self, full: int = 0) -> None:
+        super().__init__()
+        self.full = full
+        self.written: list[str] = []
+
+    async def put_app(self, app: Any) -> None:
+        if self.full:
+            self.full -= 1
+            raise StorageFull("full")
+        self.written.append(app.name)
+
+
+def supervised(queue: Queue, processes: Processes, clock: ManualClock, **settings: Any) -> Supervisor:
+    look = asyncio.Event()
+    chosen = Settings(**settings)
+    dispatcher = Dispatcher(queue, News(), Channels(1), look, clock, chosen)  # type: ignore[arg-type]
+    return Supervisor(dispatcher, look, queue, processes, clock, chosen, RunnerLogs(clock, 9))  # type: ignore[arg-type]
+
+
+async def until(what: Any) -> None:
+    async with asyncio.timeout(20):
+        while not what():
+            await asyncio.sleep(0.005)
+
+
+async def test_a_start_on_a_full_disk_goes_on_and_the_app_is_written_down_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(steady.until_done, "__kwdefaults__", {**steady.until_done.__kwdefaults__, "pause": 0.01})
+    rows = Rows(full=3)
+    supervisor = supervised(rows, Processes(), ManualClock())
+    await supervisor.open([AppSource("echo.py:Echo", "acme/echo", None)])
+    assert rows.written == []
+    await until(lambda: rows.written)
+    assert rows.written == ["acme/echo"]
+
+
+async def test_what_cannot_be_started_or_ended_is_seen_and_tried_again() -> None:
+    clock, processes = ManualClock(), Processes()
+    processes.trouble = [RuntimeError("no child watcher"), OSError("no more processes")]
+    supervisor = supervised(Rows(), processes, clock, crash_backoff=0.0)
+    await supervisor.open([AppSource("echo.py:Echo", "acme/echo", None)])
+    running = asyncio.create_task(supervisor.run())
+    await until(lambda: processes.started)
+    assert "no child watcher" in str(supervisor.apps["acme/echo"].fault)
+    (runner_id,) = supervisor.wards
+    supervisor.wards[runner_id].end_by = clock.monotonic()
+    await until(lambda: processes.ends.get(runner_id, 0) > 1)
+    assert not running.done(), "the loop goes on whatever a placement raises"
+    # Its end is asked for again and again; after a whole lease its requests wait for it no longer.
+    clock.advance(Settings().lease + 1)
+    await until(lambda: runner_id not in supervisor.wards)
+    running.cancel()
+
+
+async def test_two_hundred_apps_start_a_few_at_a_time_and_the_good_one_first() -> None:
+    clock, processes = ManualClock(), Processes()
+    supervisor = supervised(Rows(), processes, clock, max_starting=4)
+    await supervisor.open([AppSource(f"bad.py:Bad{n}", f"acme/bad{n}", None) for n in range(200)])
+    for app in supervisor.apps.values():
+        app.failures = 1
+    await supervisor.serve(AppSource("good.py:Good", "acme/good", None))
+    running = asyncio.create_task(supervisor.run())
+    await until(lambda: len(processes.started) == 2)
+    assert processes.started[0] == "acme/good"
+    assert sum(ward.runner.app != "acme/good" for ward in supervisor.wards.values()) == 1
+    # One that sets up for long stops counting, so that nobody waits for ever behind it.
+    clock.advance(STARTING_COUNTS)
+    await until(lambda: len(processes.started) >= 3)
+    running.cancel()
