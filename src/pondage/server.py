@@ -12,9 +12,11 @@ import errno
 import gc
 import logging
 import os
+import resource
 import signal
 import socket
 import ssl
+import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from functools import partial
 from pathlib import Path
@@ -290,6 +292,7 @@ async def serve(
             stopping(server, sum(len(runner.running) for runner in server.fleet.runners()))
 
     loop = asyncio.get_running_loop()
+    _open_more(2 * settings.max_connections)
     await server.open()
     reuse_buffers()
     # What is here now stays for good: the collector need not walk it again, nor look after every few hundred calls.
@@ -327,6 +330,7 @@ def _uvicorn(settings: Settings, app: Any) -> uvicorn.Server:
     import uvicorn
 
     from pondage.gateway.connection import connection_class
+    from pondage.gateway.crowd import Crowd
     from pondage.gateway.sockets import CallerSocket
 
     class Quiet(uvicorn.Server):
@@ -338,7 +342,7 @@ def _uvicorn(settings: Settings, app: Any) -> uvicorn.Server:
 
     config = uvicorn.Config(
         app,
-        http=connection_class(settings),
+        http=connection_class(settings, Crowd(settings, _openable() * 3 // 4)),
         ws=CallerSocket,
         ws_per_message_deflate=False,
         ws_ping_interval=settings.session_ping,
@@ -362,6 +366,21 @@ def _uvicorn(settings: Settings, app: Any) -> uvicorn.Server:
     except (OSError, ssl.SSLError) as error:
         raise SetupError(f"tls_cert {settings.tls_cert} and tls_key {settings.tls_key}: {error}") from error
     return Quiet(config)
+
+
+def _openable() -> int:
+    """How many files and sockets this process may have open."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return sys.maxsize if soft == resource.RLIM_INFINITY else soft
+
+
+def _open_more(wanted: int) -> None:
+    """Allow the process so many files and sockets, as far as the system lets it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def _listen(settings: Settings) -> socket.socket:

@@ -56,6 +56,24 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Largest head of a request, its address and headers; more is 431."""
     header_timeout: float = 30.0
     """Time that a caller has to send the head of a request."""
+    body_rate: int = 500
+    """Fewest bytes of a request's body a second; one that is slower for `body_timeout` is 408."""
+    body_timeout: float = 30.0
+    """How long a body may be slower than `body_rate`."""
+    write_timeout: float = 60.0
+    """A caller that takes nothing of its answer for so long is cut off."""
+    unread_bytes: int = 1024 * 1024
+    """So much more of a body is read once its request is answered; then the connection is closed."""
+    unread_timeout: float = 5.0
+    """And for so long."""
+    max_connections: int = 16_384
+    """Most connections; more are 503. Never more than three quarters of the files that the process may open."""
+    max_keyless_connections: int = 4096
+    """Most connections that have shown no key yet: for one more, the oldest that does nothing is closed."""
+    max_connections_per_address: int = 4096
+    """Most connections from one address that is no trusted proxy; more are 503."""
+    max_connections_per_key: int = 8192
+    """Most connections that use one key; a call on one more is 429."""
     max_queue_length: int = 1_000_000
     """Most requests of one app that may wait; more is 429."""
     max_wait: float = 300.0

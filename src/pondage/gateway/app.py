@@ -17,6 +17,7 @@ from pondage.gateway import answers
 from pondage.gateway.access import Access, require
 from pondage.gateway.address import Address, is_loopback, locate, prefixed, proxied
 from pondage.gateway.call import Call, Response, Role, Rooms, read_headers
+from pondage.gateway.crowd import PLACE, Place
 from pondage.gateway.machines import DAMAGED
 from pondage.gateway.realtime import realtime
 from pondage.gateway.routes import OPEN, ROUTES, Router, endpoint
@@ -129,6 +130,7 @@ class Gateway:
             # What a page embeds (an image, a form that is a GET) has no Origin, but the browser says where it is from.
             raise Forbidden("pages of other sites may not call a server that asks for no key")
         call.caller = self._access.identify(authorization, call.query.get("fal_jwt_token"))
+        _seat(call)
         require(call.caller, scope)
 
     def _cors(self, origin: str, headers: dict[str, str]) -> str:
@@ -178,7 +180,19 @@ class Gateway:
             and not self._cors(origin, headers)
         ):
             raise Forbidden(f"pages of {origin} need a token, or --cors {origin}")
+        _seat(call)
         require(call.caller, "submit")
+
+
+def _seat(call: Call) -> None:
+    """From now on the connection is this caller's.
+
+    Raises:
+        TooMany: it has enough of them.
+    """
+    place: Place | None = call.scope.get(PLACE)
+    if place is not None and place.key != call.caller.key_id:
+        place.belongs_to(call.caller.key_id)
 
 
 class _Sending:

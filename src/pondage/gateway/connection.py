@@ -1,7 +1,7 @@
-"""What is refused before it is a call: heads that are too large, too slow or no HTTP (one connection, many requests).
+"""What a connection is given before it is a call: so much time, so many bytes, a turn among the others.
 
-The parser takes heads of any size and waits for their end for ever; both are limited here. Answers are JSON objects
-like every other of ours, since some clients decode nothing else (PROTOCOL 9.3).
+The parser takes heads, trailers and chunks of any size and number and waits for their end for ever; all of it is
+limited here. Refusals are JSON objects like every other answer, since some clients decode nothing else (PROTOCOL 9.3).
 """
 
 from __future__ import annotations
@@ -12,12 +12,25 @@ from typing import TYPE_CHECKING, ClassVar, cast
 import msgspec
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
+from pondage.gateway.crowd import PLACE, Crowd, Place
 from pondage.gateway.together import Together
+from pondage.gateway.turns import Turns, turns_of
 from pondage.settings import Settings
 from pondage.wire.ids import new_request_id
 
 if TYPE_CHECKING:
     from uvicorn.server import ServerState
+
+_SMALL = 2048
+"""Bytes that are parsed at once, whatever they are; of more, so many at a time while they make much work."""
+_LARGE = 16 * 1024
+"""Bytes that are parsed at a time where the last ones made little work."""
+_LITTLE = 4
+"""Pieces of bodies and requests that are little work."""
+_MOST_HEADERS = 512
+_VERSIONS = frozenset({"1.0", "1.1"})
+_FRAMING = 16
+"""Bytes around each byte of a body that chunks may cost."""
 
 
 class _Refused(Exception):
@@ -27,10 +40,13 @@ class _Refused(Exception):
 class Connection(HttpToolsProtocol):
     """A caller's connection."""
 
-    max_header_bytes: ClassVar[int] = 64 * 1024
-    header_timeout: ClassVar[float] = 30.0
+    settings: ClassVar[Settings] = Settings()
+    crowd: ClassVar[Crowd] = Crowd(Settings())
     server_state: ServerState
+    transport: Together  # type: ignore[assignment]  # a transport in all that is used of it
 
+    _place: Place | None = None
+    _turns: Turns
     _in_head = False
     _head = 0
     _status = 400
@@ -41,23 +57,79 @@ class Connection(HttpToolsProtocol):
     _deaf = False
     """What comes is no HTTP any more, and an answer is still to be given."""
 
-    # ---- the time that a head may take
+    _in_body = False
+    _request = 0
+    """Number of the request that came last on this connection."""
+    _length = 0
+    """Bytes of its body, where it says so."""
+    _body = _body_from = 0
+    """Bytes of bodies that came, now and before this request's."""
+    _pieces = 0
+    """Pieces of bodies and requests that came."""
+    _around = 0
+    """Bytes of this request that belong to neither head nor body: what chunks and trailers cost."""
+    _after_answer = 0
+    """Bytes that came of a request which was answered already."""
+    _deadline: asyncio.TimerHandle | None = None
+    """When the body is looked at again."""
+    _unread: asyncio.TimerHandle | None = None
+    """When what was written is looked at again."""
+
+    _rest: memoryview | None = None
+    """Bytes that came and wait for this connection's turn; nothing is read meanwhile."""
+    _parked = False
+    """They wait until the answers before them are given."""
+    _step = _SMALL
+
+    # ---- begin and end
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         together = Together(cast(asyncio.Transport, transport), self.loop)
-        super().connection_made(together)  # type: ignore[arg-type]  # a transport in all that is used of it
+        super().connection_made(together)  # type: ignore[arg-type]
+        self._turns = turns_of(self.loop)
+        place = self.crowd.enter(self.client[0] if self.client else "", self)
+        if isinstance(place, str):
+            self._status, self._detail = 503, f"there are {place} already; try again later"
+            self._deaf = True
+            self._refuse()
+            return
+        self._place = together.place = place
         self._be_patient()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._patience_ends()
+        for timer in (self._deadline, self._unread):
+            if timer is not None:
+                timer.cancel()
+        self._rest = None
+        if self._place is not None:
+            self.crowd.leave(self._place)
         super().connection_lost(exc)
         # After a reset the server lets the timer of an idle connection run on, and with it whatever it came with.
         self._unset_keepalive_if_required()
         self.headers = []
 
+    def handle_websocket_upgrade(self) -> None:
+        """From here on the connection is a `CallerSocket`'s, its place among the others as well."""
+        self._rest = None
+        self.transport.go_on_reading(paused=False)
+        super().handle_websocket_upgrade()
+        if self._deadline is not None:
+            self._deadline.cancel()
+
+    def spare(self) -> bool:
+        """Close, unless a call is under way."""
+        cycle: RequestResponseCycle | None = self.cycle
+        if cycle is not None and not cycle.response_complete:
+            return False
+        self.transport.close()
+        return True
+
+    # ---- the time that a head, a body and an answer may take
+
     def _be_patient(self) -> None:
         if self._patience is None:
-            self._patience = self.loop.call_later(self.header_timeout, self._too_slow)
+            self._patience = self.loop.call_later(self.settings.header_timeout, self._too_slow)
 
     def _patience_ends(self) -> None:
         if self._patience is not None:
@@ -67,62 +139,225 @@ class Connection(HttpToolsProtocol):
     def _too_slow(self) -> None:
         self._patience = None
         if self._in_head:
-            self._status, self._detail = 408, f"the head was not complete after {self.header_timeout:g} s"
+            self._status = 408
+            self._detail = f"the head was not complete after {self.settings.header_timeout:g} s"
             self.send_400_response(self._detail)
         else:
             self.transport.close()
 
-    # ---- its size
+    def _watch_body(self) -> None:
+        """Look after a while whether enough has come of it."""
+        seconds = self.settings.body_timeout
+        self._deadline = self.loop.call_later(seconds, self._look_at_body, self._request, self._body)
+
+    def _look_at_body(self, request: int, before: int) -> None:
+        self._deadline = None
+        if not self._in_body or self.transport.is_closing():
+            return
+        seconds, rate = self.settings.body_timeout, self.settings.body_rate
+        ours = self.flow.read_paused or self._rest is not None
+        if request != self._request or ours or self._body - before >= seconds * rate:
+            self._watch_body()
+            return
+        self._status = 408
+        self._detail = (
+            f"the body came at less than {rate} bytes a second for {seconds:g} s (settings body_rate, body_timeout)"
+        )
+        self.send_400_response(self._detail)
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self._in_body and not self.pipeline:
+            self.loop.call_later(self.settings.unread_timeout, self._still_unread, self._request)
+        if self._parked:
+            self._unpark()
+
+    def _still_unread(self, request: int) -> None:
+        """A body that nobody needs has not ended: the connection does."""
+        if self._in_body and request == self._request:
+            self.transport.close()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        if self._unread is None:
+            self._watch_reader()
+
+    def _watch_reader(self) -> None:
+        left = self.transport.get_write_buffer_size()
+        self._unread = self.loop.call_later(self.settings.write_timeout, self._look_at_reader, left)
+
+    def _look_at_reader(self, before: int) -> None:
+        self._unread = None
+        if not self.flow.write_paused:
+            return
+        if self.transport.get_write_buffer_size() >= before:
+            self.transport.abort()
+        else:
+            self._watch_reader()
+
+    # ---- its turn
 
     def data_received(self, data: bytes) -> None:
         if self._deaf:
             return
-        before = self._in_head
+        if self._rest is None and len(data) <= _SMALL and not self.pipeline:
+            self._parse(data)
+            return
+        if self._rest is not None:  # it was under way when reading was stopped
+            data = bytes(self._rest) + data
+        self._rest = memoryview(data)
+        if not self._parked:
+            self._turns.take(self)
+        if self._rest is not None:
+            self.transport.hold_reading(self._unpark)
+
+    def work(self) -> bool:
+        """Parse a part of what came; whether there is more that can be parsed now."""
+        rest = self._rest
+        if rest is None or self._deaf or self.transport.is_closing():
+            self._rest = None
+            return False
+        if self.pipeline or self.flow.read_paused:
+            self._parked = True
+            return False
+        step = self._step
+        if self._in_body and self._length:
+            # One piece, however long it is, and what follows at once: see `send_400_response`.
+            step = max(step, self._length + self._body_from - self._body + _SMALL)
+        before = self._pieces
+        self._parse(rest[:step])
+        self._step = min(self._step * 4, _LARGE) if self._pieces - before <= _LITTLE else _SMALL
+        if self._rest is None:  # that was a handshake
+            return False
+        if step < len(rest):
+            self._rest = rest[step:]
+            return True
+        self._rest = None
+        if not self.transport.is_closing():
+            self.transport.go_on_reading(paused=self.flow.read_paused)
+        return False
+
+    def give_up(self) -> None:
+        self.transport.abort()
+
+    def _unpark(self) -> None:
+        """The answers before are given, or the handler wants more of a body."""
+        if self._parked and not self.pipeline:
+            self._parked = False
+            self._turns.take(self)
+
+    # ---- what is parsed
+
+    def _parse(self, data: bytes | memoryview) -> None:
+        before, body, request = self._in_head, self._body, self._request
         self._just_came = False
-        super().data_received(data)
+        super().data_received(cast(bytes, data))
         if not self._in_head:
             self._head = 0
             if self._patience is not None:
                 self._patience_ends()
+            if self._in_body:
+                if self._deadline is None:
+                    self._watch_body()
+                if not before and request == self._request:
+                    self._measure(len(data), self._body - body)
             return
         self._be_patient()
         # Pieces that begin and end within a head: a head that came in one piece is measured when it is complete.
         if before:
             self._head += len(data)
-            if self._head > self.max_header_bytes and not self.transport.is_closing():
+            if self._head > self.settings.max_header_bytes and not self.transport.is_closing():
                 self._too_large()
                 self.send_400_response(self._detail)
+
+    def _measure(self, size: int, body: int) -> None:
+        """Bytes of a request whose head came before: what surrounds its body has a bound, and all of it once it is
+        answered."""
+        if self.transport.is_closing():
+            return
+        if self.cycle.response_complete:
+            self._after_answer += size
+            if self._after_answer > self.settings.unread_bytes:
+                self.transport.close()
+            return
+        self._around += size - body
+        most = self.settings.max_header_bytes
+        if self._around > most + _FRAMING * (self._body - self._body_from):
+            self._status = 431
+            self._detail = (
+                f"what surrounds the body, chunks and trailers, has more than {most} bytes (setting max_header_bytes)"
+            )
+            self.send_400_response(self._detail)
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._in_head = True
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Only what stands in the head is a header: what counted in a trailer would depend on when it came."""
+        if self._in_head:
+            super().on_header(name, value)
+        else:
+            self._pieces += 1
+
     def on_headers_complete(self) -> None:
         self._in_head = False
-        size, hosts = len(self.url), 0
+        size, hosts, length, upgrade = len(self.url), 0, 0, False
         for name, value in self.headers:
             size += len(name) + len(value)
             if name == b"host":
                 hosts += 1
-        if size > self.max_header_bytes:
+            elif name == b"content-length":
+                length = int(value)
+            elif name == b"upgrade":
+                upgrade = value.lower() == b"websocket"
+        self._pieces += 1 + len(self.headers) // 16
+        if size > self.settings.max_header_bytes:
             self._too_large()
             raise _Refused
-        if self.url.startswith(b"*"):
-            self._detail = "* is no path"
+        if problem := self._problem(hosts, upgrade):
+            self._detail = problem
             raise _Refused
-        if hosts > 1:
-            self._detail = "a request names one Host"
-            raise _Refused
+        self.scope[PLACE] = self._place  # type: ignore[literal-required]
         super().on_headers_complete()
+        self._in_body, self._length, self._body_from = True, length, self._body
+        self._request += 1
+        self._around = self._after_answer = 0
+
+    def _problem(self, hosts: int, upgrade: bool) -> str:
+        """What is wrong with a head, if anything is."""
+        if hosts != 1:
+            if hosts > 1:
+                return "a request names one Host"
+            if self.parser.get_http_version() != "1.0":
+                return "a request names its Host"
+        if self.url.startswith(b"*"):
+            return "* is no path"
+        if len(self.headers) > _MOST_HEADERS:
+            self._status = 431
+            return f"the head has more than {_MOST_HEADERS} headers"
+        if (version := self.parser.get_http_version()) not in _VERSIONS:
+            return f"this is HTTP/{version}; HTTP/1.1 and HTTP/1.0 are spoken here"
+        if upgrade and self.parser.get_method() != b"GET":
+            return "a WebSocket begins with GET"
+        return ""
+
+    def on_body(self, body: bytes) -> None:
+        self._body += len(body)
+        self._pieces += 1
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
+        self._in_body = False
         super().on_message_complete()
         cycle: RequestResponseCycle | None = self.cycle
         self._just_came = cycle is not None and bool(cycle.body)
 
+    # ---- what is refused
+
     def _too_large(self) -> None:
         self._status = 431
-        self._detail = f"the head has more than {self.max_header_bytes} bytes (setting max_header_bytes)"
+        self._detail = f"the head has more than {self.settings.max_header_bytes} bytes (setting max_header_bytes)"
 
     def send_400_response(self, msg: str) -> None:
         """Refuse and close; an answer that is due for an earlier request comes first, and ours would look like it.
@@ -132,11 +367,15 @@ class Connection(HttpToolsProtocol):
         """
         cycle: RequestResponseCycle | None = self.cycle
         if cycle is None or cycle.response_complete:
-            self._refuse()
+            if self._in_body:  # it has its answer
+                self.transport.close()
+            else:
+                self._refuse()
         elif self.pipeline or cycle.response_started:
             self._end_after_answer(cycle)
         elif cycle.more_body or self._just_came:
-            self._detail = "the body is malformed, or longer than its Content-Length; nothing was done"
+            if self._status == 400:
+                self._detail = "the body is malformed, or longer than its Content-Length; nothing was done"
             cycle.disconnected = True
             cycle.message_event.set()
             self._refuse()
@@ -168,7 +407,6 @@ def refusal(status: int, detail: str) -> bytes:
     return b"".join(lines)
 
 
-def connection_class(settings: Settings) -> type[Connection]:
-    """The protocol with the limits of these settings."""
-    limits = {"max_header_bytes": settings.max_header_bytes, "header_timeout": settings.header_timeout}
-    return type("Connection", (Connection,), limits)
+def connection_class(settings: Settings, crowd: Crowd) -> type[Connection]:
+    """The protocol with the limits of these settings, for connections that stand in this crowd."""
+    return type("Connection", (Connection,), {"settings": settings, "crowd": crowd})

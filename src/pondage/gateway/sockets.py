@@ -10,7 +10,9 @@ from __future__ import annotations
 import logging
 import sys
 from asyncio.transports import BaseTransport
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
+from itertools import chain
 from typing import Any, cast
 
 import websockets.frames
@@ -19,7 +21,9 @@ from websockets.frames import Frame
 from websockets.protocol import State
 
 from pondage.gateway.connection import refusal
+from pondage.gateway.crowd import PLACE, Place
 from pondage.gateway.together import Together
+from pondage.gateway.turns import Turns, turns_of
 from pondage.wire.websocket import BINARY, TEXT, FrameCutter, Incoming, outgoing_head
 
 log = logging.getLogger("pondage.gateway.sockets")
@@ -36,6 +40,9 @@ _LARGE = 16 * 1024
 """Messages from this size on are not copied behind their head."""
 
 _apply_mask: Callable[[bytes, bytes], bytes] = vars(websockets.frames)["apply_mask"]  # in C where the library has it so
+
+_AT_ONCE = 8
+"""Frames that are worked off at once; more that came with them wait for this connection's turn."""
 
 Take = Callable[[bytes, bool], bool]
 """Takes a message and whether it is text; False: it is taken, and there is no room for more just now."""
@@ -61,6 +68,11 @@ class CallerSocket(WebSocketsSansIOProtocol):
     _room: Callable[[], None] | None = None
     _pong: bytes = b""
     """The answer to the latest ping, while there is no room for it."""
+    _place: Place | None = None
+    _coming: Iterator[Incoming] | None = None
+    """Frames that came and wait for this connection's turn; nothing is read meanwhile."""
+    _parked = False
+    """They wait until there is room for what they hold."""
     _left = sys.maxsize
     """Bytes that a connection which is closing had not got rid of when it was looked at."""
 
@@ -68,13 +80,25 @@ class CallerSocket(WebSocketsSansIOProtocol):
         super().__init__(*arguments, **keywords)
         self.logger = log
         self._cutter = FrameCutter(self.config.ws_max_size)
+        self._behind: deque[bytes] = deque()
 
     def connection_made(self, transport: BaseTransport) -> None:
-        # A session's messages leave at once.
-        super().connection_made(transport.alone() if isinstance(transport, Together) else transport)
+        self._turns: Turns = turns_of(self.loop)
+        if isinstance(transport, Together):
+            self._place = transport.place
+            transport = transport.alone()  # a session's messages leave at once
+        super().connection_made(transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._coming = None
+        self._behind.clear()
+        if self._place is not None:
+            self._place.crowd.leave(self._place)
+        super().connection_lost(exc)
 
     async def run_asgi(self) -> None:
         cast(dict[str, Any], self.scope["extensions"])[EXTENSION] = self
+        cast(dict[str, Any], self.scope)[PLACE] = self._place
         await super().run_asgi()
 
     # ---- the messages of a session
@@ -98,7 +122,27 @@ class CallerSocket(WebSocketsSansIOProtocol):
         """Read on."""
         if self.read_paused:
             self.read_paused = False
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """There is room again: what came is worked off first."""
+        if self._coming is None:
             self.transport.resume_reading()
+        elif self._parked:
+            self._parked = False
+            self._turns.take(self)
+
+    async def receive(self) -> Any:
+        message = await super().receive()
+        if self._coming is not None and not self.read_paused and not self.disconnected:
+            self._hold_reading()
+            self._go_on()
+        return message
+
+    async def send(self, message: Any) -> None:
+        await super().send(message)
+        if self._parked and not self.read_paused:  # it was closed, and wants the peer's answer to that
+            self._go_on()
 
     def put(self, data: bytes, text: bool) -> bool:
         """Send a message; False: it is on its way, and there is no room for more just now."""
@@ -128,9 +172,54 @@ class CallerSocket(WebSocketsSansIOProtocol):
             if self.conn.handshake_exc is not None:
                 self._refuse()
             return
-        for frame in self._cutter.feed(data):
-            if self._take is None or not self._short_way(frame):
-                super().data_received(frame.head + frame.masked)
+        if self._coming is not None:
+            self._behind.append(data)
+            self._hold_reading()
+            return
+        frames = self._cutter.feed(data)
+        left = _AT_ONCE
+        for frame in frames:
+            self._one(frame)
+            left -= 1
+            if self.read_paused or not left:
+                if (following := next(frames, None)) is None:
+                    return
+                self._coming = chain((following,), frames)
+                self._turns.take(self)
+                self._hold_reading()
+                return
+
+    def _hold_reading(self) -> None:
+        if self._coming is not None and not self.transport.is_closing():
+            self.transport.pause_reading()
+
+    def work(self) -> bool:
+        """Work off some of the frames that came; whether there are more that can be now."""
+        if self._coming is None or self.transport.is_closing():
+            self._coming = None
+            return False
+        left = _AT_ONCE
+        while not self.read_paused:
+            if (frame := next(self._coming, None)) is not None:
+                self._one(frame)
+            elif self._behind:
+                self._coming = self._cutter.feed(self._behind.popleft())
+            else:
+                self._coming = None
+                self.transport.resume_reading()
+                return False
+            left -= 1
+            if not left or self.transport.is_closing():
+                return True
+        self._parked = True
+        return False
+
+    def give_up(self) -> None:
+        self.transport.abort()
+
+    def _one(self, frame: Incoming) -> None:
+        if self._take is None or not self._short_way(frame):
+            super().data_received(frame.head + frame.masked)
 
     def _refuse(self) -> None:
         """Answer a handshake whose head the library does not take, which is less than we take of others."""

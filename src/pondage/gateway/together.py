@@ -7,7 +7,11 @@ on a small request.
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pondage.gateway.crowd import Place
 
 _ENOUGH = 64 * 1024
 """So many bytes are written at once, so that flow control sees them."""
@@ -21,6 +25,8 @@ class Together:
         self._loop = loop
         self._held: list[bytes] = []
         self._size = 0
+        self._before_reading: Callable[[], None] | None = None
+        self.place: Place | None = None
 
     def write(self, data: bytes) -> None:
         if len(data) >= _ENOUGH and not self._held:
@@ -42,6 +48,29 @@ class Together:
 
     def writelines(self, parts: Any) -> None:
         self.write(b"".join(parts))
+
+    # ---- reading
+
+    def hold_reading(self, instead: Callable[[], None]) -> None:
+        """Read nothing until `go_on_reading`: bytes that came are still to be worked off. Whoever asks meanwhile for
+        more to be read wants these: `instead` is called."""
+        self._before_reading = instead
+        self._transport.pause_reading()
+
+    def go_on_reading(self, *, paused: bool) -> None:
+        """Read again, unless somebody else has `paused` it."""
+        if self._before_reading is not None:
+            self._before_reading = None
+            if not paused:
+                self._transport.resume_reading()
+
+    def resume_reading(self) -> None:
+        if self._before_reading is None:
+            self._transport.resume_reading()
+        else:
+            self._before_reading()
+
+    # ---- the end
 
     def alone(self) -> asyncio.Transport:
         """The transport itself, for whoever wants its writes to leave at once; nothing is held back any more."""
