@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
 import os
 import sys
 import traceback
-from importlib.machinery import SourceFileLoader
+from importlib.machinery import PathFinder, SourceFileLoader
 from pathlib import Path
 from types import CodeType, ModuleType
 from typing import ClassVar
 
+from pondage.app import renamed
 from pondage.app.app import App
 from pondage.errors import PondageError
 
@@ -82,7 +84,7 @@ def _own(module: ModuleType) -> list[type[App]]:
 
 
 def _import(where: str) -> ModuleType:
-    as_file = where.endswith(".py") or "/" in where
+    as_file = _is_file(where)
     path = Path(where).resolve()
     if as_file and not path.is_file():
         raise LoadError(f"there is no file {where}")
@@ -97,13 +99,27 @@ def _import(where: str) -> ModuleType:
         raise LoadError(reason, where_of(error), trace_of(error)) from error
 
 
+def as_script(spec: str) -> None:
+    """Make `sys.argv` what `python app.py`, or `python -m package.module`, has it: the author's module may read it as
+    it is imported, and later."""
+    where = spec.partition(":")[0]
+    if not _is_file(where):
+        with contextlib.suppress(ImportError, ValueError, AttributeError):
+            found = importlib.util.find_spec(where)
+            where = (found and found.origin) or where
+    sys.argv[:] = [where]
+
+
+def _is_file(where: str) -> bool:
+    return where.endswith(".py") or "/" in where
+
+
 def _import_file(path: Path) -> ModuleType:
-    # As `python file.py` would: the file's folder comes first, so that its neighbours can be imported.
-    if str(path.parent) not in sys.path:
-        sys.path.insert(0, str(path.parent))
     name = path.stem
-    if not name.isidentifier() or name in sys.stdlib_module_names or name in sys.modules:
-        name = f"pondage_app_{''.join(c if c.isalnum() else '_' for c in path.stem)}"
+    shadows = _is_library(name, path.parent)
+    _make_importable(path.parent, first=not shadows)
+    if shadows or "." in name or name in sys.modules:
+        name = renamed.name_of(path)
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise LoadError(f"{path} is no Python file")
@@ -117,6 +133,28 @@ def _import_file(path: Path) -> ModuleType:
         sys.modules.pop(name, None)
         raise
     return module
+
+
+def _is_library(name: str, folder: Path) -> bool:
+    """Whether there is a library of that name besides the app's own file, which it must not hide: `torch.py` that
+    imports torch."""
+    if name in sys.stdlib_module_names or name in sys.builtin_module_names:
+        return True
+    elsewhere = [entry for entry in sys.path if entry and Path(entry).resolve() != folder]
+    try:
+        found = PathFinder.find_spec(name, elsewhere)
+    except (ImportError, ValueError):
+        return False
+    return found is not None and found.loader is not None
+
+
+def _make_importable(folder: Path, *, first: bool) -> None:
+    """Let the app import its neighbours, as `python app.py` would: the file's folder comes first. Last, where the
+    file bears the name of a library; there is no other way that holds for processes which the app starts, too."""
+    if str(folder) not in sys.path:
+        sys.path.insert(0 if first else len(sys.path), str(folder))
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())
 
 
 class _AsWritten(SourceFileLoader):

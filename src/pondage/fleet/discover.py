@@ -104,7 +104,7 @@ def _parsed(path: Path) -> dict[str, str] | None:
 
 async def _imported(target: str) -> dict[str, str]:
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "pondage.runner", "--list", target,
+        sys.executable, "-P", "-m", "pondage.runner", "--list", target,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     out, err = await process.communicate()

@@ -63,7 +63,7 @@ class LocalProcesses:
     """Child processes on this machine, each in a session of its own so that ^C in the terminal reaches only us."""
 
     def __init__(self, *, folder: Path, socket: Path, token: str, devices: list[str] | None = None) -> None:
-        self._folder = folder
+        self._folder = folder.absolute()
         self._socket = socket
         self._token = token
         self._devices = devices or []
@@ -80,7 +80,8 @@ class LocalProcesses:
             environment["CUDA_VISIBLE_DEVICES"] = self._devices[self._next_device % len(self._devices)]
             self._next_device += 1
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "pondage.runner",
+            # -P: the working folder must not hide what a runner itself imports.
+            sys.executable, "-P", "-m", "pondage.runner",
             "--connect", f"unix:{self._socket}", "--app", source.spec, "--name", source.name,
             "--id", runner_id, "--note", str(self._folder / "gateway"),
             stdin=asyncio.subprocess.DEVNULL, env=environment, start_new_session=True,

@@ -73,7 +73,7 @@ class Attempt:
     def cancelled(self) -> bool:
         return bool(self.stopped)
 
-    def write(self, stream: Any, text: str) -> None:
+    def write(self, stream: Any, text: str | bytes) -> None:
         self.notes.write(stream, text)
 
     def log(self, level: str, message: str, source: str = "") -> None:

@@ -28,7 +28,7 @@ class SharedSink:
         """Only when nobody waits any more."""
         return all(attempt.cancelled for attempt in self._attempts)
 
-    def write(self, stream: Any, text: str) -> None:
+    def write(self, stream: Any, text: str | bytes) -> None:
         for attempt in self._attempts:
             attempt.write(stream, text)
 

@@ -6,6 +6,7 @@ that a request starts carry its context on, because in Python they do not by the
 
 from __future__ import annotations
 
+import codecs
 import concurrent.futures.thread
 import contextvars
 import functools
@@ -15,7 +16,8 @@ import os
 import sys
 import threading
 import warnings
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Protocol, TextIO
 
@@ -26,15 +28,15 @@ from pondage.wire.events import Level
 class Sink(Protocol):
     """Takes the words of one request, or those that belong to none."""
 
-    def write(self, stream: Level, text: str) -> None: ...
+    def write(self, stream: Level, text: str | bytes) -> None: ...
 
     def log(self, level: str, message: str, source: str = "") -> None: ...
 
 
 def install(unattributed: Sink) -> None:
     """From now on output goes to the request whose code made it; `unattributed` gets the rest. Once per process."""
-    sys.stdout = Writer("STDOUT", sys.__stdout__, unattributed)
-    sys.stderr = Writer("STDERR", sys.__stderr__, unattributed)
+    sys.stdout = Writer("STDOUT", "<stdout>", 1, unattributed)
+    sys.stderr = Writer("STDERR", "<stderr>", 2, unattributed)
     root = logging.getLogger()
     root.addHandler(RecordHandler(unattributed))
     root.setLevel(logging.INFO)
@@ -69,22 +71,50 @@ def sink_for(unattributed: Sink) -> Sink:
     return unattributed if request is None else request._sink  # type: ignore[return-value]
 
 
-class Writer(io.TextIOBase):
-    """A standard stream whose text goes to the current request, line by line."""
+class Writer(io.TextIOWrapper):
+    """A standard stream whose text goes to the current request, line by line. It is all that a text stream is, and
+    nobody can close it, since every request writes to it."""
 
-    def __init__(self, stream: Level, original: TextIO | None, unattributed: Sink) -> None:
+    def __init__(self, stream: Level, name: str, descriptor: int, unattributed: Sink) -> None:
+        bytes_of = _Bytes(stream, name, descriptor, unattributed, self)
+        super().__init__(bytes_of, encoding="utf-8", errors="backslashreplace", line_buffering=True)
+        self.mode = "w"  # type: ignore[misc]
         self._stream = stream
-        self._original = original
         self._unattributed = unattributed
-        self.buffer = _Bytes(self)
 
-    @property
-    def encoding(self) -> str:  # type: ignore[override]
-        return "utf-8"
+    def write(self, text: str) -> int:
+        if not isinstance(text, str):
+            raise TypeError(f"write() argument must be str, not {type(text).__name__}")
+        sink_for(self._unattributed).write(self._stream, text)
+        return len(text)
 
-    @property
-    def errors(self) -> str:  # type: ignore[override]
-        return "replace"
+    def writelines(self, lines: Iterable[str]) -> None:  # type: ignore[override]
+        for line in lines:
+            self.write(line)
+
+    def flush(self) -> None:
+        """What was written is with its request already."""
+
+    def close(self) -> None:
+        """Nothing: the other requests go on writing."""
+
+    def detach(self) -> io.BufferedIOBase:  # type: ignore[override]
+        """The bytes beneath, for a stream of the author's own; this one stays as it is."""
+        return self.buffer  # type: ignore[return-value]
+
+
+class _Bytes(io.BufferedIOBase):
+    """`sys.stdout.buffer`: bytes in any pieces, decoded where whole characters have come."""
+
+    def __init__(self, stream: Level, name: str, descriptor: int, unattributed: Sink, text: Writer) -> None:
+        self._stream = stream
+        self._descriptor = descriptor
+        self._unattributed = unattributed
+        self._text = weakref.ref(text)
+        self._begun = _Begun()
+        self.name = name
+        self.mode = "wb"
+        self.raw = self
 
     def writable(self) -> bool:
         return True
@@ -93,31 +123,37 @@ class Writer(io.TextIOBase):
         return False
 
     def fileno(self) -> int:
-        """The real descriptor: what a child process writes there belongs to no request."""
-        if self._original is None:
-            raise OSError("there is no such stream")
-        return self._original.fileno()
-
-    def write(self, text: str) -> int:
-        if not isinstance(text, str):
-            raise TypeError(f"write() takes str, got {type(text).__name__}")
-        sink_for(self._unattributed).write(self._stream, text)
-        return len(text)
-
-
-class _Bytes(io.RawIOBase):
-    """`sys.stdout.buffer`."""
-
-    def __init__(self, text: Writer) -> None:
-        self._text = text
-
-    def writable(self) -> bool:
-        return True
+        """The real descriptor, which child processes inherit."""
+        return self._descriptor
 
     def write(self, data: Any) -> int:
+        if isinstance(data, str):
+            raise TypeError("a bytes-like object is required, not 'str'")
         raw = bytes(data)
-        self._text.write(raw.decode("utf-8", "replace"))
+        sink, text = sink_for(self._unattributed), self._text()
+        if text is None or text.encoding.lower() in ("utf-8", "utf8", "ascii"):
+            sink.write(self._stream, raw)
+        else:
+            sink.write(self._stream, self._begun.decode(text.encoding, sink, raw))
         return len(raw)
+
+    def flush(self) -> None:
+        """What was written is with its request already."""
+
+    def close(self) -> None:
+        """Nothing: a stream that an author's code wraps around this one ends, and the others go on writing."""
+
+
+class _Begun(threading.local):
+    """The character that this thread has begun to write in an encoding that an author's code has asked for."""
+
+    of: tuple[str, Sink] | None = None
+    decoder: codecs.IncrementalDecoder
+
+    def decode(self, encoding: str, sink: Sink, data: bytes) -> str:
+        if self.of is None or self.of[0] != encoding or self.of[1] is not sink:
+            self.of, self.decoder = (encoding, sink), codecs.getincrementaldecoder(encoding)("replace")
+        return self.decoder.decode(data)
 
 
 class RecordHandler(logging.Handler):
@@ -180,16 +216,23 @@ def carry_context() -> None:
 class Lines:
     """Text in pieces becomes whole lines; a carriage return ends one too, so that progress bars can be read."""
 
-    __slots__ = ("_cut", "_limit", "_part")
+    __slots__ = ("_cut", "_decoder", "_limit", "_part")
 
     def __init__(self, limit: int) -> None:
         """`limit`: the most characters of a line; the rest is cut and counted."""
         self._limit = limit
         self._part = ""
         self._cut = 0
+        self._decoder: codecs.IncrementalDecoder | None = None
 
-    def feed(self, text: str) -> list[str]:
-        """The lines that `text` completes."""
+    def feed(self, text: str | bytes) -> list[str]:
+        """The lines that `text` completes; bytes are UTF-8, and may end within a character."""
+        if not isinstance(text, str):
+            if self._decoder is None:
+                self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+            text = self._decoder.decode(text)
+        elif self._decoder is not None:
+            text = self._decoder.decode(b"", final=True) + text
         if "\r" in text:
             text = text.replace("\r\n", "\n").replace("\r", "\n")
         if "\n" not in text:
@@ -205,6 +248,8 @@ class Lines:
 
     def rest(self) -> str:
         """What no line end has completed."""
+        if self._decoder is not None:
+            self._add(self._decoder.decode(b"", final=True))
         return self._take()
 
     def _add(self, text: str) -> None:

@@ -34,15 +34,20 @@ class Limits(msgspec.Struct, frozen=True):
 class Journal:
     """Collects the notebooks that have something to send."""
 
-    def __init__(self, link: Link, clock: Clock) -> None:
+    def __init__(self, link: Link, clock: Clock, loop: asyncio.AbstractEventLoop) -> None:
         self.link = link
         self.clock = clock
-        self._loop = asyncio.get_running_loop()
+        self._loop = loop
         self._thread = threading.get_ident()
         self._dirty: dict[int, Notebook] = {}
         self._timed = False
         self._soon = False
         self._flushed = 0.0
+
+    def moved(self, loop: asyncio.AbstractEventLoop) -> None:
+        """The loop runs in the calling thread from now on."""
+        self._loop, self._thread = loop, threading.get_ident()
+        self.flush()
 
     def note(self, book: Notebook, *, now: bool) -> None:
         """`book` has entries: send them within FLUSH_INTERVAL, or in this turn of the loop."""
@@ -96,7 +101,7 @@ class Notebook:
 
     # ---- writing
 
-    def write(self, stream: Level, text: str) -> None:
+    def write(self, stream: Level, text: str | bytes) -> None:
         """Text of a standard stream, in any pieces."""
         if self._closed_for is not None:
             self._closed_for.write(stream, text)

@@ -46,6 +46,7 @@ class Link:
         note: Path | None,
         clock: Clock,
         *,
+        loop: asyncio.AbstractEventLoop,
         received: Callable[[FromGateway], None],
         connected: Callable[[], tuple[list[Frame], list[Frame]]],
         lost: Callable[[], None],
@@ -56,7 +57,7 @@ class Link:
         self._received = received
         self._connected = connected
         self._lost = lost
-        self._loop = asyncio.get_running_loop()
+        self._loop = loop
         self._thread = threading.get_ident()
         self._socket: socket.socket | None = None
         self._outbox: list[Frame] = []
@@ -70,6 +71,20 @@ class Link:
         self._received_bytes = bytearray(_RECEIVE)
         """Kept, since a fresh one of this size is mapped and unmapped for every read."""
         self._inbox: list[FromGateway] = []
+
+    def moved(self, loop: asyncio.AbstractEventLoop) -> None:
+        """The loop runs in the calling thread from now on; `loop` may be another one than before."""
+        with self._lock:
+            if loop is not self._loop and self._socket is not None:
+                self._loop.remove_reader(self._socket.fileno())
+                if self._writing:
+                    self._loop.remove_writer(self._socket.fileno())
+                    self._writing = False
+                loop.add_reader(self._socket.fileno(), self._readable)
+            self._loop, self._thread = loop, threading.get_ident()
+            self._scheduled = False
+        self.flush()
+        self.deliver()
 
     # ---- connecting
 

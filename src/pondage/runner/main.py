@@ -1,5 +1,8 @@
 """The child process: connect, load the app, execute until told to stop.
 
+While requests are served our loop is in the main thread. The author's plain code (the module, `setup`, `teardown`) has
+the main thread to itself, as in `python app.py` (see `mainthread`).
+
 Exit codes: 0 drained, 2 wrong arguments, 3 the app does not start, 4 no gateway was left to work for.
 """
 
@@ -12,6 +15,8 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Awaitable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +24,16 @@ import msgspec
 
 from pondage.allocation import reuse_buffers
 from pondage.app.app import App, ignored_attributes
-from pondage.app.loading import LoadError, load, trace_of, where_of
+from pondage.app.loading import LoadError, as_script, load, trace_of, where_of
 from pondage.app.served import Endpoint, app_info, compile_endpoints
 from pondage.clock import SystemClock
-from pondage.loop import run_loop
+from pondage.loop import new_loop, wind_up
 from pondage.runner import capture
 from pondage.runner.execute import Executor
 from pondage.runner.files import FILE_FRAMES, Transfers
 from pondage.runner.journal import Journal, Limits, Notebook
 from pondage.runner.link import Link
+from pondage.runner.mainthread import MainThread, patches_loops
 from pondage.runner.outcomes import in_one_line
 from pondage.runner.pulse import Pulse
 from pondage.runner.session import SESSION_FRAMES
@@ -63,50 +69,86 @@ class Runner:
     def __init__(self, arguments: Arguments) -> None:
         self._arguments = arguments
         self._clock = SystemClock()
-        self._loop = asyncio.get_running_loop()
+        self._main = MainThread(new_loop(), moved=self._moved, left=self._leave)
         self._link = Link(
             arguments.connect.removeprefix("unix:"),
-            arguments.note,
+            # Absolute, since an author's code may change the working folder.
+            arguments.note and arguments.note.absolute(),
             self._clock,
+            loop=self._main.loop,
             received=self._received,
             connected=self._connected,
             lost=self._lost,
         )
-        self._journal = Journal(self._link, self._clock)
+        self._journal = Journal(self._link, self._clock, self._main.loop)
         self._own = Notebook(self._journal, Limits(OWN_LINE, sys.maxsize))
-        self._welcomed: asyncio.Future[Welcome] = self._loop.create_future()
-        self._ended: asyncio.Future[int] = self._loop.create_future()
+        self._welcomed: asyncio.Future[Welcome] = self._main.loop.create_future()
         self._info: AppInfo | None = None
         self._executor: Executor | None = None
         self._transfers: Transfers | None = None
+        self._pulse: Pulse | None = None
         self._app: App | None = None
+        self._endpoints: dict[str, Endpoint] = {}
+        self._setting_up: Any = None
         self._draining = False
         self._reconnect_for = 0.0
-        self._tasks: set[asyncio.Task[None]] = set()
 
-    async def run(self) -> int:
-        """Serve until drained or alone; returns the exit code."""
+    def run(self) -> int:
+        """Serve until drained or alone, in the main thread; returns the exit code."""
+        main = self._main
+        main.run(self._join())
+        if self._welcomed.done():
+            main.lend(self._set_up, another_loop=lambda: patches_loops(self._arguments.app))
+            main.run(self._serve())
+            if self._draining and self._executor is not None and self._app is not None:
+                main.lend(partial(self._tear_down, self._app))
+            self._flush()
+            # What still runs is cancelled with the loop; that is no outcome: the gateway puts those requests back.
+            self._link.close()
+            wind_up(main.loop)
+        return main.ended or 0
+
+    async def _join(self) -> None:
+        """Reach a gateway and be welcomed; where that fails, there is no welcome."""
         if not await self._link.connect(PATIENCE):
-            return 4
-        begun: list[asyncio.Future[Any]] = [self._welcomed, self._ended]
+            self._main.end(4)
+            return
+        over: asyncio.Future[Any] = asyncio.ensure_future(self._main.over())
+        begun: list[asyncio.Future[Any]] = [self._welcomed, over]
         await asyncio.wait(begun, return_when=asyncio.FIRST_COMPLETED)
+        over.cancel()
         if not self._welcomed.done():
-            return self._ended.result()  # the gateway died before it said anything
+            return  # the gateway died before it said anything
         welcome = self._welcomed.result()
         self._reconnect_for = welcome.reconnect
         capture.install(self._own)
         os.register_at_fork(after_in_child=self._link.forget)
         self._transfers = Transfers(self._link, welcome)
-        self._loop.add_signal_handler(signal.SIGTERM, lambda: self._spawn(self._drain(TERM_GRACE)))
-        pulse = Pulse(self._link, self._journal, welcome, self._clock, lambda: self._executor)
-        pulse.start()
-        self._spawn(self._set_up(welcome, self._transfers))
-        code = await self._ended
+        self._pulse = Pulse(self._link, self._journal, welcome, self._clock, lambda: self._executor)
+        self._pulse.start()
+
+    async def _serve(self) -> None:
+        if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:  # else the author's code means something by it
+            asyncio.get_running_loop().add_signal_handler(
+                signal.SIGTERM, lambda: self._main.spawn(self._drain(TERM_GRACE))
+            )
+        self._main.spawn(self._begin())
+        await self._main.over()
+
+    def _moved(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._journal.moved(loop)
+        self._link.moved(loop)
+        if self._pulse is not None:
+            self._pulse.loop = loop
+
+    def _leave(self, code: int) -> None:
+        """The end has come while an author's code has the main thread: nobody waits for that any more."""
+        self._flush()
+        os._exit(code)
+
+    def _flush(self) -> None:
         self._journal.flush()
         self._link.flush()
-        # What still runs is cancelled with the loop; that is no outcome: the gateway puts those requests back.
-        self._link.close()
-        return code
 
     # ---- the link
 
@@ -114,7 +156,7 @@ class Runner:
         held = self._executor.held() if self._executor else []
         a = self._arguments
         first: list[Frame] = [Hello(frames.VERSION, a.id, a.name, os.getpid(), a.token, held)]
-        if self._info is not None and not self._draining:
+        if self._info is not None and self._executor is not None and not self._draining:
             first.append(Ready(self._info))
         return first, self._executor.resend() if self._executor else []
 
@@ -123,12 +165,12 @@ class Runner:
             self._transfers.gateway_lost()
         if self._executor is not None:
             self._executor.gateway_lost()
-        if not self._ended.done():
-            self._spawn(self._reconnect())
+        if self._main.ended is None:
+            self._main.spawn(self._reconnect())
 
     async def _reconnect(self) -> None:
-        if not await self._link.connect(self._reconnect_for) and not self._ended.done():
-            self._ended.set_result(4)
+        if not await self._link.connect(self._reconnect_for):
+            self._main.end(4)
 
     def _received(self, frame: FromGateway) -> None:
         executor = self._executor
@@ -148,39 +190,53 @@ class Runner:
             if self._transfers is not None:
                 self._transfers.gateway_met()
         elif isinstance(frame, frames.Drain):
-            self._spawn(self._drain(frame.grace))
+            self._main.spawn(self._drain(frame.grace))
 
     # ---- the app's life
 
-    async def _set_up(self, welcome: Welcome, transfers: Transfers) -> None:
+    def _set_up(self) -> None:
+        """Import the app and call `setup()`, in the main thread; what of it is `async` is left for the loop."""
         try:
-            cls, endpoints = await asyncio.to_thread(self._load)
-            app = self._app = cls()
-            self._info = app_info(cls, self._arguments.name, endpoints)
+            as_script(self._arguments.app)
+            cls, self._endpoints = self._load()
+            app = cls()
+            self._info = app_info(cls, self._arguments.name, self._endpoints)
             os.environ["FAL_RUNNER_STATE"] = "SETUP"
-            await _call(app.setup)
-        except LoadError as error:
-            self._refuse(error.reason, error.where, error.trace)
-            return
+            self._setting_up = None if inspect.iscoroutinefunction(app.setup) else app.setup()
         except BaseException as error:
-            self._info = None
-            self._refuse(f"setup() failed: {in_one_line(error)}", where_of(error), trace_of(error))
+            self._refuse(error)
+        else:
+            self._app = app
+
+    async def _begin(self) -> None:
+        """The rest of `setup()` where it is `async`, and then the word that requests may come."""
+        app, info, transfers = self._app, self._info, self._transfers
+        if app is None or info is None or transfers is None:
+            return
+        try:
+            if inspect.iscoroutinefunction(app.setup):
+                await app.setup()
+            elif inspect.isawaitable(self._setting_up):
+                await self._setting_up
+        except BaseException as error:
+            self._refuse(error)
             return
         os.environ["FAL_RUNNER_STATE"] = "RUNNING"
+        cls = type(app)
         if ignored := ignored_attributes(cls):
             self._own.log("INFO", f"{cls.__name__}: {', '.join(ignored)} mean nothing here and are ignored", "pondage")
         self._executor = Executor(
             app,
             self._arguments.name,
-            endpoints,
-            welcome,
+            self._endpoints,
+            self._welcomed.result(),
             link=self._link,
             journal=self._journal,
             own=self._own,
             transfers=transfers,
             clock=self._clock,
         )
-        self._link.send(Ready(self._info))
+        self._link.send(Ready(info))
 
     def _load(self) -> tuple[type[App], dict[str, Endpoint]]:
         classes = load(self._arguments.app)
@@ -193,46 +249,56 @@ class Runner:
             known = place.rpartition(":")[2].isdigit()
             raise LoadError(text if known else str(error), place if known else "", trace_of(error)) from error
 
-    def _refuse(self, reason: str, where: str, trace: str) -> None:
+    def _refuse(self, error: BaseException) -> None:
+        if isinstance(error, LoadError):
+            failed = SetupFailed(error.reason, error.where, error.trace)
+        else:
+            failed = SetupFailed(f"setup() failed: {in_one_line(error)}", where_of(error), trace_of(error))
+        self._app = self._info = None
         self._journal.flush()
-        self._link.send(SetupFailed(reason, where, trace))
+        self._link.send(failed)
         self._link.flush()
-        if not self._ended.done():
-            self._ended.set_result(3)
+        self._main.end(3)
 
     async def _drain(self, grace: float) -> None:
         if self._draining:
             return
         self._draining = True
         os.environ["FAL_RUNNER_STATE"] = "TERMINATING"
-        if self._app is not None and self._executor is not None:
-            await self._quietly(self._app.handle_exit)
+        app = self._app
+        if app is not None and self._executor is not None:
+            await self._quietly(app.handle_exit)
             try:
                 await asyncio.wait_for(self._executor.idle(), grace)
             except TimeoutError:
                 log.warning("requests were still running at the end of the grace period")
-            await self._quietly(self._app.teardown)
-        if not self._ended.done():
-            self._ended.set_result(0)
+            if inspect.iscoroutinefunction(app.teardown):
+                await self._quietly(app.teardown)
+        self._main.end(0)
 
-    async def _quietly(self, hook: Any) -> None:
+    def _tear_down(self, app: App) -> None:
+        """A plain `teardown()`, in the main thread."""
+        if inspect.iscoroutinefunction(app.teardown):
+            return
         try:
-            await _call(hook)
+            value = app.teardown()
+            if inspect.isawaitable(value):
+                asyncio.run_coroutine_threadsafe(_awaited(value), self._main.loop).result()
         except BaseException as error:
             self._own.log("ERROR", trace_of(error), "pondage")
 
-    def _spawn(self, work: Any) -> None:
-        task = self._loop.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+    async def _quietly(self, hook: Any) -> None:
+        try:
+            if inspect.iscoroutinefunction(hook):
+                await hook()
+            elif inspect.isawaitable(value := await asyncio.to_thread(hook)):
+                await value
+        except BaseException as error:
+            self._own.log("ERROR", trace_of(error), "pondage")
 
 
-async def _call(hook: Any) -> Any:
-    """An author's hook: async ones on the loop, others in a thread."""
-    if inspect.iscoroutinefunction(hook):
-        return await hook()
-    value = await asyncio.to_thread(hook)
-    return await value if inspect.isawaitable(value) else value
+async def _awaited(value: Awaitable[Any]) -> Any:
+    return await value
 
 
 def parse(argv: list[str]) -> Arguments | str:
@@ -259,6 +325,7 @@ def main(argv: list[str]) -> int:
     reuse_buffers()
     arguments = parse(argv)
     if isinstance(arguments, str):
+        as_script(arguments)
         try:
             found = {cls.__name__: cls.app_name or "" for cls in load(arguments)}
         except LoadError as error:
@@ -266,8 +333,4 @@ def main(argv: list[str]) -> int:
             return 3
         sys.stdout.write(msgspec.json.encode(found).decode() + "\n")
         return 0
-
-    async def serve() -> int:
-        return await Runner(arguments).run()
-
-    return run_loop(serve())
+    return Runner(arguments).run()

@@ -32,7 +32,7 @@ class Pulse:
         self._welcome = welcome
         self._clock = clock
         self._executor = executor
-        self._loop = asyncio.get_running_loop()
+        self.loop = asyncio.get_running_loop()
         self._moved = True
         self._interrupted: dict[tuple[str, int], float] = {}
 
@@ -49,9 +49,9 @@ class Pulse:
                 self._interrupted.clear()
             self._moved = False
             try:
-                self._loop.call_soon_threadsafe(self._move)
+                self.loop.call_soon_threadsafe(self._move)
             except RuntimeError:
-                return  # the loop is closed: the process is ending
+                pass  # that loop is closed: another takes its place, or the process ends
             ticks += 1
             if ticks % 2 == 0:
                 self._link.send(Heartbeat(len(executor.running) if executor else 0, memory_used()))
@@ -75,7 +75,7 @@ class Pulse:
                 continue
             if key not in self._interrupted:
                 self._interrupted[key] = now
-                if _blocks(attempt, self._loop):
+                if _blocks(attempt, self.loop):
                     attempt.interrupt(reason or attempt.stopped)
             elif now - self._interrupted[key] >= self._welcome.cancel_grace:
                 self._interrupted[key] = float("inf")

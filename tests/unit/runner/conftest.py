@@ -149,7 +149,7 @@ Start = Callable[..., Any]
 async def running(gateway: Gateway, app: str, name: str = "acme/echo") -> AsyncIterator[Runner]:
     """A runner process of `app` that dials `gateway`."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "pondage.runner", "--connect", f"unix:{gateway.socket}", "--app", app,
+        sys.executable, "-P", "-m", "pondage.runner", "--connect", f"unix:{gateway.socket}", "--app", app,
         "--name", name, "--id", "runner-1", "--note", str(gateway.note),
         env=dict(os.environ, PONDAGE_RUNNER_TOKEN="secret"),
     )  # fmt: skip

@@ -25,7 +25,13 @@ async def test_what_another_thread_has_read_is_handed_out(tmp_path: Path) -> Non
     writers: asyncio.Queue[asyncio.StreamWriter] = asyncio.Queue()
     server = await asyncio.start_unix_server(lambda _, writer: writers.put_nowait(writer), str(tmp_path / "gateway"))
     link = Link(
-        str(tmp_path / "gateway"), None, SystemClock(), received=got.set_result, connected=nothing, lost=lambda: None
+        str(tmp_path / "gateway"),
+        None,
+        SystemClock(),
+        loop=asyncio.get_running_loop(),
+        received=got.set_result,
+        connected=nothing,
+        lost=lambda: None,
     )
     assert await link.connect(0)
     writer = await writers.get()
