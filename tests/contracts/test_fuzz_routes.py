@@ -23,6 +23,7 @@ from pondage.gateway import openapi
 from pondage.gateway.openapi import described, path_of
 from pondage.gateway.routes import OPEN, ROUTES, Route
 from pondage.testing import ServedApp, serve
+from pondage.wire.scopes import SCOPES, opened_by
 
 BASIC = str(Path(__file__).parents[1] / "apps" / "basic.py")
 BOUNDED = settings(
@@ -204,7 +205,7 @@ class Locked(NamedTuple):
 @pytest.fixture(scope="module")
 def locked() -> Iterator[Locked]:
     with serve(BASIC) as served, httpx2.Client(base_url=served.url, timeout=30) as http:
-        keys = {scope: _key(served, scope) for scope in ("submit", "read", "files", "admin")}
+        keys = {scope: _key(served, scope) for scope in SCOPES}
         admin = {"authorization": f"Key {keys['admin']}"}
         run = http.post("/queue/acme/echo", json={"x": 1}, headers={**admin, "prefer": "wait=20"})
         file_url = http.post("/files/upload", content=b"some bytes", headers=admin).json()["access_url"]
@@ -242,7 +243,7 @@ def test_a_key_with_the_scope_is_needed(locked: Locked, path: str, method: str, 
         answer = locked.http.request(method, url, content=b"{}" if method == "POST" else b"", headers=headers)
         assert answer.status_code == 401, (authorization, answer.text)
         in_shape(answer)
-    for other in {"submit", "read", "files"} - {scope}:
+    for other in SCOPES.keys() - opened_by(scope):
         headers = {"authorization": f"Key {locked.keys[other]}"}
         answer = locked.http.request(method, url, content=b"{}" if method == "POST" else b"", headers=headers)
         assert answer.status_code == 403, (other, answer.text)

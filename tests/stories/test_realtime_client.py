@@ -179,7 +179,7 @@ async def test_a_token_for_another_app_is_refused(live: tuple[ServedApp, str], c
         with pytest.raises(HTTPError) as refused:
             async with stranger.realtime("acme/live", use_jwt=False):
                 pass
-        assert refused.value.status_code == 403
+        assert refused.value.status_code == 404
 
 
 def test_the_blocking_session(live: tuple[ServedApp, str]) -> None:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import shlex
 import time
 from collections.abc import Awaitable, Callable
 from datetime import datetime
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pondage.cli import exits
 from pondage.cli.failures import BadArguments
 from pondage.cli.terminal import table
+from pondage.wire.ids import parse_endpoint
+from pondage.wire.scopes import DEFAULT, SCOPES
 
 if TYPE_CHECKING:
     from pondage.database.keys import KeyRecord, KeyStore
@@ -26,8 +30,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     create = actions.add_parser("create", help="make a key; its secret is shown once")
     create.add_argument("name", help="for people: whose key it is")
-    create.add_argument("--scopes", default="admin", help="comma separated: submit, read, files, admin (admin)")
-    create.add_argument("--apps", help="comma separated owner/alias; any app without it")
+    create.add_argument("--scopes", help=f"comma separated, of {', '.join(SCOPES)} ({','.join(DEFAULT)})")
+    create.add_argument("--apps", help="comma separated owner/alias; the key is then for these alone, also as admin")
+    create.add_argument("--force", action="store_true", help="take --apps that the data folder does not know")
     create.add_argument("--expires", metavar="TIME", help="like 12h, 30d, or 2027-01-31")
     listing = actions.add_parser("list", help="all keys, without their secrets")
     revoke = actions.add_parser("revoke", help="end a key at once")
@@ -65,18 +70,54 @@ async def _run(args: argparse.Namespace, data: Path, *, there: bool) -> int:
 
 
 async def _create(store: KeyStore, args: argparse.Namespace) -> int:
-    scopes = [scope.strip() for scope in args.scopes.split(",") if scope.strip()]
-    apps = [app.strip() for app in args.apps.split(",") if app.strip()] if args.apps else None
+    scopes = list(DEFAULT) if args.scopes is None else _words(args.scopes)
+    apps = None if args.apps is None else _apps(_words(args.apps), await store.known_apps(), force=args.force)
     first = not store.any
     key_id, secret = await store.create(args.name, scopes=scopes, apps=apps, expires_at=expiry(args.expires))
     if args.json:
-        args.terminal.result_json({"id": key_id, "secret": secret, "key": f"{key_id}:{secret}", "scopes": scopes})
+        made = {"id": key_id, "secret": secret, "key": f"{key_id}:{secret}", "scopes": scopes, "apps": apps}
+        args.terminal.result_json(made)
         return exits.OK
     args.terminal.result(f"{key_id}:{secret}")
     args.terminal.say("  This is shown once. Use it: PONDAGE_KEY=… or the header  Authorization: Key …")
+    args.terminal.say(f"  It may: {', '.join(scopes)}; of {'every app' if apps is None else ', '.join(apps)}.")
+    if args.scopes is None:
+        args.terminal.say(f"  An operator's key, which may do everything: {_operators(args)}")
     if first:
         args.terminal.say("  From now on every call to a server on this data folder needs a key.")
     return exits.OK
+
+
+def _words(text: str) -> list[str]:
+    return [word for part in text.split(",") if (word := part.strip())]
+
+
+def _apps(names: list[str], known: list[str], *, force: bool) -> list[str]:
+    """The apps of `--apps`, each `owner/alias`, and one that the data folder knows once it knows any.
+
+    Raises:
+        BadArguments: a name is none, or none that is known; a key for a misspelt app opens nothing.
+    """
+    if not names:
+        raise BadArguments("--apps names no app", "leave it out for a key of every app")
+    for name in names:
+        try:
+            if parse_endpoint(name).app != name:
+                raise ValueError(f"{name!r} names an endpoint; a key is for a whole app, owner/alias")
+        except ValueError as error:
+            raise BadArguments(f"--apps: {error}") from None
+        if known and name not in known and not force:
+            near = get_close_matches(name, known, n=3, cutoff=0.4) or known[:5]
+            raise BadArguments(
+                f"--apps: this data folder knows no app {name}; it knows {', '.join(near)}",
+                "--force makes the key all the same, for an app that is still to come",
+            )
+    return names
+
+
+def _operators(args: argparse.Namespace) -> str:
+    data = f" --data {shlex.quote(args.data)}" if args.data else ""
+    return f"pondage keys create NAME --scopes admin{data}"
 
 
 def expiry(text: str | None, now: float | None = None) -> float | None:

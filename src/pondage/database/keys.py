@@ -17,15 +17,14 @@ import msgspec
 
 from pondage.clock import Clock
 from pondage.database.interface import Cursor, Database
-
-SCOPES = frozenset({"submit", "read", "files", "admin"})
-"""`submit`: make and cancel requests; `read`: their state and results; `files`: upload; `admin`: everything."""
+from pondage.wire.scopes import DEFAULT, SCOPES
 
 _INSERT = """INSERT INTO api_keys (id, name, salt, hash, scopes, apps, created_at, expires_at)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?)"""
 _REVOKE = "UPDATE api_keys SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL RETURNING id"
 _ALL = """SELECT id, name, scopes, apps, created_at, expires_at, revoked_at, salt, hash
 FROM api_keys ORDER BY created_at, id"""
+_APPS = "SELECT name FROM apps ORDER BY name"
 _GENERATION = "SELECT n FROM api_keys_generation"
 _NEXT_GENERATION = "UPDATE api_keys_generation SET n = n + 1"
 
@@ -71,18 +70,20 @@ class KeyStore:
         self,
         name: str,
         *,
-        scopes: Iterable[str] = ("admin",),
+        scopes: Iterable[str] = DEFAULT,
         apps: Iterable[str] | None = None,
         expires_at: float | None = None,
     ) -> tuple[str, str]:
         """Make a key; returns its id and its secret, which is never shown again.
 
         Raises:
-            ValueError: a scope is none of `SCOPES`.
+            ValueError: a scope is none of `pondage.wire.scopes`, or there is none.
         """
         wanted = frozenset(scopes)
-        if unknown := wanted - SCOPES:
-            raise ValueError(f"no scope {', '.join(sorted(unknown))}; there are {', '.join(sorted(SCOPES))}")
+        if unknown := wanted - SCOPES.keys():
+            raise ValueError(f"no scope {', '.join(sorted(unknown))}; there are {', '.join(SCOPES)}")
+        if not wanted:
+            raise ValueError(f"a key without a scope opens nothing; there are {', '.join(SCOPES)}")
         key_id, secret, salt = secrets.token_hex(8), secrets.token_urlsafe(32), os.urandom(16)
         only = None if apps is None else ",".join(sorted(apps))
         now = self._clock.wall()
@@ -95,6 +96,10 @@ class KeyStore:
         await self._database.write(insert)
         await self.refresh()
         return key_id, secret
+
+    async def known_apps(self) -> list[str]:
+        """The apps that the data folder knows, for which a key can be made."""
+        return await self._database.read(lambda cursor: [row[0] for row in cursor.execute(_APPS)])
 
     async def revoke(self, key_id: str) -> bool:
         """End a key at once; False where there is no such key, or it is revoked already."""

@@ -74,7 +74,7 @@ class Catalog:
             cursor.execute(SQL["add_file"], {**fields, "private": int(file.private), "blob": key, "size": blob.size})
             info = FileInfo(
                 file.id, path_of(file.id, file.file_name), file.file_name, file.content_type, blob.size, blob.sha256,
-                file.created_at, file.expires_at, file.owner, file.private, blob.digest,
+                file.created_at, file.expires_at, file.owner, file.private, blob.digest, file.request_id,
             )  # fmt: skip
             return Kept(info, unused + spare)
 
@@ -212,10 +212,24 @@ def _entry(cursor: Cursor, file_id: str) -> Entry | None:
 
 
 def _entry_of(row: tuple[Any, ...]) -> Entry:
-    file_id, file_name, content_type, size, sha256, created_at, expires_at, owner, private, key, sums, digest = row
+    (
+        file_id,
+        file_name,
+        content_type,
+        size,
+        sha256,
+        created_at,
+        expires_at,
+        owner,
+        private,
+        key,
+        sums,
+        digest,
+        request_id,
+    ) = row
     info = FileInfo(
         file_id, path_of(file_id, file_name), file_name, content_type, size, sha256, created_at, expires_at, owner,
-        bool(private), digest,
+        bool(private), digest, request_id,
     )  # fmt: skip
     return Entry(info, Blob(key, size, digest, sums))
 

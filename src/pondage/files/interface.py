@@ -27,6 +27,8 @@ class FileInfo(msgspec.Struct, frozen=True):
     """Needs a signed URL or its owner's key."""
     digest: str = ""
     """The content's address: the same for the same bytes. Empty where they came straight to the object store."""
+    request_id: str = ""
+    """The request that made it; empty for an upload."""
 
 
 class Lifecycle(msgspec.Struct, frozen=True):

@@ -11,12 +11,13 @@ from pondage.errors import Forbidden, InvalidInput, Unauthorized
 from pondage.gateway import answers
 from pondage.gateway.call import Call, Caller, Response
 from pondage.wire.ids import parse_endpoint
+from pondage.wire.scopes import OR, SCOPES, within
 
-SCOPES = frozenset({"submit", "read", "files", "admin"})
-
-
-ANYBODY = Caller("", SCOPES)
+ANYBODY = Caller("", frozenset(SCOPES))
 """The caller of an open server."""
+
+
+_LONGEST_SUBJECT = 256
 
 
 class KeyRecord(Protocol):
@@ -101,7 +102,8 @@ class Access:
         if record is None:
             raise Unauthorized("the key of this token was revoked")
         apps = frozenset(claims["apps"])
-        return Caller(record.id, _within(record.scopes, frozenset(claims["scopes"])), apps, by_token=True)
+        scopes = within(record.scopes, claims["scopes"])
+        return Caller(record.id, scopes, apps, by_token=True, subject=claims.get("subject"))
 
     def token(
         self,
@@ -110,8 +112,11 @@ class Access:
         seconds: float,
         now: float,
         scopes: frozenset[str] = frozenset({"submit", "read"}),
+        subject: str | None = None,
     ) -> str:
         """A token for `apps` and `scopes` that lives `seconds`, never with more rights than `caller` has.
+
+        With a `subject` it sees the requests alone that were made with tokens of the same subject.
 
         Raises:
             Forbidden: the caller may not call one of the apps, or has a token itself.
@@ -122,16 +127,13 @@ class Access:
             raise Forbidden("a token gets no further token: its time would never end; ask with the key")
         seconds = min(seconds, self._max_age)
         apps = sorted({name for app in apps for name in _granted(caller, app)})
-        claims = {
+        claims: dict[str, Any] = {
             "sub": caller.key_id, "apps": apps, "iat": int(now), "exp": int(now + seconds),
-            "scopes": sorted(_within(caller.scopes, scopes)),
+            "scopes": sorted(within(caller.scopes, scopes)),
         }  # fmt: skip
+        if subject is not None:
+            claims["subject"] = subject
         return jwt.encode(claims, self._secret, algorithm="HS256")
-
-
-def _within(held: frozenset[str], wanted: frozenset[str]) -> frozenset[str]:
-    """Those of `wanted` that a key with the scopes `held` may give away; `admin` holds them all."""
-    return wanted if "admin" in held else held & wanted
 
 
 def _granted(caller: Caller, app: str) -> list[str]:
@@ -148,19 +150,27 @@ def _granted(caller: Caller, app: str) -> list[str]:
 
 
 def require(caller: Caller, scope: str) -> None:
-    """Stop a caller without the scope.
+    """Stop a caller without the scope; of several with ` or ` between them, one is enough.
 
     Raises:
-        Forbidden: naming the scope that is missing.
+        Forbidden: naming the scope that is missing. Also for `admin` with a key for some apps: what needs it is the
+            whole server's.
     """
-    if scope and scope not in caller.scopes and "admin" not in caller.scopes:
-        raise Forbidden(f"this key has no scope {scope!r}; it has {', '.join(sorted(caller.scopes)) or 'none'}")
+    if not scope:
+        return
+    if not caller.may(scope):
+        wanted = OR.join(repr(name) for name in scope.split(OR))
+        raise Forbidden(f"this key has no scope {wanted}; it has {', '.join(sorted(caller.scopes)) or 'none'}")
+    if scope == "admin" and caller.apps is not None:
+        raise Forbidden("this is the whole server's, and this key is for some apps; it needs 'admin' for every app")
 
 
 class TokenRequest(msgspec.Struct):
     allowed_apps: list[str]
     token_expiration: float = 120
     duration: float | None = None
+    subject: str | None = None
+    """Whom a page's token is for: it then sees and lists the requests of this subject alone."""
 
 
 async def _mint(call: Call) -> str:
@@ -170,9 +180,11 @@ async def _mint(call: Call) -> str:
     seconds = wanted.token_expiration if wanted.duration is None else wanted.duration
     if not 1 <= seconds <= 10**6:
         raise InvalidInput.field(["body", "token_expiration"], f"{seconds} is not a number of seconds from 1 on")
+    if (subject := wanted.subject) is not None and not (0 < len(subject) <= _LONGEST_SUBJECT and subject.isprintable()):
+        raise InvalidInput.field(["body", "subject"], f"must have 1 to {_LONGEST_SUBJECT} printable characters")
     apps = [_app(name) for name in wanted.allowed_apps]
     access: Access = call.rooms.extra["access"]
-    return access.token(call.caller, apps, seconds, call.rooms.clock.wall())
+    return access.token(call.caller, apps, seconds, call.rooms.clock.wall(), subject=subject)
 
 
 def _app(name: str) -> str:

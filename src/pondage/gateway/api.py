@@ -10,11 +10,12 @@ import msgspec
 from msgspec.structs import replace
 
 from pondage.clock import iso
-from pondage.errors import InvalidInput, NotFound
+from pondage.errors import Forbidden, InvalidInput, NotFound
 from pondage.gateway import answers
 from pondage.gateway.call import Call, Response
 from pondage.gateway.requests import visible
 from pondage.gateway.shapes import App
+from pondage.gateway.submitting import subject_of
 from pondage.queue.interface import Filter, NewRequest, RequestView
 from pondage.wire.events import Event
 from pondage.wire.ids import new_request_id
@@ -65,14 +66,23 @@ def moment(call: Call, name: str) -> float | None:
 
 
 async def list_requests(call: Call) -> Response:
-    """Requests, newest first; a key without the admin scope sees its own."""
-    admin = "admin" in call.caller.scopes
+    """Requests, newest first; a key without the scope `read-all` sees its own.
+
+    Raises:
+        Forbidden: a token without a subject. It reads by id, which nobody can guess.
+    """
+    who = call.caller
+    if who.by_token and who.subject is None:
+        raise Forbidden("a token lists nothing, unless it was made for a subject; ask with the key")
+    everybodys = who.may("read-all") and not who.by_token
     page = await call.rooms.queue.page(
         Filter(
             app=call.query.get("app"),
             state=_chosen(call, "state", _STATES),
             outcome=_chosen(call, "outcome", {kind.value: kind for kind in OutcomeKind}),
-            caller=call.query.get("caller") if admin else call.caller.key_id,
+            apps=call.rooms.apps_of(who),
+            caller=call.query.get("caller") if everybodys else who.key_id,
+            subject=who.subject,
             since=moment(call, "since"),
             until=moment(call, "until"),
             id_tail=call.query.get("id_tail"),
@@ -80,8 +90,7 @@ async def list_requests(call: Call) -> Response:
             cursor=call.query.get("cursor"),
         )
     )
-    items = [_shown(view) for view in page.items if call.caller.may_call(view.app)]
-    return answers.json({"items": items, "next_cursor": page.next_cursor})
+    return answers.json({"items": [_shown(view) for view in page.items], "next_cursor": page.next_cursor})
 
 
 async def show_request(call: Call) -> Response:
@@ -151,6 +160,7 @@ async def retry_request(call: Call) -> Response:
         submitted_at=call.rooms.clock.wall(),
         base_url=call.origins.cdn,
         caller=call.caller.key_id,
+        subject=subject_of(call.caller),
         idempotency_key=None,
         retried_from=view.id,
         mode="call" if brought.mode == "session" else brought.mode,
@@ -160,9 +170,15 @@ async def retry_request(call: Call) -> Response:
 
 
 async def list_runners(call: Call) -> Response:
-    """The runner processes."""
+    """The runner processes; what runs there is shown to who may see everybody's requests.
+
+    Raises:
+        Forbidden: it came with a token.
+    """
+    if call.caller.by_token:
+        raise Forbidden("runners are for keys: a token sees none of them")
     items = [runner for runner in call.rooms.fleet.runners() if call.caller.may_call(runner.app)]
-    if "admin" not in call.caller.scopes:  # what runs may be another key's
+    if not call.caller.may("read-all or operate"):
         items = [replace(runner, running=[]) for runner in items]
     return answers.json({"items": items, "next_cursor": None})
 
@@ -170,7 +186,7 @@ async def list_runners(call: Call) -> Response:
 async def runner_log(call: Call) -> Response:
     """What the runners of an app said outside of requests: of its `setup()`, of how processes ended. Newest last."""
     app, runner = call.query.get("app"), call.query.get("runner")
-    if not app or call.rooms.fleet.info(app) is None:
+    if not app or call.rooms.fleet.info(app) is None or not call.caller.may_call(app):
         raise NotFound(f"Application {app!r} not found" if app else "whose log? Say ?app=owner/alias")
     lines = [line for line in call.rooms.fleet.runner_log(app) if runner is None or line.runner == runner]
     items = [msgspec.to_builtins(line) | {"at": iso(line.at)} for line in lines]

@@ -20,6 +20,7 @@ from pondage.files.interface import Files
 from pondage.fleet.interface import Fleet
 from pondage.queue.interface import Queue
 from pondage.settings import Settings
+from pondage.wire.scopes import opened_by
 
 T = TypeVar("T")
 
@@ -53,10 +54,16 @@ class Caller(NamedTuple):
     apps: frozenset[str] | None = None
     by_token: bool = False
     """Came with a short-lived token, which never begets another."""
+    subject: str | None = None
+    """Whom the token was made for: it sees and makes requests of this subject alone. None: a key, or no subject."""
 
     def may_call(self, app: str) -> bool:
         """Whether the key or token is for this app (`owner/alias`)."""
         return self.apps is None or app in self.apps or app.rpartition("/")[2] in self.apps
+
+    def may(self, scope: str) -> bool:
+        """Whether the scopes open what needs `scope`; of several with ` or ` between them, one is enough."""
+        return not opened_by(scope).isdisjoint(self.scopes)
 
 
 class Rooms(NamedTuple):
@@ -69,6 +76,12 @@ class Rooms(NamedTuple):
     files: Files
     extra: dict[str, Any]
     """Further rooms by name, for the route groups that need them (`uploads`, `webhooks`, `keys`, …)."""
+
+    def apps_of(self, caller: Caller) -> tuple[str, ...] | None:
+        """The apps that a caller is limited to, under their whole names; None: any."""
+        if caller.apps is None:
+            return None
+        return tuple(name for name in self.fleet.app_names() if caller.may_call(name))
 
 
 def read_headers(scope: Scope) -> dict[str, str]:

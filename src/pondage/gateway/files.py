@@ -18,6 +18,7 @@ from pondage.files.interface import FileInfo, Uploads
 from pondage.files.ranges import Span, http_date, matches, parse_ranges, same_version, unmodified_since
 from pondage.gateway import answers
 from pondage.gateway.call import Call, Handler, Response, Role
+from pondage.gateway.requests import may_see
 
 SIGN_SECONDS = 3600.0
 """How long a signed URL of a private file is good, unless its maker says."""
@@ -39,10 +40,6 @@ def uploads(call: Call) -> Uploads:
     return room
 
 
-def is_admin(call: Call) -> bool:
-    return "admin" in call.caller.scopes
-
-
 async def download(call: Call) -> Response:
     """`GET` and `HEAD` of a file's URL, whole or in ranges; `HEAD` answers a range as `GET` does, without the bytes.
 
@@ -51,7 +48,7 @@ async def download(call: Call) -> Response:
         RangeNotSatisfiable, DamagedFile.
     """
     info = await _file(call)
-    _may_read(call, info)
+    await _may_read(call, info)
     etag = f'"{info.digest[:32] or info.id}"'
     headers = _headers(call, info, etag)
     if _not_modified(call, info, etag):
@@ -83,7 +80,7 @@ async def download(call: Call) -> Response:
 async def delete(call: Call) -> Response:
     """`DELETE` of a file's URL, by its owner or an admin."""
     info = await _file(call)
-    _must_own(call, info)
+    await _must_own(call, info)
     await uploads(call).remove(info)
     return answers.json({"deleted": info.id})
 
@@ -98,23 +95,30 @@ async def sign(call: Call) -> Response:
     if not 1 <= wanted.expires_in <= SIGN_MOST:
         raise InvalidInput.field(["body", "expires_in"], f"must be from 1 to {SIGN_MOST:g} seconds")
     info = await _file(call)
-    _must_own(call, info)
+    await _must_own(call, info)
     token, until = uploads(call).sign("file", info.id, wanted.expires_in)
     return answers.json({"url": f"{call.origins.cdn}{info.path}?token={token}", "expires_at": iso(until)})
 
 
 async def listed(call: Call) -> Response:
-    """`GET /api/v1/files`: the caller's files, newest first; an admin sees all."""
+    """`GET /api/v1/files`: the caller's files, newest first; an admin sees all, or those of its apps.
+
+    Raises:
+        Forbidden: it came with a token.
+    """
+    caller = call.caller
+    if caller.by_token:
+        raise Forbidden("a token lists nothing; ask with the key")
     given = call.query.get("limit", str(_PAGE))
     if not (given.isascii() and given.isdigit() and len(given) < 6 and 1 <= int(given) <= _PAGE_MOST):
         raise InvalidInput.field(["query", "limit"], f"must be a number from 1 to {_PAGE_MOST}")
     limit = int(given)
-    owner = None if is_admin(call) else call.caller.key_id
+    owner = None if caller.may("admin") else caller.key_id
     found = await uploads(call).page(before=_cursor(call), owner=owner, limit=limit)
     last = found[-1] if len(found) == limit else None
     return answers.json(
         {
-            "files": [described(call, info) for info in found],
+            "files": [described(call, info) for info in found if await _is_own(call, info)],
             "next_cursor": f"{last.created_at!r}_{last.id}" if last else None,
             "has_more": last is not None,
         }
@@ -154,18 +158,52 @@ async def _file(call: Call) -> FileInfo:
     return info
 
 
-def _may_read(call: Call, info: FileInfo) -> None:
+async def _may_read(call: Call, info: FileInfo) -> None:
     if not info.private:
         return
+    caller = call.caller
     if (token := call.query.get("token")) is not None:
         uploads(call).verify("file", info.id, token)
-    elif not (is_admin(call) or (call.caller.key_id and call.caller.key_id == info.owner)):
-        raise Forbidden("this file is private: read it by a signed URL, or with the key that stored it")
+    elif caller.by_token:
+        if not await _named_by_its_requests(call, info):
+            raise Forbidden("this file is private, and no request of this token names it: read it by a signed URL")
+    elif not (caller.may("files or read") and await _is_own(call, info)):
+        raise Forbidden(
+            "this file is private: read it by a signed URL, with the key that stored it and the scope 'files' or "
+            "'read', or with 'admin'"
+        )
 
 
-def _must_own(call: Call, info: FileInfo) -> None:
-    if not is_admin(call) and call.caller.key_id != info.owner:
-        raise Forbidden("this file was stored with another key")
+async def _is_own(call: Call, info: FileInfo) -> bool:
+    """Whether the caller's key stored the file, or is an admin's: of every app, or of the app that made it."""
+    caller = call.caller
+    if caller.key_id and caller.key_id == info.owner:
+        return True
+    if not caller.may("admin"):
+        return False
+    if caller.apps is None:
+        return True
+    view = await call.rooms.queue.get(info.request_id) if info.request_id else None
+    return view is not None and caller.may_call(view.app)
+
+
+async def _named_by_its_requests(call: Call, info: FileInfo) -> bool:
+    """Whether a request that a token may see made the file, or one that came with such a token has it as an input."""
+    caller = call.caller
+    if not caller.may("read") or info.owner != caller.key_id:
+        return False
+    if info.request_id:
+        view = await call.rooms.queue.get(info.request_id)
+        return view is not None and may_see(caller, view)
+    naming = await call.rooms.queue.naming(info.id, caller.key_id)
+    return any(caller.may_call(view.app) and view.subject == (caller.subject or "") for view in naming)
+
+
+async def _must_own(call: Call, info: FileInfo) -> None:
+    if call.caller.by_token:
+        raise Forbidden("a token stores files and does nothing else with them; use the key")
+    if not await _is_own(call, info):
+        raise Forbidden("this file was stored with another key; 'admin' is needed for it")
 
 
 def _headers(call: Call, info: FileInfo, etag: str) -> list[tuple[str, str]]:

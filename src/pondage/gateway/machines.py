@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from pondage.gateway import answers
-from pondage.gateway.call import Call, Response, Rooms
+from pondage.gateway.call import Call, Caller, Response, Rooms
 
 if TYPE_CHECKING:
     from prometheus_client import Metric
@@ -42,13 +42,13 @@ async def readyz(call: Call) -> Response:
 
 
 async def metrics(call: Call) -> Response:
-    """Prometheus text."""
+    """Prometheus text; with a key for some apps, of these."""
     # Its library reads files of the system as it is loaded; only who asks for metrics pays for it, and nobody waits.
     await asyncio.to_thread(import_module, "prometheus_client")
     from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
     registry = CollectorRegistry()
-    registry.register(_Gauges(call.rooms))
+    registry.register(_Gauges(call.rooms, call.caller))
     body = generate_latest(registry)
     return answers.Answer(200, body, [(b"content-type", CONTENT_TYPE_LATEST.encode())])
 
@@ -56,8 +56,9 @@ async def metrics(call: Call) -> Response:
 class _Gauges:
     """Read at each scrape; nothing is counted twice."""
 
-    def __init__(self, rooms: Rooms) -> None:
+    def __init__(self, rooms: Rooms, caller: Caller) -> None:
         self._rooms = rooms
+        self._caller = caller
 
     def collect(self) -> Iterator[Metric]:
         from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
@@ -68,7 +69,7 @@ class _Gauges:
         runners = GaugeMetricFamily("pondage_runners", "Runner processes", labels=["app"])
         free = GaugeMetricFamily("pondage_free_slots", "Requests that could start at once", labels=["app"])
         up = GaugeMetricFamily("pondage_app_up", "1 where the app can run, 0 where it has a fault", labels=["app"])
-        for name in fleet.app_names():
+        for name in filter(self._caller.may_call, fleet.app_names()):
             state, depth = fleet.app(name), queue.depth(name)
             queued.add_metric([name], depth.queued)
             running.add_metric([name], depth.running)
@@ -77,6 +78,8 @@ class _Gauges:
                 free.add_metric([name], state.free)
                 up.add_metric([name], 0 if state.fault else 1)
         yield from (queued, running, runners, free, up)
+        if self._caller.apps is not None:
+            return
         answered = CounterMetricFamily("pondage_http_responses", "HTTP answers by status", labels=["status"])
         for status, count in sorted(self._rooms.extra["answered"].items()):
             answered.add_metric([str(status)], count)

@@ -8,7 +8,8 @@ import re
 from pondage.errors import BadRequest, NotFound
 from pondage.fleet.interface import Ticket
 from pondage.gateway import answers
-from pondage.gateway.call import Call, Response
+from pondage.gateway.access import require
+from pondage.gateway.call import Call, Caller, Response
 from pondage.gateway.status import status_object, urls
 from pondage.gateway.streams import stream_chunks
 from pondage.gateway.submitting import Target, cancels_on_leave, find_target, new_request, read_input, wait_preference
@@ -77,8 +78,8 @@ def _receipt(call: Call, target: Target, request_id: str, position: int) -> dict
     }
 
 
-async def visible(call: Call) -> RequestView:
-    """The request that a path names, if this caller may see it.
+async def visible(call: Call, scope: str = "read-all") -> RequestView:
+    """The request that a path names, if this caller may see it: its own, or anybody's with `scope`.
 
     Located by its id alone: clients drop or keep what stands before `/requests/` as they like (PROTOCOL 3).
 
@@ -89,13 +90,19 @@ async def visible(call: Call) -> RequestView:
     if _HEADER_SAFE.fullmatch(request_id):
         call.request_id = request_id
     view = await call.rooms.queue.get(request_id)
-    caller = call.caller
-    mine = view is not None and (
-        "admin" in caller.scopes or (view.caller == caller.key_id and caller.may_call(view.app))
-    )
-    if view is None or not mine:
+    if view is None or not may_see(call.caller, view, scope):
         raise NotFound(f"Request {request_id} not found", extra={"status": "NOT_FOUND"})
     return view
+
+
+def may_see(caller: Caller, view: RequestView, scope: str = "read-all") -> bool:
+    """Whether a request is the caller's own, or `scope` opens everybody's; never beyond its apps."""
+    return caller.may_call(view.app) and (is_own(caller, view) or caller.may(scope))
+
+
+def is_own(caller: Caller, view: RequestView) -> bool:
+    """Whether the caller's key made a request; for a token with a subject: whether it was made for that one."""
+    return view.caller == caller.key_id and caller.subject in {None, view.subject}
 
 
 def wants_logs(call: Call) -> bool:
@@ -145,9 +152,20 @@ async def result(call: Call) -> Response:
     return answers.json(body, status=202, request_id=view.id, headers={"preference-applied": "wait"})
 
 
+async def cancellable(call: Call) -> RequestView:
+    """The request that a path names, if this caller may cancel it: its own with `submit`, anybody's with `operate`.
+
+    Raises:
+        NotFound: it may not see it either. Forbidden: it sees it, and that is all.
+    """
+    view = await visible(call, "read-all or operate")
+    require(call.caller, "submit or operate" if is_own(call.caller, view) else "operate")
+    return view
+
+
 async def cancel(call: Call) -> Response:
     """End a request (PROTOCOL 4.7)."""
-    view = await visible(call)
+    view = await cancellable(call)
     was = (await call.rooms.fleet.cancel(view.id)).was
     if was is State.QUEUED:
         return answers.json({"status": "OK"}, request_id=view.id)

@@ -16,6 +16,8 @@ from pondage.gateway.call import Call, Handler, Response, Role
 
 RUN, QUEUE, REST, CDN = Role.RUN, Role.QUEUE, Role.REST, Role.CDN
 GET = ("GET", "HEAD")
+ENDS = "submit or operate"
+"""One's own requests with the one, everybody's with the other."""
 
 
 class Route(NamedTuple):
@@ -38,7 +40,8 @@ async def _stream_status(call: Call) -> Response:
 
 async def _follow_chunks(call: Call) -> Response:
     """What a request yields, from the beginning or from where its reader left."""
-    return await streams.follow_chunks(call, await requests.visible(call))
+    view = await requests.visible(call)
+    return await streams.follow_chunks(call, view, own=requests.is_own(call.caller, view))
 
 
 # fmt: off
@@ -48,20 +51,20 @@ ROUTES: list[Route] = [
     Route(QUEUE, GET,      "/{app:path}/requests/{request_id}",               requests.result,       "read"),
     Route(QUEUE, GET,      "/{app:path}/requests/{request_id}/response",      requests.result,       "read"),
     Route(QUEUE, GET,      "/{app:path}/requests/{request_id}/stream",        _follow_chunks,        "read"),
-    Route(QUEUE, ("PUT",), "/{app:path}/requests/{request_id}/cancel",        requests.cancel,       "submit"),
+    Route(QUEUE, ("PUT",), "/{app:path}/requests/{request_id}/cancel",        requests.cancel,       ENDS),
     Route(REST, ("POST",), "/tokens",                                         access.tokens,         "submit"),
     Route(REST, ("POST",), "/tokens/realtime",                                access.realtime_tokens, "submit"),
     Route(RUN, GET,        "/healthz",                                        machines.healthz,      ""),
     Route(RUN, GET,        "/readyz",                                         machines.readyz,       ""),
-    Route(RUN, GET,        "/metrics",                                        machines.metrics,      "admin"),
+    Route(RUN, GET,        "/metrics",                                        machines.metrics,      "metrics"),
     Route(RUN, GET,        "/openapi.json",                                   openapi.openapi,       "read"),
     Route(RUN, GET,        "/api/v1/requests",                                api.list_requests,     "read"),
     Route(RUN, GET,        "/api/v1/requests/{request_id}",                   api.show_request,      "read"),
     Route(RUN, GET,        "/api/v1/requests/{request_id}/events",            api.list_events,       "read"),
     Route(RUN, ("POST",),  "/api/v1/requests/{request_id}/retry",             api.retry_request,     "submit"),
-    Route(RUN, ("PUT",),   "/api/v1/requests/{request_id}/cancel",            requests.cancel,       "submit"),
+    Route(RUN, ("PUT",),   "/api/v1/requests/{request_id}/cancel",            requests.cancel,       ENDS),
     Route(RUN, GET,        "/api/v1/runners",                                 api.list_runners,      "read"),
-    Route(RUN, GET,        "/api/v1/runners/logs",                            api.runner_log,        "admin"),
+    Route(RUN, GET,        "/api/v1/runners/logs",                            api.runner_log,        "operate"),
     Route(RUN, GET,        "/api/v1/apps",                                    api.list_apps,         "read"),
     Route(RUN, GET,        "/api/v1/apps/{app:path}",                         api.show_app,          "read"),
     *(Route(*route) for route in (*storage.ROUTES, *files.ROUTES, *webhooks.ROUTES, *pages.ROUTES)),

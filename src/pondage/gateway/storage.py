@@ -10,13 +10,13 @@ from typing import Any
 import msgspec
 
 from pondage.clock import iso
-from pondage.errors import BadRequest, Forbidden, InvalidInput, NotFound
+from pondage.errors import BadRequest, InvalidInput, NotFound
 from pondage.files.interface import Expected, FileInfo, Lifecycle, Part, Upload
 from pondage.files.names import read_lifecycle, refuse_control
 from pondage.gateway import answers
 from pondage.gateway.access import Access
 from pondage.gateway.call import Call, Handler, Response, Role
-from pondage.gateway.files import described, is_admin, uploads
+from pondage.gateway.files import described, uploads
 from pondage.gateway.forms import boundary_of, read_form
 
 _SMALL_BODY = 64 * 1024
@@ -193,10 +193,10 @@ async def _by_token(call: Call) -> Upload:
 
 async def _by_key(call: Call) -> Upload:
     found = await uploads(call).check(call.params["upload_id"], None)
-    if found.file_id != call.params["file_id"]:
+    caller = call.caller
+    mine = found.owner == caller.key_id or (caller.may("admin") and caller.apps is None)
+    if found.file_id != call.params["file_id"] or not mine:
         raise NotFound("there is no such upload of this file")
-    if not is_admin(call) and found.owner != call.caller.key_id:
-        raise Forbidden("this upload was begun with another key")
     return found
 
 

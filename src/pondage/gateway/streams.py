@@ -157,17 +157,18 @@ async def stream_chunks(call: Call, target: Target) -> Response:
     return EventStream(call, blocks, receipt.request_id)
 
 
-async def follow_chunks(call: Call, view: RequestView) -> Response:
+async def follow_chunks(call: Call, view: RequestView, *, own: bool) -> Response:
     """`GET …/requests/{id}/stream`: replay what follows `Last-Event-ID`, then follow.
 
-    One watcher of several that leaves ends nothing, unless the call itself asks for that.
+    One watcher of several that leaves ends nothing, unless the call itself asks for that. `own`: the request is the
+    caller's, who may then cancel it.
     """
     try:
         after = sse.parse_chunk_id(call.headers.get("last-event-id"))
     except ValueError as error:
         raise BadRequest(str(error)) from None
     if cancels := cancels_on_leave(call):
-        require(call.caller, "submit")
+        require(call.caller, "submit or operate" if own else "operate")
     blocks = Follower(call, view.id).blocks(after=after, cancel_on_leave=cancels)
     return EventStream(call, blocks, view.id)
 

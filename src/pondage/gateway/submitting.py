@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 import msgspec
 
-from pondage.errors import Forbidden, InvalidInput, NotFound
+from pondage.errors import InvalidInput, NotFound
 from pondage.files.interface import file_ids
 from pondage.files.names import LIFECYCLE_HEADERS, read_lifecycle
-from pondage.gateway.call import Call
+from pondage.gateway.call import Call, Caller
 from pondage.queue.interface import NewRequest
 from pondage.wire.finite import odd_in_text
 from pondage.wire.frames import AppInfo, Mode
@@ -54,8 +54,7 @@ def find_target(call: Call, text: str, *, want: Mode) -> Target:
     or `/ws` its realtime endpoint. `want` is `call` for run and submit, which take a generator as well.
 
     Raises:
-        NotFound: unknown app or path; the message names near ones.
-        Forbidden: the caller's key or token is for other apps.
+        NotFound: unknown app or path, or an app that the caller's key or token is not for; names near ones.
     """
     try:
         endpoint = parse_endpoint(text)
@@ -65,12 +64,8 @@ def find_target(call: Call, text: str, *, want: Mode) -> Target:
     info = fleet.info(endpoint.app)
     if info is None and (legacy := legacy_endpoint(text)) is not None:
         endpoint, info = legacy, fleet.info(legacy.app)
-    if info is None:
-        near = difflib.get_close_matches(endpoint.app, fleet.app_names(), n=3, cutoff=0.4)
-        hint = f"; near: {', '.join(near)}" if near else ""
-        raise NotFound(f"Application {endpoint.app!r} not found{hint}", extra={"near": near})
-    if not call.caller.may_call(endpoint.app):
-        raise Forbidden(f"this key or token is not for {endpoint.app}")
+    if info is None or not call.caller.may_call(endpoint.app):
+        raise _no_app(call, endpoint.app)
     path = endpoint.path.rstrip("/") or "/"
     if not info.endpoints:  # never set up yet: the runner will judge the path
         guess: Mode = want
@@ -99,6 +94,16 @@ def find_target(call: Call, text: str, *, want: Mode) -> Target:
                 return Target(endpoint, info, live.path, "session", live.on_disconnect)
     near = difflib.get_close_matches(path, list(kinds), n=3, cutoff=0.3) or sorted(kinds)[:5]
     raise NotFound(f"Path {path} not found; {endpoint.app} has {', '.join(near)}", extra={"near": near})
+
+
+def _no_app(call: Call, name: str) -> NotFound:
+    """An app that is not there, or not for this caller: who may not call it does not learn which of both."""
+    if (apps := call.rooms.apps_of(call.caller)) is not None:
+        only = f"; this key or token is for {', '.join(apps) or 'no app of this server'}"
+        return NotFound(f"Application {name!r} not found{only}", extra={"near": []})
+    near = difflib.get_close_matches(name, call.rooms.fleet.app_names(), n=3, cutoff=0.4)
+    hint = f"; near: {', '.join(near)}" if near else ""
+    return NotFound(f"Application {name!r} not found{hint}", extra={"near": near})
 
 
 async def read_input(call: Call) -> bytes:
@@ -180,12 +185,18 @@ def new_request(call: Call, target: Target, body: bytes, *, path: str | None = N
         run_timeout=target.info.request_timeout or settings.run_timeout,
         webhook=call.rooms.extra["check_webhook"](webhook) if webhook else None,
         webhook_events=call.rooms.extra["check_webhook_events"](headers.get("pondage-webhook-events")),
-        idempotency_key=key,
+        idempotency_key=key if key is None or not call.caller.subject else f"{call.caller.subject}\n{key}",
         fingerprint=fingerprint,
         max_queue_length=min(int(longest), settings.max_queue_length) if longest else settings.max_queue_length,
         files=file_ids(body),
         store_io=headers.get("x-fal-store-io", "1").strip() != "0",
+        subject=subject_of(call.caller),
     )
+
+
+def subject_of(caller: Caller) -> str | None:
+    """Whom a request of this caller is for: see `NewRequest.subject`."""
+    return (caller.subject or "") if caller.by_token else None
 
 
 def cancels_on_leave(call: Call, declared: str = "keep") -> bool:

@@ -11,7 +11,7 @@ from pondage.errors import Forbidden, InvalidInput, NotFound
 from pondage.gateway import answers
 from pondage.gateway.api import moment, number
 from pondage.gateway.call import Call, Handler, Response, Role
-from pondage.webhooks.outbox import Delivery, Try
+from pondage.webhooks.outbox import Delivery, Try, Whose
 from pondage.webhooks.schedule import Tried, reason_for
 from pondage.webhooks.service import Webhooks
 from pondage.wire import signing
@@ -27,15 +27,17 @@ def _room(call: Call) -> Webhooks:
     return webhooks
 
 
-def _owner(call: Call) -> str | None:
-    """Whose deliveries the caller may see: None for everybody's.
+def _whose(call: Call, scope: str = "read-all") -> Whose:
+    """Whose deliveries the caller may see (`read-all`) or owe again (`operate`): its own, or everybody's.
 
     Raises:
-        Forbidden: the caller is limited to some apps; deliveries are listed by key.
+        Forbidden: it came with a token. Webhooks are the key's.
     """
-    if call.caller.apps is not None:
-        raise Forbidden("this key or token is limited to apps; deliveries need one that is not")
-    return None if "admin" in call.caller.scopes else call.caller.key_id
+    caller = call.caller
+    if caller.by_token:
+        raise Forbidden("webhooks are for keys: a token sees none of them")
+    own = None if caller.may(scope) else caller.key_id
+    return Whose(own, call.rooms.apps_of(caller))
 
 
 def _state(call: Call) -> str | None:
@@ -76,14 +78,6 @@ def _entry(entry: Try) -> dict[str, Any]:
     }
 
 
-async def _visible(call: Call, name: str) -> tuple[Delivery, list[Try]]:
-    owner = _owner(call)
-    delivery, tries = await _room(call).find(name)
-    if owner is not None and await _room(call).outbox.caller(delivery.request_id) != owner:
-        raise NotFound(f"there is no delivery {name}")
-    return delivery, tries
-
-
 async def jwks(call: Call) -> Response:
     """The public keys of fal's signature scheme. Kept for a day at most (PROTOCOL 8)."""
     return answers.json(_room(call).jwks(), headers={"cache-control": "public, max-age=3600"})
@@ -91,11 +85,11 @@ async def jwks(call: Call) -> Response:
 
 async def list_deliveries(call: Call) -> Response:
     """Deliveries, newest first: all, one request's (`request_id`), by `state`, between `since` and `until`."""
-    owner = _owner(call)
+    whose = _whose(call)
     outbox = _room(call).outbox
     limit = max(1, number(call, "limit", 50, 1000))
     if request_id := call.query.get("request_id"):
-        if owner is not None and await outbox.caller(request_id) != owner:
+        if not whose.holds(await outbox.owner(request_id)):
             raise NotFound(f"Request {request_id} not found")
         items = [d for d in await outbox.of_request(request_id) if (_state(call) or d.state) == d.state]
         return answers.json({"items": [_shown(call, d) for d in items], "next_cursor": None})
@@ -103,7 +97,7 @@ async def list_deliveries(call: Call) -> Response:
         state=_state(call),
         since=moment(call, "since"),
         until=moment(call, "until"),
-        caller=owner,
+        whose=whose,
         before=number(call, "cursor", 2**62, 2**62),
         limit=limit,
     )
@@ -113,13 +107,13 @@ async def list_deliveries(call: Call) -> Response:
 
 async def show_delivery(call: Call) -> Response:
     """One delivery with the log of its tries; by its id, or by a tail of its or its request's id."""
-    delivery, tries = await _visible(call, call.params["id"])
+    delivery, tries = await _room(call).find(call.params["id"], _whose(call))
     return answers.json({**_shown(call, delivery), "log": [_entry(entry) for entry in tries]})
 
 
 async def replay_delivery(call: Call) -> Response:
     """Owe a delivery again, at once, under the same id."""
-    delivery, _ = await _visible(call, call.params["id"])
+    delivery, _ = await _room(call).find(call.params["id"], _whose(call, "operate"))
     await _room(call).replay([delivery])
     return answers.json({"replayed": [delivery.id]})
 
@@ -133,18 +127,18 @@ class Replay(msgspec.Struct, forbid_unknown_fields=True):
 
 async def replay_deliveries(call: Call) -> Response:
     """Owe deliveries again: those of a request, or those of a time range, `dead` ones unless `state` says otherwise."""
-    owner = _owner(call)
+    whose = _whose(call, "operate")
     wanted = await call.json(Replay)
     outbox = _room(call).outbox
     if wanted.request_id is not None:
-        if owner is not None and await outbox.caller(wanted.request_id) != owner:
+        if not whose.holds(await outbox.owner(wanted.request_id)):
             raise NotFound(f"Request {wanted.request_id} not found")
         found = [d for d in await outbox.of_request(wanted.request_id) if (wanted.state or d.state) == d.state]
     elif wanted.since is None:
         raise InvalidInput.field(["body", "since"], "say which: request_id, or since and perhaps until", "missing")
     else:
         found = await outbox.page(
-            state=wanted.state or "dead", since=wanted.since, until=wanted.until, caller=owner, limit=_MOST_REPLAYED
+            state=wanted.state or "dead", since=wanted.since, until=wanted.until, whose=whose, limit=_MOST_REPLAYED
         )
     await _room(call).replay(found)
     return answers.json({"replayed": [delivery.id for delivery in found]})
@@ -161,7 +155,7 @@ async def missed(call: Call) -> Response:
     found = await room.outbox.missed(
         after=after,
         target=call.query.get("url"),
-        caller=_owner(call),
+        whose=_whose(call),
         everything=call.query.get("all") == "1",
         limit=max(1, number(call, "limit", 50, 500)),
     )
@@ -178,17 +172,32 @@ async def missed(call: Call) -> Response:
     return answers.json({"items": items, "next_cursor": cursor})
 
 
+def _key(call: Call) -> str:
+    """The key that a listener has to be of."""
+    _whose(call)
+    return call.caller.key_id
+
+
 class Listen(msgspec.Struct, forbid_unknown_fields=True):
     app: str = ""
 
 
 async def begin_listener(call: Call) -> Response:
     """Make a temporary target that is owed every outcome, or one app's, also of requests without a webhook."""
-    owner = _owner(call)
+    whose = _whose(call)
     wanted = await call.json(Listen)
     room = _room(call)
-    secrets = [signing.secret_text(key) for key in room.keys.secrets("")] if "admin" in call.caller.scopes else []
-    return answers.json({"id": await room.listen(wanted.app, owner or ""), "jwks": room.jwks(), "secrets": secrets})
+    app = wanted.app
+    if whose.apps is not None:
+        if not app and len(whose.apps) == 1:
+            (app,) = whose.apps
+        if app not in whose.apps:
+            named = ", ".join(whose.apps) or "none"
+            raise InvalidInput.field(["body", "app"], f"this key is for some apps; say which of them: {named}")
+    operator = call.caller.may("admin") and call.caller.apps is None
+    secrets = [signing.secret_text(key) for key in room.keys.secrets("")] if operator else []
+    listener = await room.listen(app, whose.caller or "", call.caller.key_id)
+    return answers.json({"id": listener, "jwks": room.jwks(), "secrets": secrets})
 
 
 async def fetch_listener(call: Call) -> Response:
@@ -196,7 +205,7 @@ async def fetch_listener(call: Call) -> Response:
     wait = min(moment(call, "wait") or 0.0, _LONGEST_WAIT)
     room = _room(call)
     items = []
-    for owed in await room.listeners.fetch(call.params["id"], _owner(call), wait):
+    for owed in await room.listeners.fetch(call.params["id"], _key(call), wait):
         signed = await room.signed(owed)
         view = await call.rooms.queue.get(owed.request_id)
         if signed is None or view is None:
@@ -219,22 +228,21 @@ class Report(msgspec.Struct, forbid_unknown_fields=True):
 
 async def report_listener(call: Call) -> Response:
     """How a listener's try went. Answers what becomes of the delivery."""
-    _owner(call)
+    key_id = _key(call)
     report = await call.json(Report, _REPORT_BYTES)
     room = _room(call)
     now = call.rooms.clock.wall()
     reason = report.reason[:500] or ("" if report.status is None else reason_for(report.status))
     kept = report.answer.encode()[: call.rooms.settings.webhook_body_kept]
     tried = Tried(now - report.duration, report.duration, report.status, reason, kept)
-    then = await room.listener_tried(call.params["id"], report.id, tried)
+    then = await room.listener_tried(call.params["id"], key_id, report.id, tried)
     due_in = round(then.due_at - now, 1) if then.state == "owed" else None
     return answers.json({"state": then.state, "due_in": due_in})
 
 
 async def end_listener(call: Call) -> Response:
     """Forget a listener, and what is held for it."""
-    _owner(call)
-    await _room(call).listeners.end(call.params["id"])
+    await _room(call).listeners.end(call.params["id"], _key(call))
     return answers.json({"ended": call.params["id"]})
 
 
@@ -264,8 +272,8 @@ ROUTES: list[tuple[Role, tuple[str, ...], str, Handler, str]] = [
     (Role.RUN, ("GET", "HEAD"), "/.well-known/jwks.json", jwks, ""),
     (Role.RUN, ("GET", "HEAD"), "/api/v1/webhooks/deliveries", list_deliveries, "read"),
     (Role.RUN, ("GET", "HEAD"), "/api/v1/webhooks/deliveries/{id}", show_delivery, "read"),
-    (Role.RUN, ("POST",), "/api/v1/webhooks/deliveries/{id}/replay", replay_delivery, "submit"),
-    (Role.RUN, ("POST",), "/api/v1/webhooks/replay", replay_deliveries, "submit"),
+    (Role.RUN, ("POST",), "/api/v1/webhooks/deliveries/{id}/replay", replay_delivery, "submit or operate"),
+    (Role.RUN, ("POST",), "/api/v1/webhooks/replay", replay_deliveries, "submit or operate"),
     (Role.RUN, ("GET", "HEAD"), "/api/v1/webhooks/missed", missed, "read"),
     (Role.RUN, ("POST",), "/api/v1/webhooks/listeners", begin_listener, "read"),
     (Role.RUN, ("GET",), "/api/v1/webhooks/listeners/{id}/deliveries", fetch_listener, "read"),

@@ -50,6 +50,8 @@ class NewRequest(msgspec.Struct, frozen=True):
     """The ids of the server's own files that the input refers to; they are kept while the request lives."""
     store_io: bool = True
     """False: input and output are dropped once the outcome was read or its delivery is done (`X-Fal-Store-IO: 0`)."""
+    subject: str | None = None
+    """Whom the token was for that it came with; empty: for nobody in particular; None: it came with no token."""
 
 
 class Claim(msgspec.Struct, frozen=True):
@@ -132,12 +134,18 @@ class RequestView(msgspec.Struct, frozen=True):
     inference_time: float | None = None
     input_bytes: int = 0
     output_bytes: int = 0
+    subject: str | None = None
 
 
 class Filter(msgspec.Struct, frozen=True):
-    """Which requests to list, newest first. `cursor` is the `next_cursor` of the page before."""
+    """Which requests to list, newest first. `cursor` is the `next_cursor` of the page before.
+
+    `apps`: only of these; `subject`: only those that came with a token for it.
+    """
 
     app: str | None = None
+    apps: tuple[str, ...] | None = None
+    subject: str | None = None
     path: str | None = None
     state: State | None = None
     outcome: OutcomeKind | None = None
@@ -290,4 +298,8 @@ class Queue(Protocol):
 
     async def referenced(self, file_ids: Sequence[str]) -> set[str]:
         """Which of these files the queued and running requests refer to (`NewRequest.files`)."""
+        ...
+
+    async def naming(self, file_id: str, caller: str) -> list[RequestView]:
+        """The newest requests of a key's tokens (`NewRequest.subject`) whose inputs refer to the file."""
         ...

@@ -35,29 +35,42 @@ class Listeners:
         for event in self._waiting:
             event.set()
 
-    async def begin(self, app: str, caller: str) -> str:
-        """Make a listener, for every request or one app's; returns its id."""
-        listener = secrets.token_hex(8)
-        await self._outbox.put_listener(listener, app, caller, self._clock.wall())
+    async def begin(self, app: str, caller: str, owner: str) -> str:
+        """Make a listener of the key `owner`, for every request, or one app's or one caller's; returns its id."""
+        listener = secrets.token_hex(16)
+        await self._outbox.put_listener(listener, app, caller, owner, self._clock.wall())
         self.connected.add(listener)
         return listener
 
-    async def end(self, listener: str) -> None:
-        """Forget a listener and what is held for it."""
+    async def check(self, listener: str, owner: str) -> None:
+        """Whether there is such a listener, and it is this key's.
+
+        Raises:
+            NotFound: it is not; another key's is as good as none.
+        """
+        if await self._outbox.listener_owner(listener) != owner:
+            raise NotFound(f"there is no listener {listener}; it was gone for too long")
+
+    async def end(self, listener: str, owner: str) -> None:
+        """Forget a listener and what is held for it.
+
+        Raises:
+            NotFound: there is no such listener (any more), or it is another key's.
+        """
+        await self.check(listener, owner)
         self.connected.discard(listener)
         await self._outbox.drop_listeners(listener, 0.0)
 
-    async def fetch(self, listener: str, caller: str | None, wait: float) -> list[Owed]:
+    async def fetch(self, listener: str, owner: str, wait: float) -> list[Owed]:
         """What a listener is owed, oldest first, waiting up to `wait` seconds for something.
 
         Each is lent for as long as a try may take; without a report it is handed out again.
 
         Raises:
-            NotFound: there is no such listener (any more).
+            NotFound: there is no such listener (any more), or it is another key's.
         """
-        known = await self._outbox.see_listener(listener, self._clock.wall())
-        if known is None or (caller is not None and known[1] != caller):
-            raise NotFound(f"there is no listener {listener}; it was gone for too long")
+        await self.check(listener, owner)
+        await self._outbox.see_listener(listener, self._clock.wall())
         self.connected.add(listener)
         deadline = self._clock.monotonic() + wait
         changed = asyncio.Event()

@@ -66,6 +66,26 @@ class Delivery(msgspec.Struct, frozen=True):
     origin: str
 
 
+class Whose(msgspec.Struct, frozen=True):
+    """Of whose requests deliveries are shown: one key's, or everybody's (None); of these apps, or any (None)."""
+
+    caller: str | None = None
+    apps: tuple[str, ...] | None = None
+
+    def holds(self, owner: tuple[str, str] | None) -> bool:
+        """Whether a request is among them, by its key and its app; one that is not known is only everybody's."""
+        if owner is None:
+            return self.caller is None and self.apps is None
+        return self.caller in {None, owner[0]} and (self.apps is None or owner[1] in self.apps)
+
+    def bindings(self) -> dict[str, str | None]:
+        """As the statements take it."""
+        return {"caller": self.caller, "apps": None if self.apps is None else json.dumps(self.apps)}
+
+
+EVERYBODYS = Whose()
+
+
 class Try(msgspec.Struct, frozen=True):
     """One entry of the log of tries. `status` None: no answer, `reason` says why; `answer` its first bytes."""
 
@@ -168,10 +188,10 @@ class Outbox:
         """Give up what is due and owed since before `before`."""
         await self._database.write(lambda cursor: cursor.execute(SQL["expire"], (now, now, before)) and None)
 
-    async def caller(self, request_id: str) -> str:
-        """The API key that a request came with; empty for none."""
-        rows = await self._database.read(lambda cursor: list(cursor.execute(SQL["caller"], (request_id,))))
-        return rows[0][0] if rows else ""
+    async def owner(self, request_id: str) -> tuple[str, str] | None:
+        """The API key that a request came with (empty for none) and its app; None where it is not known (any more)."""
+        rows = await self._database.read(lambda cursor: list(cursor.execute(SQL["owner"], (request_id,))))
+        return rows[0] if rows else None
 
     # ---- people's and programs'
 
@@ -187,10 +207,10 @@ class Outbox:
 
         return await self._database.read(operation)
 
-    async def named(self, tail: str) -> list[str]:
+    async def named(self, tail: str, whose: Whose) -> list[str]:
         """The ids of at most two deliveries whose own or request's id ends in `tail`, newest first."""
-        pattern = "%" + tail.replace("%", "").replace("_", "")
-        rows = await self._database.read(lambda cursor: list(cursor.execute(SQL["tail"], (pattern, pattern))))
+        bindings = {"tail": "%" + tail.replace("%", "").replace("_", ""), **whose.bindings()}
+        rows = await self._database.read(lambda cursor: list(cursor.execute(SQL["tail"], bindings)))
         return [row[0] for row in rows]
 
     async def page(
@@ -199,12 +219,13 @@ class Outbox:
         state: str | None = None,
         since: float | None = None,
         until: float | None = None,
-        caller: str | None = None,
+        whose: Whose = EVERYBODYS,
         before: int | None = None,
         limit: int = 50,
     ) -> list[Delivery]:
         """Deliveries, newest first, that fit every condition given."""
-        bindings = {"state": state, "since": since, "until": until, "caller": caller, "before": before, "limit": limit}
+        bindings = {"state": state, "since": since, "until": until, "before": before, "limit": limit}
+        bindings |= whose.bindings()
         return await self._database.read(
             lambda cursor: [Delivery(*row) for row in cursor.execute(SQL["list"], bindings)]
         )
@@ -216,10 +237,10 @@ class Outbox:
         )
 
     async def missed(
-        self, *, after: int, target: str | None, caller: str | None, everything: bool, limit: int
+        self, *, after: int, target: str | None, whose: Whose, everything: bool, limit: int
     ) -> list[tuple[Owed, str]]:
         """Deliveries and their states after number `after`, oldest first; what did not arrive, or `everything`."""
-        bindings = {"after": after, "target": target, "caller": caller, "all": everything, "limit": limit}
+        bindings = {"after": after, "target": target, "all": everything, "limit": limit, **whose.bindings()}
         return await self._database.read(
             lambda cursor: [(Owed(*row[:-1]), row[-1]) for row in cursor.execute(SQL["missed"], bindings)]
         )
@@ -231,21 +252,21 @@ class Outbox:
 
     # ---- listeners
 
-    async def put_listener(self, listener: str, app: str, caller: str, now: float) -> None:
-        """Begin to owe a listener every outcome, or one app's."""
+    async def put_listener(self, listener: str, app: str, caller: str, owner: str, now: float) -> None:
+        """Begin to owe a listener of the key `owner` every outcome, or one app's, or one caller's."""
+        row = (listener, app, caller, owner, now, now)
+        await self._database.write(lambda cursor: cursor.execute(SQL["put_listener"], row) and None)
+
+    async def listener_owner(self, listener: str) -> str | None:
+        """The key that began a listener; None where it is not known (any more)."""
+        rows = await self._database.read(lambda cursor: list(cursor.execute(SQL["listener"], (listener,))))
+        return rows[0][0] if rows else None
+
+    async def see_listener(self, listener: str, now: float) -> None:
+        """Note that a listener is there."""
         await self._database.write(
-            lambda cursor: cursor.execute(SQL["put_listener"], (listener, app, caller, now, now)) and None
+            lambda cursor: cursor.execute(SQL["see_listener"], (now, listener)) and None, lazy=True
         )
-
-    async def see_listener(self, listener: str, now: float) -> tuple[str, str] | None:
-        """Note that a listener is there; returns its app and caller, None where it is not known (any more)."""
-
-        def operation(cursor: Cursor) -> tuple[str, str] | None:
-            found = next(iter(cursor.execute(SQL["listener"], (listener,))), None)
-            cursor.execute(SQL["see_listener"], (now, listener))
-            return found
-
-        return await self._database.write(operation, lazy=True)
 
     async def drop_listeners(self, listener: str, before: float) -> None:
         """Forget a listener, and those that were not seen since `before`, with all that was held for them."""

@@ -15,7 +15,7 @@ from pondage.webhooks import targets
 from pondage.webhooks.interface import Poster
 from pondage.webhooks.keys import Key, Keys
 from pondage.webhooks.listeners import Listeners
-from pondage.webhooks.outbox import LISTENER, Delivery, Outbox, Owed, Try
+from pondage.webhooks.outbox import LISTENER, Delivery, Outbox, Owed, Try, Whose
 from pondage.webhooks.schedule import Next, Tried
 from pondage.webhooks.sender import Sender
 
@@ -99,17 +99,17 @@ class Webhooks(Listener):
 
     # ---- for people and programs
 
-    async def find(self, name: str) -> tuple[Delivery, list[Try]]:
+    async def find(self, name: str, whose: Whose) -> tuple[Delivery, list[Try]]:
         """A delivery by its id, or by a tail of its or its request's id that is the newest's.
 
         Raises:
-            NotFound: there is none.
+            NotFound: there is none, or it is somebody else's.
         """
         found = await self.outbox.get(name)
         if found is None and len(name) >= 4:
-            tails = await self.outbox.named(name)
+            tails = await self.outbox.named(name, whose)
             found = await self.outbox.get(tails[0]) if tails else None
-        if found is None:
+        if found is None or not whose.holds(await self.outbox.owner(found[0].request_id)):
             raise NotFound(f"there is no delivery {name}")
         return found
 
@@ -127,17 +127,18 @@ class Webhooks(Listener):
             return None
         return self.sender.headers(owed, body, int(self._clock.wall())), body
 
-    async def listen(self, app: str, caller: str) -> str:
+    async def listen(self, app: str, caller: str, owner: str) -> str:
         """Begin a listener; see `pondage.webhooks.listeners`."""
         self._used = True
-        return await self.listeners.begin(app, caller)
+        return await self.listeners.begin(app, caller, owner)
 
-    async def listener_tried(self, listener: str, delivery_id: str, tried: Tried) -> Next:
+    async def listener_tried(self, listener: str, owner: str, delivery_id: str, tried: Tried) -> Next:
         """A listener's report on one delivery.
 
         Raises:
-            NotFound: the delivery is not that listener's, or not owed.
+            NotFound: the listener is not this key's, or the delivery not the listener's, or not owed.
         """
+        await self.listeners.check(listener, owner)
         owed = await self.outbox.owed(delivery_id)
         if owed is None or owed.origin != f"{LISTENER}{listener}":
             raise NotFound(f"listener {listener} is not owed {delivery_id}")

@@ -192,6 +192,40 @@ def test_keys_from_create_to_revoke(pondage: Pondage) -> None:
     assert record["revoked_at"] is not None
     said = pondage("keys", "create", "x", "--scopes", "everything")
     assert (said.code, "no scope everything" in said.err) == (exits.BAD_INPUT, True)
+    said = pondage("keys", "create", "x", "--scopes", "")
+    assert (said.code, "opens nothing" in said.err) == (exits.BAD_INPUT, True)
+
+
+def test_a_new_key_has_the_least_and_an_operators_is_named(pondage: Pondage) -> None:
+    made = pondage("keys", "create", "team a")
+    assert "It may: submit, read, files; of every app" in made.err
+    assert "pondage keys create NAME --scopes admin" in made.err
+    boss = pondage("keys", "create", "boss", "--scopes", "admin")
+    assert "It may: admin; of every app" in boss.err and "NAME" not in boss.err
+    listed = pondage("keys", "list", "--json").json
+    assert [record["scopes"] for record in listed] == [["files", "read", "submit"], ["admin"]]
+
+
+def test_a_key_is_for_apps_that_there_are(pondage: Pondage, tmp_path: Path) -> None:
+    """Before the first start none is known, and any may come."""
+    data = str(tmp_path / "data")
+    early = pondage("keys", "create", "early", "--apps", "acme/ecko", "--data", data)
+    assert early.code == exits.OK and "of acme/ecko" in early.err
+    with serve(str(APP), data=data):
+        for apps, why in (
+            ("acme/ecko", "knows no app acme/ecko; it knows acme/echo"),
+            ("acme/echo,acme/ecko", "knows no app acme/ecko"),
+            ("echo", "owner/alias"),
+            ("acme/echo/slow", "a key is for a whole app"),
+            (" , ", "names no app"),
+        ):
+            said = pondage("keys", "create", "x", "--apps", apps, "--data", data)
+            assert (said.code, said.out) == (exits.BAD_INPUT, "") and why in said.err, said.err
+        assert pondage("keys", "create", "x", "--apps", "acme/echo", "--data", data, "--json").json["apps"] == [
+            "acme/echo"
+        ]
+        forced = pondage("keys", "create", "x", "--apps", "acme/ecko", "--force", "--data", data)
+        assert forced.code == exits.OK
 
 
 def test_a_key_is_required_once_there_is_one(pondage: Pondage, tmp_path: Path) -> None:

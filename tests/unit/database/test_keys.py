@@ -49,6 +49,15 @@ async def test_a_revoked_key_is_closed(database: SqliteDatabase) -> None:
     assert [record.revoked_at is None for record in await store.list()] == [False]
 
 
+async def test_a_key_has_what_a_caller_needs_unless_more_is_said(database: SqliteDatabase) -> None:
+    store = await KeyStore.open(database, ManualClock())
+    key_id, _ = await store.create("ci")
+    record = store.get(key_id)
+    assert record is not None and (record.scopes, record.apps) == ({"submit", "read", "files"}, None)
+    with pytest.raises(ValueError, match="a key without a scope opens nothing"):
+        await store.create("ci", scopes=[])
+
+
 async def test_an_unknown_scope_is_refused(database: SqliteDatabase) -> None:
     store = await KeyStore.open(database, ManualClock())
     with pytest.raises(ValueError, match="no scope root"):

@@ -9,8 +9,9 @@ import pytest
 
 from pondage.clock import ManualClock
 from pondage.errors import Forbidden, Unauthorized
-from pondage.gateway.access import SCOPES, Access, require
+from pondage.gateway.access import ANYBODY, Access, require
 from pondage.gateway.call import Caller
+from pondage.wire.scopes import SCOPES
 
 SECRET = b"s" * 32
 NOW = 1_700_000_000.0
@@ -67,7 +68,8 @@ def test_on_loopback_without_keys_anybody_may_do_anything() -> None:
     door = access()
     assert door.open
     for authorization in (None, "Key any:thing", "Bearer nonsense", "nonsense"):
-        assert door.identify(authorization, "nonsense") == Caller("", SCOPES)
+        assert door.identify(authorization, "nonsense") == ANYBODY
+    assert ANYBODY.key_id == "" and all(ANYBODY.may(scope) for scope in SCOPES)
 
 
 @pytest.mark.parametrize("door", [access(on_loopback=False), access(key())])
@@ -198,12 +200,44 @@ def test_what_is_no_token_of_ours(forged: str) -> None:
 
 
 def test_admin_has_every_scope_and_others_only_their_own() -> None:
-    for scope in sorted(SCOPES):
+    everything = frozenset(SCOPES)
+    for scope in SCOPES:
         require(Caller("k", frozenset({"admin"})), scope)
         require(Caller("k", frozenset({scope})), scope)
         if scope != "admin":
-            with pytest.raises(Forbidden, match=scope):
-                require(Caller("k", SCOPES - {scope, "admin"}), scope)
-    with pytest.raises(Forbidden, match="none"):
+            without = everything - {scope, "admin"} - ({"read-all"} if scope == "read" else set())
+            with pytest.raises(Forbidden, match=f"no scope '{scope}'"):
+                require(Caller("k", without), scope)
+    with pytest.raises(Forbidden, match="it has none"):
         require(Caller("k", frozenset()), "read")
     require(Caller("", frozenset()), "")
+
+
+def test_who_reads_everybodys_reads_its_own_and_no_more() -> None:
+    reader = Caller("k", frozenset({"read-all"}))
+    require(reader, "read")
+    for scope in SCOPES.keys() - {"read", "read-all"}:
+        with pytest.raises(Forbidden):
+            require(reader, scope)
+
+
+def test_one_of_several_scopes_is_enough_and_all_are_named() -> None:
+    for scope in ("submit", "operate", "admin"):
+        require(Caller("k", frozenset({scope})), "submit or operate")
+    with pytest.raises(Forbidden, match="no scope 'submit' or 'operate'; it has files, read"):
+        require(Caller("k", frozenset({"read", "files"})), "submit or operate")
+
+
+def test_what_is_the_whole_servers_is_not_for_an_admin_of_some_apps() -> None:
+    limited = Caller("k", frozenset({"admin"}), frozenset({"acme/desk"}))
+    with pytest.raises(Forbidden, match="for every app"):
+        require(limited, "admin")
+    for scope in SCOPES.keys() - {"admin"}:
+        require(limited, scope)
+
+
+@pytest.mark.parametrize("scopes", [("read-all", "submit"), ("admin",)])
+def test_a_token_gives_away_no_more_than_a_call_needs(scopes: tuple[str, ...]) -> None:
+    door = access(key("k", *scopes))
+    who = door.identify(None, door.token(caller(key("k", *scopes)), ["acme/desk"], 60, NOW, subject="ann"))
+    assert (who.scopes, who.subject, who.by_token) == ({"submit", "read"}, "ann", True)

@@ -14,12 +14,12 @@ VALUES (:id, :blob, :file_name, :content_type, :size, :created_at, :expires_at, 
 
 -- name: get_file
 SELECT f.id, f.file_name, f.content_type, f.size, b.sha256, f.created_at, f.expires_at, f.owner, f.private,
-  b.key, b.sums, b.digest
+  b.key, b.sums, b.digest, f.request_id
 FROM files f JOIN blobs b ON b.key = f.blob WHERE f.id = ?
 
 -- name: list_files
 SELECT f.id, f.file_name, f.content_type, f.size, b.sha256, f.created_at, f.expires_at, f.owner, f.private,
-  b.key, x'', b.digest
+  b.key, x'', b.digest, f.request_id
 FROM files f JOIN blobs b ON b.key = f.blob
 WHERE (f.created_at, f.id) < (?, ?) AND (? IS NULL OR f.owner = ?)
 ORDER BY f.created_at DESC, f.id DESC LIMIT ?

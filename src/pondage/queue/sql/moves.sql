@@ -12,6 +12,12 @@ INSERT INTO inputs (seq, input) VALUES (?, ?);
 -- name: insert_file
 INSERT OR IGNORE INTO request_files (file_id, seq) VALUES (?, ?);
 
+-- name: insert_token_request
+INSERT INTO token_requests (seq, caller, subject) VALUES (?, ?, ?);
+
+-- name: insert_token_file
+INSERT OR IGNORE INTO token_files (file_id, seq) VALUES (?, ?);
+
 -- name: insert_finished
 -- A request whose outcome came before its insert was written: one row, never hot.
 INSERT INTO finished (seq, id, app, path, caller, kind, status, ended_by, attempt, strikes, last_n, started_n,

@@ -37,5 +37,10 @@ SELECT first_n, attempt, entries FROM events
 WHERE seq = ?1 AND last_chunk IS NOT NULL AND (attempt > ?2 OR attempt = ?2 AND last_chunk > ?3)
 ORDER BY first_n;
 
+-- name: naming
+-- Newest first, from the walk along one file's rows.
+SELECT t.seq FROM token_files AS f JOIN token_requests AS t ON t.seq = f.seq
+WHERE f.file_id = ? AND t.caller = ? ORDER BY f.seq DESC LIMIT ?;
+
 -- name: seq
 SELECT seq FROM requests WHERE id = ?1 UNION ALL SELECT seq FROM finished WHERE id = ?1;

@@ -320,6 +320,12 @@ class SqliteQueue:
         wanted = msgspec.json.encode(list(file_ids)).decode()
         return await self._database.read(lambda cursor: upkeep.referenced(cursor, wanted))
 
+    async def naming(self, file_id: str, caller: str) -> list[RequestView]:
+        self._submits.release_all()
+        await self._barrier()
+        rows = await self._database.read(lambda cursor: views.naming(cursor, file_id, caller))
+        return [self._view(row) for row in rows]
+
     # ---- within
 
     async def _end(self, request_id: str, outcome: Outcome, operation: Any) -> Cancelled:

@@ -28,6 +28,8 @@ from pondage.wire.states import Move, State, moved
 INSERT = SQL["insert"]
 INSERT_INPUT = SQL["insert_input"]
 INSERT_FILE = SQL["insert_file"]
+INSERT_TOKEN_REQUEST = SQL["insert_token_request"]
+INSERT_TOKEN_FILE = SQL["insert_token_file"]
 INSERT_FINISHED = SQL["insert_finished"]
 INSERT_EVENTS = SQL["insert_events"]
 LAST_CHUNK = SQL["last_chunk"]
@@ -123,9 +125,18 @@ def insert(cursor: Cursor, new: Insert) -> None:
     cursor.execute(INSERT_INPUT, (new.seq, r.input))
     for file_id in r.files:
         cursor.execute(INSERT_FILE, (file_id, new.seq))
+    if r.subject is not None:
+        _note_token(cursor, new.seq, r)
     if running and r.webhook is not None and "started" in r.webhook_events:
         started = Started(new.at, new.runner or "")
         deliver(cursor, r.id, r.webhook, "started", 2, pack_entries([started]), new.at)
+
+
+def _note_token(cursor: Cursor, seq: int, r: NewRequest) -> None:
+    """What a request that came with a token is found by."""
+    cursor.execute(INSERT_TOKEN_REQUEST, (seq, r.caller, r.subject))
+    for file_id in r.files:
+        cursor.execute(INSERT_TOKEN_FILE, (file_id, seq))
 
 
 class Replayed(NamedTuple):
@@ -201,6 +212,8 @@ def insert_finished(cursor: Cursor, new: Insert, outcome: Outcome, now: float) -
             outcome.body,
         ),
     )
+    if r.subject is not None:
+        _note_token(cursor, new.seq, r)
     if r.webhook is not None:
         if "started" in r.webhook_events:
             started = Started(new.at, new.runner or "")

@@ -35,6 +35,7 @@ class Head(msgspec.Struct, frozen=True, array_like=True):
     max_queue_length: int | None
     retried_from: str | None
     files: tuple[str, ...]
+    subject: str | None = None
 
 
 class Extra(msgspec.Struct, frozen=True, array_like=True):
@@ -66,6 +67,7 @@ def pack_head(r: NewRequest) -> bytes:
             r.max_queue_length,
             r.retried_from,
             r.files,
+            r.subject,
         )
     )
 
@@ -111,6 +113,7 @@ def request(row: Sequence[Any]) -> NewRequest:
         max_queue_length=h.max_queue_length,
         retried_from=h.retried_from,
         files=h.files,
+        subject=h.subject,
         store_io=keep_io == 1,
     )
 
@@ -165,4 +168,5 @@ def view(row: Sequence[Any], position: int | None) -> RequestView:
         inference_time=row[23],
         input_bytes=row[17],
         output_bytes=row[18],
+        subject=head.subject,
     )

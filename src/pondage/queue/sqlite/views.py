@@ -16,6 +16,8 @@ Row = tuple[Any, ...]
 
 NEWEST_ROWS = 2000
 """How many rows `newest` looks back."""
+NAMING_ROWS = 1000
+"""How many requests that refer to one file `naming` looks at."""
 
 
 def find(cursor: Cursor, request_id: str) -> Row | None:
@@ -113,6 +115,15 @@ def chunks(cursor: Cursor, request_id: str, after: tuple[int, int], limit: int) 
     return found
 
 
+def naming(cursor: Cursor, file_id: str, caller: str) -> list[Row]:
+    """Rows of the newest requests of a key's tokens whose inputs refer to a file."""
+    found: list[Row] = []
+    for (seq,) in cursor.execute(SQL["naming"], (file_id, caller, NAMING_ROWS)).fetchall():
+        for statement in ("view_hot", "view_cold"):
+            found += cursor.execute(SQL[statement] + " WHERE seq = ?", (seq,))
+    return found
+
+
 def page(cursor: Cursor, filter: Filter) -> tuple[list[Row], str | None]:
     """Rows of a page, newest first, and the next page's cursor.
 
@@ -156,6 +167,12 @@ def where(filter: Filter) -> tuple[str, tuple[Any, ...]]:
         if value is not None:
             conditions.append(condition)
             values.append(value)
+    if filter.apps is not None:
+        conditions.append(f"app IN ({', '.join('?' * len(filter.apps))})")
+        values += filter.apps
+    if filter.subject is not None:
+        conditions.append("seq IN (SELECT seq FROM token_requests WHERE caller = ? AND subject = ?)")
+        values += [filter.caller or "", filter.subject]
     if filter.id_tail:
         conditions.append("substr(id, -?) = ?")
         values += [len(filter.id_tail), filter.id_tail]

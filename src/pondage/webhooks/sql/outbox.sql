@@ -84,8 +84,8 @@ WHERE state = 'owed' AND request_id = ? AND target = ?;
 UPDATE deliveries SET state = 'dead', last_reason = 'given up: owed for longer than requests are kept', done_at = ?
 WHERE state = 'owed' AND due_at <= ? AND coalesce(replayed_at, created_at) < ?;
 
--- name: caller
-SELECT caller FROM finished WHERE id = ?1 UNION ALL SELECT caller FROM requests WHERE id = ?1;
+-- name: owner
+SELECT caller, app FROM finished WHERE id = ?1 UNION ALL SELECT caller, app FROM requests WHERE id = ?1;
 
 -- name: one
 SELECT d.id, d.delivery_id, d.request_id, d.target, d.event, d.state, d.created_at, d.due_at, d.tries, d.last_status,
@@ -93,8 +93,15 @@ SELECT d.id, d.delivery_id, d.request_id, d.target, d.event, d.state, d.created_
 FROM deliveries AS d WHERE d.delivery_id = ?;
 
 -- name: tail
--- By the tail of an id, as people copy it from a screen. Newest first, two at most: more than one is ambiguous.
-SELECT delivery_id FROM deliveries WHERE delivery_id LIKE ? OR request_id LIKE ? ORDER BY id DESC LIMIT 2;
+-- By the tail of an id, as people copy it from a screen. Newest first, and only of what the caller may see.
+SELECT d.delivery_id FROM deliveries AS d
+WHERE (d.delivery_id LIKE :tail OR d.request_id LIKE :tail)
+  AND (:caller IS NULL OR EXISTS (SELECT 1 FROM finished AS f WHERE f.id = d.request_id AND f.caller = :caller)
+    OR EXISTS (SELECT 1 FROM requests AS r WHERE r.id = d.request_id AND r.caller = :caller))
+  AND (:apps IS NULL
+    OR EXISTS (SELECT 1 FROM finished AS f WHERE f.id = d.request_id AND f.app IN (SELECT value FROM json_each(:apps)))
+    OR EXISTS (SELECT 1 FROM requests AS r WHERE r.id = d.request_id AND r.app IN (SELECT value FROM json_each(:apps))))
+ORDER BY d.id DESC LIMIT 2;
 
 -- name: of_request
 SELECT id, delivery_id, request_id, target, event, state, created_at, due_at, tries, last_status, last_reason, done_at,
@@ -111,6 +118,9 @@ WHERE (:before IS NULL OR d.id < :before)
   AND (:until IS NULL OR d.created_at < :until)
   AND (:caller IS NULL OR EXISTS (SELECT 1 FROM finished AS f WHERE f.id = d.request_id AND f.caller = :caller)
     OR EXISTS (SELECT 1 FROM requests AS r WHERE r.id = d.request_id AND r.caller = :caller))
+  AND (:apps IS NULL
+    OR EXISTS (SELECT 1 FROM finished AS f WHERE f.id = d.request_id AND f.app IN (SELECT value FROM json_each(:apps)))
+    OR EXISTS (SELECT 1 FROM requests AS r WHERE r.id = d.request_id AND r.app IN (SELECT value FROM json_each(:apps))))
 ORDER BY d.id DESC LIMIT :limit;
 
 -- name: tries
@@ -132,13 +142,16 @@ WHERE d.id > :after AND (:all OR d.state <> 'done') AND d.origin NOT LIKE 'liste
   AND (:target IS NULL OR d.target = :target)
   AND (:caller IS NULL OR EXISTS (SELECT 1 FROM finished AS f WHERE f.id = d.request_id AND f.caller = :caller)
     OR EXISTS (SELECT 1 FROM requests AS r WHERE r.id = d.request_id AND r.caller = :caller))
+  AND (:apps IS NULL
+    OR EXISTS (SELECT 1 FROM finished AS f WHERE f.id = d.request_id AND f.app IN (SELECT value FROM json_each(:apps)))
+    OR EXISTS (SELECT 1 FROM requests AS r WHERE r.id = d.request_id AND r.app IN (SELECT value FROM json_each(:apps))))
 ORDER BY d.id LIMIT :limit;
 
 -- name: put_listener
-INSERT INTO webhook_listeners (id, app, caller, created_at, seen_at) VALUES (?, ?, ?, ?, ?);
+INSERT INTO webhook_listeners (id, app, caller, owner, created_at, seen_at) VALUES (?, ?, ?, ?, ?, ?);
 
 -- name: listener
-SELECT app, caller FROM webhook_listeners WHERE id = ?;
+SELECT owner FROM webhook_listeners WHERE id = ?;
 
 -- name: see_listener
 UPDATE webhook_listeners SET seen_at = ? WHERE id = ?;
