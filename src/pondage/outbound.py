@@ -12,18 +12,20 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import os
+import re
 import socket
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import quote, urljoin, urlsplit
 
 from pondage.errors import PondageError
 
 if TYPE_CHECKING:
     import aiohttp
+    import yarl
 
 MAX_REDIRECTS = 5
 MAX_URL = 2048
@@ -214,6 +216,28 @@ def check_url(url: str) -> str:
     return url
 
 
+_NOT_ASCII = re.compile(r"[^\x00-\x7f]+")
+
+
+def as_given(url: str) -> yarl.URL:
+    """The URL for the HTTP library, whose own reading of it would decode escapes, drop dots and so break signatures.
+    Path and query go out as they stand, but for characters beyond ASCII, which go as their escapes.
+
+    Raises:
+        ValueError: the host is none.
+    """
+    import yarl
+
+    at = yarl.URL(url)  # it reads the host, whose name may have to be encoded
+    bare = url.partition("#")[0].partition("://")[2]
+    begin = min((n for n in map(bare.find, "/?") if n >= 0), default=len(bare))
+    asked = _NOT_ASCII.sub(lambda found: quote(found[0]), bare[begin:])
+    if not asked.startswith("/"):
+        asked = f"/{asked}"
+    # All of it as the path, so that nothing of the query is read either, and a bare ? stays.
+    return yarl.URL.build(scheme=at.scheme, authority=at.raw_authority, path=asked, encoded=True)
+
+
 def shown(url: str) -> str:
     """The URL as it may appear in messages and logs: short, without query and user name."""
     bare = url.partition("?")[0].partition("#")[0]
@@ -229,7 +253,7 @@ async def _look_up(host: str) -> list[Address]:
 
 
 class _Forbidden(OSError):
-    """An address that the policy does not allow."""
+    """An address that the policy does not allow. Its text names it, and is not for whoever gave the URL."""
 
 
 class _Resolver:
@@ -390,10 +414,14 @@ class _Exchange:
         check_url(url)
         self._policy = policy
         self._url = url
-        self._going = session.request(method, url, allow_redirects=False, **options)
+        self._session = session
+        self._method = method
+        self._options = options
 
     async def __aenter__(self) -> aiohttp.ClientResponse:
         try:
+            target = as_given(self._url)
+            self._going = self._session.request(self._method, target, allow_redirects=False, **self._options)
             return await self._going.__aenter__()
         except Exception as error:
             raise self._ours(error) from error
@@ -408,25 +436,42 @@ class _Exchange:
     def _ours(self, error: Exception) -> Exception:
         import aiohttp
 
-        if isinstance(error, aiohttp.InvalidURL):
+        if isinstance(error, aiohttp.InvalidURL | ValueError) and not isinstance(error, OutboundError | UnicodeError):
             return AddressRefused(self._url, "this is no URL that can be followed")
         seen: BaseException | None = error
         while seen is not None:
             if isinstance(seen, _Forbidden):
-                return AddressRefused(self._url, f"{seen}, which is {self._why()}")
+                return AddressRefused(self._url, f"it leads to an address that is {self._why()}")
             seen = seen.__cause__ or seen.__context__
         if isinstance(error, aiohttp.ServerTimeoutError):
             return Unreachable(self._url, "it does not answer")
         if isinstance(error, aiohttp.ClientError | UnicodeError) or (
             isinstance(error, OSError) and not isinstance(error, TimeoutError)
         ):
-            return Unreachable(self._url, f"{str(error) or type(error).__name__}"[:300])
+            return Unreachable(self._url, _broken(error))
         return error
 
     def _why(self) -> str:
         if self._policy.allow_private:
             return "never allowed"
-        return "not a public address (the operator may allow private ones)"
+        return "not public (the operator may allow private ones)"
+
+
+def _broken(error: Exception) -> str:
+    """What broke a connection, without the addresses that a name led to: who asks has named the name alone."""
+    import aiohttp
+
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return "there is no such host"
+    if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientConnectorSSLError):
+        reason = getattr(error, "certificate_error", None) or error.os_error
+        return f"no TLS connection: {reason}"[:300]
+    cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+    if isinstance(cause, OSError) and cause.errno:
+        return f"it cannot be connected to: {os.strerror(cause.errno)}"
+    if isinstance(cause, aiohttp.ClientConnectorError):
+        return "it cannot be connected to"
+    return f"{str(error) or type(error).__name__}"[:300]
 
 
 def _validators(headers: Mapping[str, str]) -> dict[str, str]:

@@ -169,6 +169,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     its sender says that it has not changed."""
     max_image_pixels: int = 178_956_970
     """An image with more pixels is refused before it is decoded."""
+    max_image_bytes: int = 512 * 1024 * 1024
+    """An image that would take more memory is refused before it is decoded; one in colours takes 4 bytes a pixel."""
 
     # webhooks
     webhook_private: bool | None = None

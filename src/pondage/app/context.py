@@ -20,6 +20,11 @@ class FileAccess(Protocol):
         """A picture with more is refused before it is decoded."""
         ...
 
+    @property
+    def max_image_bytes(self) -> int:
+        """A picture that takes more of memory, decoded, is refused before it is decoded."""
+        ...
+
     def put(self, data: bytes | Path, *, content_type: str, file_name: str) -> tuple[str, int]:
         """Store a file; returns its URL and size."""
         ...

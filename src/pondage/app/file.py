@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import base64
-import mimetypes
+import os
 import shutil
 import tempfile
+from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar, Self
-from urllib.parse import unquote_to_bytes
 
 import pydantic
 from pydantic import BaseModel, Field, PrivateAttr, model_validator
@@ -16,10 +16,10 @@ from pydantic import BaseModel, Field, PrivateAttr, model_validator
 from pondage.app.context import get_current_request
 from pondage.app.exceptions import FieldException
 from pondage.app.sniff import HEAD, fits, kind_of
+from pondage.wire import data_uri, media_types
 
-MAX_DATA_URI = 10 * 1024 * 1024
-"""Longest data URI of an input, in characters."""
 MAX_URL = 2048
+"""Longest address of an input, in characters. A data URI has the server's own limit, `fetch_max_bytes`."""
 IN_MEMORY = "in_memory"
 """fal's name for the repository that is no storage: the medium carries a data URI."""
 
@@ -73,12 +73,9 @@ class File(BaseModel):
     @classmethod
     def _check_url(cls, url: str) -> str:
         scheme = url.partition(":")[0].lower()
-        if scheme == "data":
-            if len(url) > MAX_DATA_URI:
-                raise ValueError(f"this data URI has {len(url)} characters; at most {MAX_DATA_URI} are taken")
-        elif scheme not in {"http", "https"}:
+        if scheme not in {"data", "http", "https"}:
             raise ValueError("must be an https:// or http:// URL or a data: URI")
-        elif len(url) > MAX_URL:
+        if scheme != "data" and len(url) > MAX_URL:
             raise ValueError(f"this URL has {len(url)} characters; at most {MAX_URL} are taken")
         return url
 
@@ -120,7 +117,7 @@ class File(BaseModel):
             raise FileNotFoundError(f"there is no file {path}")
         if content_type is None:
             with path.open("rb") as file:
-                content_type = mimetypes.guess_type(path.name)[0] or kind_of(file.read(HEAD))
+                content_type = media_types.type_of_name(path.name) or kind_of(file.read(HEAD))
         inline = sync_mode or repository == IN_MEMORY
         return cls._stored(path, content_type or "application/octet-stream", path.name, inline=inline)
 
@@ -128,7 +125,7 @@ class File(BaseModel):
     def _stored(
         cls, data: bytes | Path, content_type: str, file_name: str | None, *, inline: bool = False, **more: Any
     ) -> Self:
-        name = file_name or f"{cls.family}{mimetypes.guess_extension(content_type) or ''}"
+        name = file_name or f"{cls.family}{media_types.ending_of(content_type)}"
         request = get_current_request()
         if inline or request is None:
             whole = data if isinstance(data, bytes) else data.read_bytes()
@@ -143,7 +140,8 @@ class File(BaseModel):
 
     @property
     def local_path(self) -> Path:
-        """A local, read-only copy; fetched and checked when it is first needed, gone when the request ends.
+        """A local, read-only copy; fetched and checked when it is first needed, gone when the request ends (outside of
+        a request: when the process does). It is named as the file is, or as its address or its type says.
 
         Raises:
             MediaError: it cannot be fetched, is too large or is not what its type says.
@@ -154,6 +152,8 @@ class File(BaseModel):
 
     def as_bytes(self) -> bytes:
         """All of it in memory. Raises as `local_path`."""
+        if self._path is None and get_current_request() is None and data_uri.is_data_uri(self.url):
+            return self._decoded()
         return self.local_path.read_bytes()
 
     def save(self, path: str | Path, overwrite: bool = False) -> Path:
@@ -172,21 +172,54 @@ class File(BaseModel):
     def _fetch(self) -> Path:
         request = get_current_request()
         if request is None:
-            if not self.url.startswith("data:"):
+            if not data_uri.is_data_uri(self.url):
                 raise RuntimeError("a medium is fetched within a request only")
-            return _decoded(self)
+            return self._kept()
         try:
             path, content_type = request.files.fetch(self.url, max_bytes=self.max_bytes)
         except (ValueError, ConnectionError, TimeoutError) as error:
             raise self._error(str(error), getattr(error, "error_type", "file_download_error")) from error
-        self.content_type = self.content_type or content_type
         size = path.stat().st_size
         if self.max_bytes is not None and size > self.max_bytes:
             raise self._error(f"it has {size} bytes; at most {self.max_bytes} are taken", "file_too_large")
         self.file_size = size
         with path.open("rb") as file:
-            self._check(path, kind_of(file.read(HEAD)))
-        return path
+            kind = kind_of(file.read(HEAD))
+        self.content_type = _known(self.content_type) or _known(content_type) or kind or content_type
+        self._check(path, kind)
+        return self._named(path, kind)
+
+    def _named(self, path: Path, kind: str | None) -> Path:
+        """The same file under a name whose ending says what it is, since many libraries go by that."""
+        ending = Path(self.file_name).suffix if self.file_name and media_types.type_of_name(self.file_name) else ""
+        if not ending and media_types.type_of_name(path.name) is None:
+            ending = media_types.ending_of(self.content_type) or media_types.ending_of(kind)
+        if not ending or path.suffix.lower() == ending.lower():
+            return path
+        named = path.with_suffix(ending)
+        if not named.exists():
+            try:
+                os.link(path, named)
+            except FileExistsError:  # another medium of the same address was quicker
+                pass
+            except OSError:  # a file system without links
+                shutil.copyfile(path, named)
+        return named
+
+    def _decoded(self) -> bytes:
+        try:
+            return data_uri.decode(self.url)[1]
+        except ValueError as error:
+            raise self._error(str(error), "file_download_error") from error
+
+    def _kept(self) -> Path:
+        """A data URI outside of a request, as a file that goes with the process."""
+        data = self._decoded()
+        said = data_uri.content_type_of(self.url)
+        ending = media_types.ending_of(said) or media_types.ending_of(kind_of(data[:HEAD]))
+        with tempfile.NamedTemporaryFile(dir=_own_folder().name, suffix=ending, delete=False) as file:
+            file.write(data)
+        return Path(file.name)
 
     def _check(self, path: Path, kind: str | None) -> None:
         """Judge the contents; `kind` is what their beginning tells."""
@@ -198,11 +231,12 @@ class File(BaseModel):
         return MediaError(self._loc, message, type, shown)
 
 
-def _decoded(medium: File) -> Path:
-    """A data URI outside of a request, decoded into a temporary file."""
-    head, _, body = medium.url.partition(",")
-    data = base64.b64decode(body) if head.endswith(";base64") else unquote_to_bytes(body)
-    suffix = mimetypes.guess_extension(head[5:].split(";")[0]) or ""
-    with tempfile.NamedTemporaryFile(prefix="pondage-", suffix=suffix, delete=False) as file:
-        file.write(data)
-    return Path(file.name)
+def _known(content_type: str | None) -> str | None:
+    """The media type, unless it says nothing."""
+    return None if media_types.bare(content_type or "") in {"", media_types.UNKNOWN} else content_type
+
+
+@cache
+def _own_folder() -> tempfile.TemporaryDirectory[str]:
+    """Where media outside of requests lie; removed at the end of the process."""
+    return tempfile.TemporaryDirectory(prefix="pondage-")

@@ -274,7 +274,7 @@ def encode_plain(value: Any) -> bytes:
         text = str(error)
         if "Out of range float" in text:
             odd = find_odd(value, lambda member: plain(member, nulls=True))
-            text = f"{odd or 'it holds NaN or an infinity'}, which JSON does not have"
+            text = "it holds NaN or an infinity, which JSON does not have" + (f": {odd}" if odd else "")
         raise OutputError(f"the endpoint's output cannot be written as JSON: {text}") from error
 
 

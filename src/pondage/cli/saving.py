@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from pondage.wire.media_types import ending_of
+
 if TYPE_CHECKING:
     from pondage.cli.terminal import Terminal
     from pondage.client import SyncClient
@@ -51,10 +53,8 @@ def find_files(output: Any) -> Iterator[dict[str, Any]]:
 
 
 def _ending(file: dict[str, Any]) -> str:
-    from mimetypes import guess_extension
-
     for name in (str(file.get("file_name") or ""), urlsplit(str(file["url"])).path):
         ending = os.path.splitext(name)[1]
         if ending and ending[1:].isalnum():
             return ending
-    return guess_extension(str(file.get("content_type") or "")) or ".bin"
+    return ending_of(str(file.get("content_type") or "")) or ".bin"

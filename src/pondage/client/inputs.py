@@ -7,7 +7,6 @@ Pydantic models and msgspec structs. A `str` never is, even if it names one.
 from __future__ import annotations
 
 import io
-import mimetypes
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
@@ -16,6 +15,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from pondage.client.errors import NotFinite
+from pondage.pixels import fit_for, upright
+from pondage.wire import media_types
 from pondage.wire.finite import find_odd
 
 _PLAIN = frozenset({str, int, float, bool, type(None)})
@@ -168,17 +169,20 @@ def is_pil_image(value: Any) -> bool:
 
 
 def image_bytes(image: Any, format: str) -> bytes:
-    """A PIL image as a file of the format (`jpeg`, `png`, …); what a format cannot hold is left out."""
-    if format.lower() in ("jpeg", "jpg") and image.mode not in ("RGB", "L", "CMYK"):
-        image = image.convert("RGB")
+    """A PIL image as a file of the format (`jpeg`, `png`, …), upright; transparency that a format has not is left out.
+
+    Raises:
+        PixelRange: its numbers cannot be scaled to what the format holds; also a ValueError.
+    """
+    format = "jpeg" if format.lower() == "jpg" else format.lower()
     with io.BytesIO() as buffer:
-        image.save(buffer, format="jpeg" if format.lower() == "jpg" else format)
+        fit_for(upright(image), format).save(buffer, format=format)
         return buffer.getvalue()
 
 
 def type_of_name(name: str) -> str:
     """The media type that a file's name stands for."""
-    return mimetypes.guess_type(name)[0] or "application/octet-stream"
+    return media_types.type_of_name(name) or media_types.UNKNOWN
 
 
 _MAGIC: tuple[tuple[int, bytes, str], ...] = (

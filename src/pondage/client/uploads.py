@@ -21,6 +21,7 @@ from pondage.client.core import Answer, Call, Repeat, check_header, raise_for_st
 from pondage.client.errors import OutputMismatch
 from pondage.client.inputs import image_bytes, type_of_bytes, type_of_name
 from pondage.client.target import Target
+from pondage.wire import media_types
 
 UploadRepositoryId = Literal["fal", "fal_v3", "cdn"]
 ObjectExpiration = Literal["never", "immediate", "1h", "1d", "7d", "30d", "1y"] | int
@@ -349,7 +350,7 @@ class Initiated(msgspec.Struct):
 
 def default_name(content_type: str) -> str:
     """A file name for bytes that have none."""
-    return "upload." + content_type.partition("/")[2].partition(";")[0].partition("+")[0]
+    return "upload" + (media_types.ending_of(content_type) or ".bin")
 
 
 def repositories(

@@ -209,6 +209,7 @@ class LocalFleet:
                 fetch_max_bytes=settings.fetch_max_bytes,
                 fetch_cache_bytes=settings.fetch_cache_bytes,
                 max_image_pixels=settings.max_image_pixels,
+                max_image_bytes=settings.max_image_bytes,
             )
         )
 

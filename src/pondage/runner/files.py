@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import itertools
-import mimetypes
 import shutil
 import tempfile
 import threading
@@ -13,10 +10,11 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
-from urllib.parse import unquote_to_bytes, urlsplit
+from urllib.parse import urlsplit
 
 from pondage.runner.inputs import Inputs
 from pondage.runner.link import Link
+from pondage.wire import data_uri, media_types
 from pondage.wire.frames import (
     SLICE,
     WINDOW,
@@ -228,6 +226,10 @@ class RequestFiles:
     def max_image_pixels(self) -> int:
         return self._transfers.welcome.max_image_pixels
 
+    @property
+    def max_image_bytes(self) -> int:
+        return self._transfers.welcome.max_image_bytes
+
     def fetch(self, url: str, *, max_bytes: int | None = None) -> tuple[Path, str]:
         """A local, read-only copy of what `url` names, and its content type. Gone when the request ends.
 
@@ -245,7 +247,7 @@ class RequestFiles:
     def _fetch(self, url: str, to: Path, max_bytes: int | None) -> tuple[Path, str]:
         most = self._transfers.welcome.fetch_max_bytes
         max_bytes = most if max_bytes is None else min(max_bytes, most)
-        if url[:5].lower() == "data:":
+        if data_uri.is_data_uri(url):
             content_type = _decode_data_uri(url, to, max_bytes)
         elif self._transfers.own(url, self._frame.base_url):
             request_id = self._frame.request_id
@@ -288,26 +290,21 @@ def _checked(transfer: _Transfer, what: str) -> FileStored:
     return stored
 
 
-def _decode_data_uri(url: str, to: Path, max_bytes: int | None) -> str:
-    head, comma, body = url[5:].partition(",")
-    if not comma:
-        raise FileRefused("this data URI has no comma")
+def _decode_data_uri(url: str, to: Path, max_bytes: int) -> str:
+    if (size := data_uri.size_of(url)) - 2 > max_bytes:
+        raise FileRefused(f"this data URI has {size} bytes; at most {max_bytes} are taken", "file_too_large")
     try:
-        data = (
-            base64.b64decode(unquote_to_bytes(body), validate=False)
-            if head[-7:].lower() == ";base64"
-            else unquote_to_bytes(body)
-        )
-    except binascii.Error as error:
-        raise FileRefused(f"this data URI is not base64: {error}") from error
-    if max_bytes is not None and len(data) > max_bytes:
+        content_type, data = data_uri.decode(url)
+    except ValueError as error:
+        raise FileRefused(str(error)) from error
+    if len(data) > max_bytes:
         raise FileRefused(f"this data URI has {len(data)} bytes; at most {max_bytes} are taken", "file_too_large")
     to.write_bytes(data)
-    return head.split(";")[0].strip() or "text/plain"
+    return content_type
 
 
 def _suffix(url: str) -> str:
-    if url[:5].lower() == "data:":
-        return mimetypes.guess_extension(url[5:].split(",")[0].split(";")[0]) or ""
+    if data_uri.is_data_uri(url):
+        return media_types.ending_of(data_uri.content_type_of(url))
     suffix = Path(urlsplit(url).path).suffix
-    return suffix if suffix.isascii() and len(suffix) <= 10 and suffix[1:].isalnum() else ""
+    return suffix if suffix.isascii() and len(suffix) <= 16 and suffix[1:].isalnum() else ""

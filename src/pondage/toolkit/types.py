@@ -6,12 +6,13 @@ from typing import Annotated
 
 from pydantic import StringConstraints
 
-from pondage.app.file import MAX_DATA_URI, MAX_URL
+from pondage.app.file import MAX_URL
 
 HttpsUrl = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^https?://\S+$", max_length=MAX_URL)]
 """An address. Plain http as well, unlike fal's: this server's own files are there while it has no certificate."""
 
-DataUri = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^data:", max_length=MAX_DATA_URI)]
+DataUri = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^data:")]
+"""Its length is bounded as all input is: `max_input_bytes`, and `fetch_max_bytes` where it is read."""
 
 ImageHttpsUrl = HttpsUrl
 ImageDataUri = DataUri

@@ -186,6 +186,7 @@ class Welcome(Frame, tag="welcome"):
     fetch_max_bytes: int = 2 * 1024**3
     fetch_cache_bytes: int = 1024**3
     max_image_pixels: int = 178_956_970
+    max_image_bytes: int = 512 * 1024 * 1024
 
 
 class Execute(Frame, tag="execute"):

@@ -43,6 +43,7 @@ class Files:
     """`FileAccess` in a folder; `https://files.example/…` are the files that were put."""
 
     max_image_pixels = 178_956_970
+    max_image_bytes = 512 * 1024 * 1024
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

@@ -116,6 +116,61 @@ async def fetch(
 
 
 @pytest.mark.parametrize(
+    ("given", "asked"),
+    [
+        ("/a%3Ab.bin?type=image%2Fpng&sig=x%7Ey%2Bz%3D", None),
+        ("/a/../b/./c//d/?", None),
+        ("//two?a?b&&=", None),
+        ("/plus+minus-;,!*'()@:$~?q=+&x=%2b%2B%zz", None),
+        ('/[brackets]|{}?a[]=1&b="<>^`', None),
+        ("/%e4%C3%A4?%41", None),
+        ("?bare=1", "/?bare=1"),
+        ("", "/"),
+        ("/a#fragment", "/a"),
+        ("/ä?ö=€", "/%C3%A4?%C3%B6=%E2%82%AC"),
+    ],
+)
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("redirected", [False, True])
+async def test_an_address_is_asked_for_as_it_was_given(
+    tmp_path: Path, given: str, asked: str | None, method: str, redirected: bool
+) -> None:
+    """Escapes, dots and signs are part of what a signature was made over."""
+    heads: list[str] = []
+
+    def reply(head: bytes) -> bytes:
+        heads.append(head.split(b"\r\n")[0].decode())
+        if redirected and len(heads) == 1:
+            return answer(b"", "302 Found", location=f"http://127.0.0.1:{port}{given.encode().decode('latin-1')}")
+        return answer(b"x")
+
+    async with server(reply) as port:
+        if method == "POST":
+            client = Outbound(OPEN)
+            await client.post(f"http://127.0.0.1:{port}{given}", b"", {}, timeout=10, max_answer=10)
+            await client.close()
+        elif not redirected or (given.startswith("/") and given.isascii() and "?" not in given[-1:]):
+            await fetch(tmp_path, f"http://127.0.0.1:{port}{'/first' if redirected else given}")
+        else:
+            return
+    assert heads[-1 if method == "GET" else 0] == f"{method} {given if asked is None else asked} HTTP/1.1"
+
+
+async def test_nobody_is_told_what_inner_names_lead_to(tmp_path: Path) -> None:
+    async def resolve(host: str) -> list[Address]:
+        return [Address(socket.AF_INET, "10.9.8.7" if host == "inner.example" else "127.0.0.1")]
+
+    with pytest.raises(AddressRefused) as refused:
+        await fetch(tmp_path, "http://inner.example/", Policy(), resolve=resolve)
+    with socket.create_server(("127.0.0.1", 0)) as unused:
+        port = unused.getsockname()[1]
+    with pytest.raises(Unreachable) as unreachable:
+        await fetch(tmp_path, f"http://here.example:{port}/", OPEN, resolve=resolve)
+    assert "10.9" not in str(refused.value) and "127.0" not in str(unreachable.value)
+    assert "not public" in str(refused.value) and "Connection refused" in str(unreachable.value)
+
+
+@pytest.mark.parametrize(
     "host",
     [
         "127.0.0.1", "localhost", "LOCALHOST", "localhost.", "127.1", "2130706433", "0x7f000001", "0x7f.0.0.1",
@@ -153,7 +208,7 @@ async def test_a_name_that_changes_its_address_does_not_lead_inside(tmp_path: Pa
         asked += 1
         return [Address(socket.AF_INET, "127.0.0.1")]
 
-    with pytest.raises(AddressRefused, match=r"a\.example leads to 127\.0\.0\.1"):
+    with pytest.raises(AddressRefused, match="an address that is not public"):
         await fetch(tmp_path, f"http://a.example:{canary.port}/", Policy(), resolve=rebinding)
     assert asked == 1
 
@@ -189,7 +244,7 @@ async def test_every_redirect_is_judged(tmp_path: Path, canary: Canary) -> None:
         return [Address(socket.AF_INET, "127.0.0.1" if host == "a.example" else "169.254.169.254")]
 
     async with server(redirect) as port:
-        with pytest.raises(AddressRefused, match=r"b\.example leads to 169\.254\.169\.254"):
+        with pytest.raises(AddressRefused, match="an address that is never allowed"):
             await fetch(tmp_path, f"http://a.example:{port}/", OPEN, resolve=resolve)
 
 
