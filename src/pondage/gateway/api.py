@@ -24,7 +24,8 @@ from pondage.wire.states import OutcomeKind, State
 _STATES = {"queued": State.QUEUED, "running": State.RUNNING, "completed": State.DONE} | {s.value: s for s in State}
 
 
-def _shown(view: RequestView) -> dict[str, Any]:
+def shown(view: RequestView) -> dict[str, Any]:
+    """A request as JSON, without its payloads."""
     members: dict[str, Any] = msgspec.to_builtins(view)
     for name in ("submitted_at", "started_at", "finished_at"):
         if members[name] is not None:
@@ -90,24 +91,25 @@ async def list_requests(call: Call) -> Response:
             cursor=call.query.get("cursor"),
         )
     )
-    return answers.json({"items": [_shown(view) for view in page.items], "next_cursor": page.next_cursor})
+    return answers.json({"items": [shown(view) for view in page.items], "next_cursor": page.next_cursor})
 
 
 async def show_request(call: Call) -> Response:
     """One request, with its input and output where they are JSON and kept."""
     view = await visible(call)
-    shown = _shown(view)
+    members = shown(view)
     if call.query.get("payloads", "1") != "0":
         brought = await call.rooms.queue.input(view.id)
         outcome = await call.rooms.queue.outcome(view.id)
-        shown["input"] = msgspec.Raw(brought.input) if brought and brought.input else None
-        shown["output"] = _output(outcome.body) if outcome else None
-    return answers.json(shown, request_id=view.id)
+        members["input"] = msgspec.Raw(brought.input) if brought and brought.input else None
+        members["output"] = _output(outcome.body) if outcome else None
+    return answers.json(members, request_id=view.id)
 
 
 def _output(body: bytes) -> Any:
     try:
-        return msgspec.json.decode(body)
+        msgspec.json.decode(body)
+        return msgspec.Raw(body)  # as it was written: a number may have more digits than any reader of ours would keep
     except msgspec.DecodeError:
         return {"base64": base64.b64encode(body).decode()} if body else None
 

@@ -11,6 +11,8 @@ from urllib.parse import unquote, urlsplit
 
 from starlette.types import Message, Receive, Scope, Send
 
+from pondage.dashboard.live import PATH as LIVE
+from pondage.dashboard.live import live
 from pondage.dashboard.pages import for_people
 from pondage.errors import BadRequest, DatabaseDamaged, Forbidden, InternalError, RequestError, Unauthorized
 from pondage.gateway import answers
@@ -150,7 +152,11 @@ class Gateway:
         call: Call | None = None
         try:
             call = self._call(scope, receive, send, headers)
-            self._identify_socket(call, headers)
+            if call.path == LIVE and call.role is Role.RUN:
+                self._identify_socket(call, headers, "read")
+                await live(call)
+                return
+            self._identify_socket(call, headers, "submit")
             await realtime(call)
         except RequestError as problem:
             request_id = call.request_id if call and call.request_id else new_request_id()
@@ -161,7 +167,7 @@ class Gateway:
             log.error("WebSocket %s: %s", scope["path"], problem, exc_info=problem)
             await send({"type": "websocket.close", "code": 1011, "reason": "Internal Server Error"})
 
-    def _identify_socket(self, call: Call, headers: dict[str, str]) -> None:
+    def _identify_socket(self, call: Call, headers: dict[str, str], scope: str) -> None:
         """A token in the query, as fal's clients send it, or in a header or subprotocol as ours prefers."""
         token = call.query.get("fal_jwt_token") or call.query.get("token")
         authorization = headers.get("authorization")
@@ -181,7 +187,7 @@ class Gateway:
         ):
             raise Forbidden(f"pages of {origin} need a token, or --cors {origin}")
         _seat(call)
-        require(call.caller, "submit")
+        require(call.caller, scope)
 
 
 def _seat(call: Call) -> None:

@@ -9,7 +9,7 @@ import msgspec
 
 from pondage.gateway import access, answers, files, storage, webhooks
 from pondage.gateway.call import Call, Response, Role
-from pondage.gateway.shapes import ANSWERS
+from pondage.gateway.shapes import ANSWERS, SPARSE
 from pondage.wire.frames import AppInfo, EndpointInfo
 
 if TYPE_CHECKING:
@@ -81,7 +81,6 @@ MEMBERS: dict[str, str] = {
     "GET /readyz": "ready waiting",
     "GET /openapi.json": "openapi info paths components",
     "GET /api/v1/requests/{request_id}": "id app path mode state attempt strikes submitted_at",
-    "GET /api/v1/requests/{request_id}/events": "items next_after",
     "POST /api/v1/requests/{request_id}/retry": "request_id retried_from",
     "GET /api/v1/runners/logs": "items next_cursor",
     "GET /api/v1/files": "files next_cursor has_more",
@@ -220,8 +219,8 @@ def _any(kind: type) -> dict[str, Any]:
 def _components(shapes: list[type[msgspec.Struct]], *, whole: bool) -> dict[str, Any]:
     """The schemas of `shapes`; `whole`: a member with a default is always there, as in our answers."""
     made = msgspec.json.schema_components(list(dict.fromkeys(shapes)), schema_hook=_any, ref_template=_REF)[1]
-    for schema in made.values():
-        if whole and "properties" in schema:
+    for name, schema in made.items():
+        if whole and "properties" in schema and name not in SPARSE:
             schema["required"] = list(schema["properties"])
     return made
 

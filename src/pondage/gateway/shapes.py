@@ -9,7 +9,7 @@ import msgspec
 
 from pondage.fleet.interface import RunnerState
 from pondage.wire.frames import AppInfo, Mode
-from pondage.wire.states import OutcomeKind, State
+from pondage.wire.states import EventKind, OutcomeKind, State
 
 
 class App(msgspec.Struct):
@@ -61,6 +61,35 @@ class Request(msgspec.Struct):
     output_bytes: int
 
 
+class RequestEvent(msgspec.Struct):
+    """An entry of a request's log: number, kind, attempt, time, and what the kind has."""
+
+    n: int
+    kind: EventKind
+    attempt: int
+    at: str
+    runner: str | None = None
+    level: str | None = None
+    message: str | None = None
+    source: str | None = None
+    step: float | None = None
+    total: float | None = None
+    chunk: int | None = None
+    data: object = None
+    reason: str | None = None
+    strike: bool | None = None
+    what: str | None = None
+    outcome: OutcomeKind | None = None
+    status: int | None = None
+    error: str | None = None
+    error_type: str | None = None
+
+
+class RequestEvents(msgspec.Struct):
+    items: list[RequestEvent]
+    next_after: int | None
+
+
 class Requests(msgspec.Struct):
     items: list[Request]
     next_cursor: str | None
@@ -71,10 +100,14 @@ class Runners(msgspec.Struct):
     next_cursor: str | None
 
 
+SPARSE = frozenset({"RequestEvent"})
+"""Shapes of which a member that means nothing is left out."""
+
 ANSWERS: dict[str, type[msgspec.Struct]] = {
     "GET /api/v1/apps": Apps,
     "GET /api/v1/apps/{owner}/{alias}": App,
     "GET /api/v1/requests": Requests,
+    "GET /api/v1/requests/{request_id}/events": RequestEvents,
     "GET /api/v1/runners": Runners,
 }
 """The answer of an operation, by method and path."""

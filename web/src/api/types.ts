@@ -56,6 +56,9 @@ export interface EndpointInfo {
   retry_streams: boolean | null;
 }
 
+/** The kinds of entries in a request's log. */
+export type EventKind = "chunk" | "completed" | "log" | "progress" | "queued" | "retried" | "stale" | "started";
+
 export interface Initiate {
   content_type?: string | null;
   file_name?: string | null;
@@ -115,6 +118,34 @@ export interface Request {
   inference_time: number | null;
   input_bytes: number;
   output_bytes: number;
+}
+
+/** An entry of a request's log: number, kind, attempt, time, and what the kind has. */
+export interface RequestEvent {
+  n: number;
+  kind: EventKind;
+  attempt: number;
+  at: string;
+  runner?: string | null;
+  level?: string | null;
+  message?: string | null;
+  source?: string | null;
+  step?: number | null;
+  total?: number | null;
+  chunk?: number | null;
+  data?: Json;
+  reason?: string | null;
+  strike?: boolean | null;
+  what?: string | null;
+  outcome?: OutcomeKind | null;
+  status?: number | null;
+  error?: string | null;
+  error_type?: string | null;
+}
+
+export interface RequestEvents {
+  items: RequestEvent[];
+  next_after: number | null;
 }
 
 export interface Requests {

@@ -1,10 +1,10 @@
 // Home: what runs, what needs attention, what ran last.
 
 
-import { type ApiError, get } from "../api/client.ts";
-import { useLoad } from "../api/load.ts";
-import type { App, Requests } from "../api/types.ts";
+import type { ApiError } from "../api/client.ts";
+import type { App, Request } from "../api/types.ts";
 import { apps, appsError, loadApps } from "../live/apps.ts";
+import { useTopic } from "../live/topic.ts";
 import { origin } from "../place.ts";
 import { href, playground } from "../router.ts";
 import { Command, Empty, Failed, Head, State, Time } from "../ui/basics.tsx";
@@ -21,7 +21,7 @@ class Hello(pondage.App):
         return f"hello, {name}"`;
 
 export function Home(_: PageProps) {
-  const last = useLoad<Requests>("last", (signal) => get("/api/v1/requests", { limit: 10 }, signal));
+  const last = useTopic<Request>("requests?limit=10", "/api/v1/requests?limit=10");
 
   const known = apps.value;
   return (
@@ -36,7 +36,7 @@ export function Home(_: PageProps) {
         </>
       )}
       {!known && !appsError.value && <p class="dim" aria-busy="true">Loading…</p>}
-      {known && known.length > 0 && <Last requests={last.value.value?.items ?? null} error={last.state.value.error} retry={last.reload} />}
+      {known && known.length > 0 && <Last requests={last.value.value} error={last.state.value.error} retry={last.reload} />}
     </>
   );
 }
@@ -109,7 +109,7 @@ function AppTable({ apps: known }: { apps: App[] }) {
   );
 }
 
-function Last({ requests, error, retry }: { requests: Requests["items"] | null; error: ApiError | null; retry: () => void }) {
+function Last({ requests, error, retry }: { requests: Request[] | null; error: ApiError | null; retry: () => void }) {
   return (
     <section aria-labelledby="last">
       <h2 id="last">Last requests</h2>

@@ -5,6 +5,7 @@ import { useEffect, useState } from "preact/hooks";
 
 import { signedOut } from "../api/client.ts";
 import { startApps } from "../live/apps.ts";
+import { startLive } from "../live/socket.ts";
 import { Home } from "../pages/home.tsx";
 import { LiveBadge, Notices } from "./notices.tsx";
 import { address, href, match, navigate, startRouter } from "../router.ts";
@@ -31,6 +32,7 @@ const RAIL: readonly (readonly [string, string, IconName, readonly string[]])[] 
 ];
 
 startRouter();
+startLive();
 startApps();
 startKeys();
 
