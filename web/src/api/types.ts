@@ -186,4 +186,5 @@ export interface TokenRequest {
   allowed_apps: string[];
   token_expiration?: number;
   duration?: number | null;
+  subject?: string | null;
 }
