@@ -28,6 +28,7 @@ class Engine:
         self.folder = folder
         self.clock = clock or ManualClock()
         self.settings = settings or Settings()
+        self.news: News
         self.queue: Queue
 
     async def open(self) -> None:
@@ -40,6 +41,11 @@ class Engine:
         """Another engine on what a `kill -9` at this moment would leave; this one is closed afterwards."""
         raise NotImplementedError
 
+    async def reopen(self) -> None:
+        """The next life of a gateway on what this one has closed."""
+        await self.close()
+        await self.open()
+
     async def owed(self) -> list[tuple[Any, ...]]:
         """The outbox: (delivery_id, request_id, target, event, seq, state), oldest first."""
         raise NotImplementedError
@@ -50,8 +56,9 @@ _copies = itertools.count(1)
 
 class SqliteEngine(Engine):
     async def open(self) -> None:
+        self.news = News()
         self.database = await SqliteDatabase.open(self.folder, self.clock)
-        self.queue = self.sqlite = await SqliteQueue.open(self.database, self.clock, self.settings, News())
+        self.queue = self.sqlite = await SqliteQueue.open(self.database, self.clock, self.settings, self.news)
 
     async def close(self) -> None:
         await self.sqlite.close()

@@ -370,7 +370,7 @@ class QueueMachine(RuleBasedStateMachine):
         self.recovers()
 
     def recovers(self) -> None:
-        recovered = {claim.request.id: claim for claim in self.run(self.engine.queue.recover())}
+        recovered = {claim.request.id: claim for claim in self.run(self.engine.queue.orphans())}
         assert set(recovered) == set(self.those(State.RUNNING))
         for id_, claim in recovered.items():
             known = self.known[id_]

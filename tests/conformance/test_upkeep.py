@@ -31,7 +31,7 @@ async def test_nothing_acknowledged_is_lost_in_a_crash(engine: Engine, clock: Ma
     other = await engine.crash()
     try:
         survived = int(await other.queue.get(unacknowledged) is not None)  # it may have, or not: nobody was told
-        recovered = await other.queue.recover()
+        recovered = await other.queue.orphans()
         assert [(c.request.id, c.attempt, c.runner) for c in recovered] == [(broken.id, 1, "r1")]
         assert recovered[0].request == broken
         assert other.queue.depth(APP) == Depth(3 + survived, 1)
@@ -53,7 +53,7 @@ async def test_a_runner_hands_in_after_a_crash(engine: Engine, clock: ManualCloc
     try:
         assert (await other.queue.complete(claim.request.id, 1, ok())).verdict == "applied"
         assert other.queue.depth(APP) == Depth(0, 0)
-        assert await other.queue.recover() == []
+        assert await other.queue.orphans() == []
     finally:
         await other.close()
 

@@ -23,6 +23,7 @@ import msgspec
 
 from pondage.errors import PondageError, SetupError, StorageFull, Unavailable
 from pondage.files.blobs import BLOCK, Blob, DamagedFile, Lying, Sums, check_block, in_thread
+from pondage.files.incoming import Incoming
 
 BATCH = 1024 * 1024
 """Bytes that are gathered before they are handed to a thread."""
@@ -42,13 +43,13 @@ class FolderBlobs:
     """See `pondage.files.blobs.Blobs`."""
 
     def __init__(self, root: Path) -> None:
-        self._incoming = root / "incoming"
+        self._incoming = Incoming(root / "incoming")
         self._blobs = root / "blobs"
         self._writing = 0
 
     @classmethod
     async def open(cls, root: Path) -> FolderBlobs:
-        """Make the folders, and drop what an earlier process had not finished to write.
+        """Make the folders, and drop what dead processes had not finished to write.
 
         Raises:
             SetupError: the folder cannot be used.
@@ -57,12 +58,10 @@ class FolderBlobs:
 
         def prepare() -> None:
             try:
-                for folder in (store._incoming, store._blobs):
-                    folder.mkdir(parents=True, exist_ok=True)
+                store._blobs.mkdir(parents=True, exist_ok=True)
+                store._incoming.open()
                 sync_folder(root)
                 sync_folder(root.parent)
-                for left in store._incoming.iterdir():
-                    left.unlink()
             except OSError as error:
                 raise SetupError(f"cannot use the folder of files {root}: {error.strerror}") from error
 
@@ -70,7 +69,7 @@ class FolderBlobs:
         return store
 
     async def write(self, chunks: AsyncIterator[bytes], *, sha256: bool = False, md5: bool = False) -> Blob:
-        pen = _Pen(self._incoming / secrets.token_hex(16), Sums(sha256=sha256, md5=md5))
+        pen = _Pen(self._incoming.path(), Sums(sha256=sha256, md5=md5))
         loop = asyncio.get_running_loop()
         batch: list[bytes] = []
         held = 0
@@ -148,7 +147,7 @@ class FolderBlobs:
         return None
 
     async def close(self) -> None:
-        return None
+        await in_thread(self._incoming.close)
 
     def _path(self, key: str) -> Path:
         if not _KEY.match(key):

@@ -34,6 +34,8 @@ log = logging.getLogger("pondage.fleet")
 
 ChunkSink = Callable[[int, Chunk], bool]
 
+MOST_CLAIMS = 256
+"""Slots that one claim asks for."""
 _REPEAT_COMMIT = 1.0
 """Seconds until a commit that failed for want of space is tried again."""
 
@@ -179,7 +181,7 @@ class Dispatcher(Listener):
         while True:
             await wanted.wait()
             wanted.clear()
-            while slots := offer(pool.values(), self._queue.depth(app).queued):
+            while slots := offer(pool.values(), MOST_CLAIMS):
                 try:
                     claims = await self._queue.claim(app, slots)
                 except Exception as error:
@@ -190,8 +192,8 @@ class Dispatcher(Listener):
                 said = ""
                 for claim in claims:
                     self._place(pool, claim)
-                if not claims:
-                    break
+                if len(claims) < len(slots):
+                    break  # nobody else waits, as far as is known
 
     def _place(self, pool: dict[str, Runner], claim: Claim) -> None:
         runner = pool.get(claim.runner)

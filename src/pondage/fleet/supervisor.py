@@ -68,7 +68,7 @@ class Supervisor:
         for source in sources:
             await self.serve(source)
         claims: dict[str, dict[str, Claim]] = {}
-        for claim in await self._queue.recover():
+        for claim in await self._queue.orphans():
             claims.setdefault(claim.runner, {})[claim.request.id] = claim
         # Survivors may say hello from here on, at every `await`: what they had must be known by then.
         self._survivors.notes = {note.id: note for note in self._placement.survivors()}

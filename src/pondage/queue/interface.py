@@ -120,7 +120,8 @@ class RequestView(msgspec.Struct, frozen=True):
     submitted_at: float
     last_event: int
     position: int | None = None
-    """An estimate: how many requests of the same app are ahead. None unless queued."""
+    """How many requests of the same app are ahead: counted up to a thousand when one request is read, else an estimate.
+    None unless queued."""
     started_at: float | None = None
     finished_at: float | None = None
     runner: str = ""
@@ -194,7 +195,12 @@ class Watch(Protocol):
 
 
 class Queue(Protocol):
-    """The durable queue."""
+    """The durable queue, as one gateway has it open."""
+
+    @property
+    def seat(self) -> int:
+        """The id of this life of the gateway; no other life has it, before or after."""
+        ...
 
     # ---- callers
 
@@ -251,7 +257,7 @@ class Queue(Protocol):
         ...
 
     def depth(self, app: str) -> Depth:
-        """Counted, never by reading rows."""
+        """A hint, never made by reading rows: exact on one gateway, a second old beside others."""
         ...
 
     # ---- dispatch
@@ -259,7 +265,8 @@ class Queue(Protocol):
     async def claim(self, app: str, slots: Sequence[str]) -> list[Claim]:
         """Give the next requests of `app`, in fair order, to free slots; the n-th goes to runner `slots[n]`.
 
-        Returns before the commit: handing out may overlap it. A claim whose commit then fails is taken back, and the
+        Fewer than there are slots: nobody waits any more, as far as is known. May return before the commit or after
+        it: handing out may overlap it. A claim whose commit then fails is taken back, and the
         number of its attempt is not given out again (`pondage.queue.news.Listener.taken_back`).
         """
         ...
@@ -284,8 +291,9 @@ class Queue(Protocol):
 
     # ---- upkeep
 
-    async def recover(self) -> list[Claim]:
-        """At start: the requests that were running when the last gateway ended. They stay running until retried."""
+    async def orphans(self) -> list[Claim]:
+        """Take over the requests that run under seats that have ended: each is this seat's from then on, and is
+        returned to one gateway once. They stay running until they are retried or completed."""
         ...
 
     async def sweep(self) -> Swept:

@@ -10,7 +10,7 @@ import msgspec
 
 from pondage.database.folder import DATABASE
 from pondage.files.blobs import Sums
-from pondage.queue.sqlite.rows import unpack_entries
+from pondage.queue.stored import unpack_entries
 from pondage.torture import journals
 from pondage.wire.events import Completed, Stale
 

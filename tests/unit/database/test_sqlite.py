@@ -215,4 +215,4 @@ def test_statements_have_names() -> None:
     for bad in ("-- name: a\nSELECT 1;\n-- name: a\n", "SELECT 1;\n"):
         with pytest.raises(ValueError, match=r"twice|before"):
             parse(bad)
-    assert "claim" in load("pondage.queue", "sql/moves.sql")
+    assert "claim" in load("pondage.queue.sqlite", "sql/moves.sql")

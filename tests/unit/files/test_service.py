@@ -38,7 +38,7 @@ class House:
         return await FilesService.open(made, self.database, self.clock, referenced=referenced)
 
     def lying(self) -> list[Path]:
-        return [p for p in (self.folder / "files").rglob("*") if p.is_file()]
+        return [p for p in (self.folder / "files").rglob("*") if p.is_file() and p.suffix != ".lock"]
 
 
 @pytest.fixture

@@ -44,7 +44,7 @@ class Queue:
     async def apps(self) -> list[Any]:
         return []
 
-    async def recover(self) -> list[Claim]:
+    async def orphans(self) -> list[Claim]:
         return self.claims
 
     async def chunks(self, request_id: str, **_: Any) -> list[Any]:

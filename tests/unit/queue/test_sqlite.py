@@ -204,5 +204,5 @@ async def test_close_writes_what_is_held(database: SqliteDatabase, queue: Sqlite
     queue.submit(request, slot="r1", lazy=True)
     await queue.close()
     again = await SqliteQueue.open(database, ManualClock(), Settings(), News())
-    assert [claim.request.id for claim in await again.recover()] == [request.id]
+    assert [claim.request.id for claim in await again.orphans()] == [request.id]
     await again.close()

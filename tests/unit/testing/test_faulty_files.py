@@ -39,7 +39,7 @@ async def lose(folder: Path, seed: int) -> int:
 
 
 def lying(folder: Path) -> list[Path]:
-    return [path for path in (folder / "files").rglob("*") if path.is_file()]
+    return [path for path in (folder / "files").rglob("*") if path.is_file() and path.suffix != ".lock"]
 
 
 async def read(store: FolderBlobs, blob: Blob) -> bytes:

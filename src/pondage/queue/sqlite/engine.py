@@ -38,8 +38,8 @@ from pondage.queue.interface import (
 from pondage.queue.news import News, Watcher
 from pondage.queue.sqlite import moves, upkeep, views
 from pondage.queue.sqlite.memory import Memory, resolve
-from pondage.queue.sqlite.rows import view
 from pondage.queue.sqlite.submits import Submits
+from pondage.queue.stored import StoredView, view
 from pondage.settings import Settings
 from pondage.telemetry import log
 from pondage.wire.events import Entry, Event, Outcome
@@ -59,15 +59,14 @@ class SqliteQueue:
         self._news = news
         self._memory = Memory(found, news)
         self._submits = Submits(database, clock, settings, self._memory, self._nobody_took)
-        self._read: dict[str, float] = {}
-        """When the outcome of a request that is not to be kept was first read."""
         self._taken_back: dict[str, int] = {}
         """Attempts that were handed out and whose claim was then not committed, the highest of each request."""
 
     @classmethod
     async def open(cls, database: SqliteDatabase, clock: Clock, settings: Settings, news: News) -> SqliteQueue:
         """The queue in this database, with its lines as they were left. It tells `news` of what it commits."""
-        return cls(database, clock, settings, news, await database.read(upkeep.look_around))
+        now = clock.wall()
+        return cls(database, clock, settings, news, await database.write(lambda c: upkeep.take_seat(c, now)))
 
     async def close(self) -> None:
         """Write what is held back and let every waiter go: they see no outcome. Safe to call twice."""
@@ -79,6 +78,10 @@ class SqliteQueue:
         except PondageError as error:
             log.error("the last writes of the queue failed: %s", error)
         self._news.close()
+
+    @property
+    def seat(self) -> int:
+        return self._memory.seat
 
     # ---- callers
 
@@ -99,8 +102,8 @@ class SqliteQueue:
 
     async def get(self, request_id: str) -> RequestView | None:
         await self._written(request_id)
-        row = await self._database.read(lambda cursor: views.find(cursor, request_id))
-        return None if row is None else self._view(row)
+        found = await self._database.read(lambda cursor: views.placed(cursor, request_id))
+        return None if found is None else self._view(*found)
 
     async def input(self, request_id: str) -> NewRequest | None:
         await self._written(request_id)
@@ -154,9 +157,11 @@ class SqliteQueue:
         line = self._memory.lines.get(app)
         return Depth(0, 0) if line is None else Depth(line.queued, line.running)
 
-    def _view(self, row: views.Row) -> RequestView:
-        rank = row[6] if row[5] == 0 else None
-        return view(row, None if rank is None else self._memory.line(row[2]).ahead(rank, row[4]))
+    def _view(self, row: StoredView, ahead: int | None = None) -> RequestView:
+        """`ahead`: as it was counted, if it was; else the place of a request that waits is an estimate."""
+        if row.state == 0 and row.rank is not None and ahead is None:
+            ahead = self._memory.line(row.app).ahead(row.rank, row.caller)
+        return view(row, ahead)
 
     # ---- dispatch
 
@@ -196,7 +201,9 @@ class SqliteQueue:
 
         if self._taken_back:
             self._spend_attempts(now)
-        self._database.post(lambda cursor: moves.claim(cursor, app, slots, now), settled, early=early)
+        self._database.post(
+            lambda cursor: moves.claim(cursor, app, slots, self._memory.seat, now), settled, early=early
+        )
         return await future
 
     def _spend_attempts(self, now: float) -> None:
@@ -273,8 +280,8 @@ class SqliteQueue:
 
     # ---- upkeep
 
-    async def recover(self) -> list[Claim]:
-        return await self._database.read(upkeep.recover)
+    async def orphans(self) -> list[Claim]:
+        return await self._database.write(lambda cursor: upkeep.orphans(cursor, self._memory.seat))
 
     async def sweep(self) -> Swept:
         now = self._clock.wall()
@@ -284,10 +291,8 @@ class SqliteQueue:
         dropped, size = await self._database.write(lambda c: upkeep.drop_old(c, now, retention, excess), lazy=True)
         self._memory.kept_bytes -= size
         if self._memory.private:
-            read = [request_id for request_id, at in self._read.items() if at <= now - upkeep.PRIVATE_KEPT]
-            for request_id in await self._database.write(lambda c: upkeep.forget_private(c, read), lazy=True):
-                self._memory.private.discard(request_id)
-                self._read.pop(request_id, None)
+            forgotten = await self._database.write(lambda c: upkeep.forget_private(c, now), lazy=True)
+            self._memory.private.difference_update(forgotten)
         return Swept([one.request_id for one in expired], dropped)
 
     def _expire(self, now: float) -> asyncio.Future[list[upkeep.Expired]]:
@@ -348,7 +353,8 @@ class SqliteQueue:
 
     def _was_read(self, request_id: str, outcome: Outcome | None) -> Outcome | None:
         if outcome is not None and request_id in self._memory.private:
-            self._read.setdefault(request_id, self._clock.wall())
+            now = self._clock.wall()
+            self._database.post(lambda cursor: upkeep.was_read(cursor, request_id, now), _unwritten, lazy=True)
         return outcome
 
     def _nobody_took(self, request_id: str) -> None:
@@ -364,3 +370,9 @@ class SqliteQueue:
     async def _barrier(self) -> None:
         """All that was handed over before is committed."""
         await self._database.write(lambda cursor: None)
+
+
+def _unwritten(_: None, error: BaseException | None) -> None:
+    """A read mark that is not written is written at the next read."""
+    if error is not None:
+        log.warning("that an outcome was read could not be written: %s", error)

@@ -6,8 +6,8 @@ import asyncio
 from typing import Any
 
 from pondage.queue.news import News
-from pondage.queue.order import Line
 from pondage.queue.sqlite.moves import Left
+from pondage.queue.sqlite.order import Line
 from pondage.queue.sqlite.upkeep import Found
 from pondage.wire.events import Outcome
 from pondage.wire.states import State
@@ -20,7 +20,8 @@ class Memory:
         self.lines = found.lines
         self.last_seq = found.last_seq
         self.kept_bytes = found.kept_bytes
-        self.running: dict[str, str] = {claim.request.id: claim.request.app for claim, _ in found.running}
+        self.seat = found.seat
+        self.running = found.running
         """Running requests and their apps."""
         self.private = found.private
         """Requests whose input and output are to be dropped (`NewRequest.store_io`), and have not been."""

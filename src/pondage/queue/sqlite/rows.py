@@ -1,172 +1,152 @@
-"""Rows and the words of the house, both ways. Pure functions."""
+"""The rows that are written, column by column, and this engine's statements."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
-from typing import Any
 
 import msgspec
 
 from pondage.database import named
-from pondage.queue.interface import Claim, NewRequest, RequestView
-from pondage.wire.events import Entry, Outcome
-from pondage.wire.frames import Mode
-from pondage.wire.states import OutcomeKind, State
+from pondage.queue.interface import NewRequest
+from pondage.queue.stored import pack_extra, pack_head
+from pondage.wire.events import Outcome
 
-SQL = named.load("pondage.queue", "sql/moves.sql", "sql/reads.sql", "sql/upkeep.sql")
+SQL = named.load("pondage.queue.sqlite", "sql/moves.sql", "sql/reads.sql", "sql/upkeep.sql")
 
-STATES = (State.QUEUED, State.RUNNING, State.DONE)
-"""By the number in the column `state`."""
-
-
-class Head(msgspec.Struct, frozen=True, array_like=True):
-    """What the caller brought and no statement asks for; fields are only ever added at the end, with a default."""
-
-    mode: Mode
-    headers: dict[str, str]
-    base_url: str
-    agent: str
-    priority: int
-    start_timeout: float | None
-    run_timeout: float | None
-    webhook_events: tuple[str, ...]
-    idempotency_key: str | None
-    fingerprint: bytes
-    max_queue_length: int | None
-    retried_from: str | None
-    files: tuple[str, ...]
-    subject: str | None = None
+columns = msgspec.structs.astuple
+"""The values of a row, in the order of its statement's columns; a test compares the two."""
 
 
-class Extra(msgspec.Struct, frozen=True, array_like=True):
-    """What an outcome has beside its columns."""
+class HotRow(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """A row of `requests`, as the statement `insert` writes it."""
 
-    headers: dict[str, str]
-    payload_error: str | None = None
+    seq: int
+    id: str
+    app: str
+    path: str
+    caller: str
+    state: int
+    rank: int
+    attempt: int
+    strikes: int
+    alone: int
+    last_n: int
+    started_n: int | None
+    submitted_at: float
+    started_at: float | None
+    start_by: float | None
+    runner: str
+    holder: int
+    webhook: str | None
+    keep_io: int
+    input_bytes: int
+    head: bytes
 
 
-_encode = msgspec.msgpack.Encoder().encode
-_decode_head = msgspec.msgpack.Decoder(Head).decode
-_decode_extra = msgspec.msgpack.Decoder(Extra).decode
-_decode_entries = msgspec.msgpack.Decoder(list[Entry]).decode
+class ColdRow(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """A row of `finished`, as the statement `insert_finished` writes it; `size` is its column `bytes`."""
+
+    seq: int
+    id: str
+    app: str
+    path: str
+    caller: str
+    kind: str
+    status: int
+    ended_by: str
+    attempt: int
+    strikes: int
+    last_n: int
+    started_n: int | None
+    completed_n: int
+    submitted_at: float
+    started_at: float | None
+    finished_at: float
+    runner: str
+    webhook: str | None
+    keep_io: int
+    input_bytes: int
+    output_bytes: int
+    size: int
+    error: str | None
+    error_type: str | None
+    inference_time: float | None
+    head: bytes
+    headers: bytes
+    input: bytes
+    body: bytes
 
 
-def pack_head(r: NewRequest) -> bytes:
-    return _encode(
-        Head(
-            r.mode,
-            r.headers,
-            r.base_url,
-            r.agent,
-            r.priority,
-            r.start_timeout,
-            r.run_timeout,
-            r.webhook_events,
-            r.idempotency_key,
-            r.fingerprint,
-            r.max_queue_length,
-            r.retried_from,
-            r.files,
-            r.subject,
+class Insert(msgspec.Struct, frozen=True, gc=False):
+    """A request as it will be written: with its place, and the slot that it was given at once, if it was.
+
+    `seat` is this gateway's; `at` wall seconds.
+    """
+
+    request: NewRequest
+    seq: int
+    rank: int
+    runner: str | None
+    seat: int
+    at: float
+
+    def hot(self) -> HotRow:
+        """Waiting, or given to a runner already."""
+        r = self.request
+        running = self.runner is not None
+        return HotRow(
+            seq=self.seq,
+            id=r.id,
+            app=r.app,
+            path=r.path,
+            caller=r.caller,
+            state=1 if running else 0,
+            rank=self.rank,
+            attempt=1 if running else 0,
+            strikes=0,
+            alone=0,
+            last_n=2 if running else 1,
+            started_n=2 if running else None,
+            submitted_at=r.submitted_at,
+            started_at=self.at if running else None,
+            start_by=None if r.start_timeout is None else r.submitted_at + r.start_timeout,
+            runner=self.runner or "",
+            holder=self.seat if running else 0,
+            webhook=r.webhook,
+            keep_io=1 if r.store_io else 0,
+            input_bytes=len(r.input),
+            head=pack_head(r),
         )
-    )
 
-
-def unpack_head(data: bytes) -> Head:
-    return _decode_head(data)
-
-
-def pack_entries(entries: Sequence[Entry]) -> bytes:
-    return _encode(entries)
-
-
-def unpack_entries(data: bytes) -> list[Entry]:
-    return _decode_entries(data)
-
-
-def pack_extra(outcome: Outcome) -> bytes:
-    return _encode(Extra(outcome.headers, outcome.payload_error))
-
-
-def request(row: Sequence[Any]) -> NewRequest:
-    """From id, app, path, caller, submitted_at, webhook, keep_io, head, input."""
-    id_, app, path, caller, submitted_at, webhook, keep_io, head, body = row
-    h = _decode_head(head)
-    return NewRequest(
-        id=id_,
-        app=app,
-        path=path,
-        mode=h.mode,
-        input=body,
-        submitted_at=submitted_at,
-        headers=h.headers,
-        base_url=h.base_url,
-        caller=caller,
-        agent=h.agent,
-        priority=h.priority,
-        start_timeout=h.start_timeout,
-        run_timeout=h.run_timeout,
-        webhook=webhook,
-        webhook_events=h.webhook_events,
-        idempotency_key=h.idempotency_key,
-        fingerprint=h.fingerprint,
-        max_queue_length=h.max_queue_length,
-        retried_from=h.retried_from,
-        files=h.files,
-        subject=h.subject,
-        store_io=keep_io == 1,
-    )
-
-
-def running_claim(row: Sequence[Any]) -> Claim:
-    """From the columns of `running`."""
-    return Claim(request(row[:9]), attempt=row[9], runner=row[10], strikes=row[11], alone=bool(row[12]))
-
-
-def outcome(row: Sequence[Any]) -> Outcome:
-    """From kind, status, body, headers, error, error_type, inference_time."""
-    extra = _decode_extra(row[3])
-    return Outcome(
-        kind=OutcomeKind(row[0]),
-        status=row[1],
-        body=row[2],
-        headers=extra.headers,
-        error=row[4],
-        error_type=row[5],
-        inference_time=row[6],
-        payload_error=extra.payload_error,
-    )
-
-
-def view(row: Sequence[Any], position: int | None) -> RequestView:
-    """From the columns of `view_hot` and `view_cold`."""
-    head = _decode_head(row[24])
-    return RequestView(
-        id=row[1],
-        app=row[2],
-        path=row[3],
-        mode=head.mode,
-        state=STATES[row[5]],
-        attempt=row[7],
-        strikes=row[8],
-        caller=row[4],
-        agent=head.agent,
-        priority=head.priority,
-        submitted_at=row[12],
-        last_event=row[9],
-        position=position,
-        started_at=row[13],
-        finished_at=row[14],
-        runner=row[15],
-        base_url=head.base_url,
-        webhook=row[16],
-        retried_from=head.retried_from,
-        outcome=None if row[19] is None else OutcomeKind(row[19]),
-        status=row[20],
-        error=row[21],
-        error_type=row[22],
-        inference_time=row[23],
-        input_bytes=row[17],
-        output_bytes=row[18],
-        subject=head.subject,
-    )
+    def cold(self, outcome: Outcome, now: float) -> ColdRow:
+        """Ended in its first attempt before it was ever written."""
+        r = self.request
+        return ColdRow(
+            seq=self.seq,
+            id=r.id,
+            app=r.app,
+            path=r.path,
+            caller=r.caller,
+            kind=outcome.kind,
+            status=outcome.status,
+            ended_by="complete",
+            attempt=1,
+            strikes=0,
+            last_n=3,
+            started_n=2,
+            completed_n=3,
+            submitted_at=r.submitted_at,
+            started_at=self.at,
+            finished_at=now,
+            runner=self.runner or "",
+            webhook=r.webhook,
+            keep_io=1 if r.store_io else 0,
+            input_bytes=len(r.input),
+            output_bytes=len(outcome.body),
+            size=len(r.input) + len(outcome.body),
+            error=outcome.error,
+            error_type=outcome.error_type,
+            inference_time=outcome.inference_time,
+            head=pack_head(r),
+            headers=pack_extra(outcome),
+            input=r.input,
+            body=outcome.body,
+        )

@@ -16,6 +16,7 @@ from pondage.errors import TooMany
 from pondage.queue.interface import Claim, Completion, NewRequest, Receipt, Submission
 from pondage.queue.sqlite import moves
 from pondage.queue.sqlite.memory import Memory, resolve
+from pondage.queue.sqlite.rows import Insert
 from pondage.settings import Settings
 from pondage.wire.events import Outcome
 
@@ -42,7 +43,7 @@ class Submits:
         self._memory = memory
         self._nobody_took = nobody_took
         self._loop = asyncio.get_running_loop()
-        self._held: dict[str, tuple[moves.Insert, float]] = {}
+        self._held: dict[str, tuple[Insert, float]] = {}
         """Inserts that wait for their outcome, and since when on the loop's clock."""
         self._receipts: dict[str, asyncio.Future[Receipt]] = {}
         """Receipts of the inserts that are not committed yet, held or in the writer's hands."""
@@ -71,7 +72,7 @@ class Submits:
             self._insert(new, receipt, position, lazy=lazy)
         return Submission(request, None if slot is None else Claim(request, 1, slot), None, receipt)
 
-    def _place(self, request: NewRequest, slot: str | None) -> tuple[moves.Insert, int]:
+    def _place(self, request: NewRequest, slot: str | None) -> tuple[Insert, int]:
         """A slot or a place in line, from now on, and how many are ahead."""
         line = self._memory.line(request.app)
         self._memory.last_seq += 1
@@ -84,9 +85,10 @@ class Submits:
         else:
             rank = line.enter(request.priority, request.caller)
             position = line.ahead(rank, request.caller)
-        return moves.Insert(request, self._memory.last_seq, rank, slot, self._clock.wall()), position
+        memory = self._memory
+        return Insert(request, memory.last_seq, rank, slot, memory.seat, self._clock.wall()), position
 
-    def _displace(self, new: moves.Insert) -> None:
+    def _displace(self, new: Insert) -> None:
         """The insert was not committed, or not needed: nobody waits, nobody runs."""
         self._memory.private.discard(new.request.id)
         if new.runner is None:
@@ -94,7 +96,7 @@ class Submits:
         else:
             self._memory.stopped(new.request.id)
 
-    def _insert(self, new: moves.Insert, receipt: asyncio.Future[Receipt], position: int, *, lazy: bool) -> None:
+    def _insert(self, new: Insert, receipt: asyncio.Future[Receipt], position: int, *, lazy: bool) -> None:
         request_id = new.request.id
         self._receipts[request_id] = receipt
 
@@ -110,7 +112,7 @@ class Submits:
         self._database.post(lambda cursor: moves.insert(cursor, new), settled, lazy=lazy)
 
     def _insert_keyed(
-        self, new: moves.Insert, receipt: asyncio.Future[Receipt], position: int, full: TooMany | None
+        self, new: Insert, receipt: asyncio.Future[Receipt], position: int, full: TooMany | None
     ) -> Submission:
         """A submit that may be a repeat: decided in the transaction. Until then it has its place like a new one."""
         request, slot = new.request, new.runner
@@ -137,8 +139,8 @@ class Submits:
                 resolve(claimed, None, None)
                 self._memory.news.failed(request.id, error)
             elif replayed is not None:
-                ahead = 0
-                if replayed.rank is not None:
+                ahead = replayed.ahead or 0
+                if replayed.rank is not None and replayed.ahead is None:
                     ahead = self._memory.line(replayed.app).ahead(replayed.rank, replayed.caller)
                 answer = Receipt(replayed.request_id, ahead, replayed=True)
             self._memory.news.changed(request.id)
@@ -192,7 +194,7 @@ class Submits:
             self._timer = None
         self.release_all()
 
-    def _hold(self, new: moves.Insert, receipt: asyncio.Future[Receipt]) -> None:
+    def _hold(self, new: Insert, receipt: asyncio.Future[Receipt]) -> None:
         self._held[new.request.id] = (new, self._loop.time())
         self._receipts[new.request.id] = receipt
         if self._timer is None:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import msgspec
 
 from pondage.database.interface import Cursor
+from pondage.queue import stored
 from pondage.queue.interface import Claim, KnownApp
-from pondage.queue.order import Line
 from pondage.queue.sqlite.moves import Left, end
-from pondage.queue.sqlite.rows import SQL, pack_entries, running_claim, unpack_entries
+from pondage.queue.sqlite.order import Line
+from pondage.queue.sqlite.rows import SQL
+from pondage.queue.stored import StoredRequest, pack_entries, unpack_entries
 from pondage.wire.events import Chunk, Outcome
 from pondage.wire.frames import AppInfo
 from pondage.wire.states import Move
@@ -23,12 +24,13 @@ BATCH = 500
 
 
 class Found(NamedTuple):
-    """What the tables say at start."""
+    """What the tables say at start. `seat` is the id of this life of the gateway, `running` maps requests to apps."""
 
+    seat: int
     last_seq: int
     kept_bytes: int
     lines: dict[str, Line]
-    running: list[tuple[Claim, int]]
+    running: dict[str, str]
     private: set[str]
 
 
@@ -38,26 +40,43 @@ class Expired(NamedTuple):
     outcome: Outcome
 
 
-def look_around(cursor: Cursor) -> Found:
-    """Rebuild what the engine keeps in memory."""
+def take_seat(cursor: Cursor, now: float) -> Found:
+    """End the seat that was here before, begin a new one, and rebuild what the engine keeps in memory."""
+    cursor.execute(SQL["end_seats"], (now,))
+    cursor.execute(SQL["forget_seats"])
+    (seat,) = cursor.execute(SQL["begin_seat"], (now,)).fetchone()
     lines: dict[str, Line] = {}
-    running: list[tuple[Claim, int]] = []
-    for row in cursor.execute(SQL["running"]):
-        claim = running_claim(row)
-        line = lines.setdefault(claim.request.app, Line())
-        line.ran(row[13], claim.request.caller)
+    running: dict[str, str] = {}
+    for request_id, app, caller, rank in cursor.execute(SQL["running"]):
+        line = lines.setdefault(app, Line())
+        line.ran(rank, caller)
         line.running += 1
-        running.append((claim, row[13]))
-    for app, rank, caller in cursor.execute(SQL["waiting"]):
-        lines.setdefault(app, Line()).restore(rank, caller)
+        running[request_id] = app
+    for app, priority, caller, first, last, size in cursor.execute(SQL["flows"]):
+        lines.setdefault(app, Line()).restore(priority, caller, first, last, size)
     (last_seq,) = cursor.execute(SQL["last_seq"]).fetchone()
     (kept_bytes,) = cursor.execute(SQL["kept_bytes"]).fetchone()
     private = {row[0] for row in cursor.execute(SQL["private"])}
-    return Found(last_seq, kept_bytes, lines, running, private)
+    return Found(seat, last_seq, kept_bytes, lines, running, private)
 
 
-def recover(cursor: Cursor) -> list[Claim]:
-    return [running_claim(row) for row in cursor.execute(SQL["running"])]
+class OrphanRow(NamedTuple):
+    """A row of the statement `orphans`: what was brought, then these."""
+
+    seq: int
+    attempt: int
+    runner: str
+    strikes: int
+    alone: int
+
+
+def orphans(cursor: Cursor, seat: int) -> list[Claim]:
+    """Take over what runs under seats that have ended, in the order of arrival."""
+    width = len(StoredRequest._fields)
+    rows = cursor.execute(SQL["orphans"], {"seat": seat}).fetchall()
+    split = [(StoredRequest._make(row[:width]), OrphanRow._make(row[width:])) for row in rows]
+    split.sort(key=lambda both: both[1].seq)
+    return [stored.claim(brought, row.attempt, row.runner, row.strikes, row.alone) for brought, row in split]
 
 
 def start_limit() -> Outcome:
@@ -99,10 +118,14 @@ def drop_old(cursor: Cursor, now: float, retention: float, excess: int) -> tuple
     return dropped, size
 
 
-def forget_private(cursor: Cursor, read: Sequence[str]) -> list[str]:
+def was_read(cursor: Cursor, request_id: str, now: float) -> None:
+    """The outcome of a request that is not to be kept was read; the first time counts."""
+    cursor.execute(SQL["was_read"], (now, request_id))
+
+
+def forget_private(cursor: Cursor, now: float) -> list[str]:
     """Drop the input and output of requests that asked for it, once they were read or their webhook is done."""
-    ids = msgspec.json.encode(read).decode()
-    forgettable = cursor.execute(SQL["forgettable"], (ids, BATCH)).fetchall()
+    forgettable = cursor.execute(SQL["forgettable"], (now - PRIVATE_KEPT, BATCH)).fetchall()
     for seq, _ in forgettable:
         cursor.execute(SQL["forget_io"], (seq,))
         for first_n, entries in cursor.execute(SQL["chunk_rows"], (seq,)).fetchall():

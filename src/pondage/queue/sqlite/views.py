@@ -8,11 +8,20 @@ from typing import Any
 from pondage.database.interface import Cursor
 from pondage.errors import BadRequest
 from pondage.queue.interface import Filter, NewRequest
-from pondage.queue.sqlite.rows import SQL, STATES, outcome, request, unpack_entries
-from pondage.wire.events import Chunk, Completed, Entry, Event, Outcome, Queued, Started
-from pondage.wire.states import OutcomeKind, State
-
-Row = tuple[Any, ...]
+from pondage.queue.sqlite.moves import counted_ahead
+from pondage.queue.sqlite.rows import SQL
+from pondage.queue.stored import (
+    STATES,
+    StoredOutcome,
+    StoredRequest,
+    StoredView,
+    column_events,
+    outcome,
+    request,
+    unpack_entries,
+)
+from pondage.wire.events import Chunk, Event, Outcome
+from pondage.wire.states import State
 
 NEWEST_ROWS = 2000
 """How many rows `newest` looks back."""
@@ -20,29 +29,34 @@ NAMING_ROWS = 1000
 """How many requests that refer to one file `naming` looks at."""
 
 
-def find(cursor: Cursor, request_id: str) -> Row | None:
-    """The row of a request, hot or cold, with the columns of `view_hot`."""
+def find(cursor: Cursor, request_id: str) -> StoredView | None:
+    """The row of a request, hot or cold."""
     for statement in ("view_hot", "view_cold"):
-        row: Row | None = cursor.execute(SQL[statement] + " WHERE id = ?", (request_id,)).fetchone()
+        row = cursor.execute(SQL[statement] + " WHERE id = ?", (request_id,)).fetchone()
         if row is not None:
-            return row
+            return StoredView._make(row)
     return None
+
+
+def placed(cursor: Cursor, request_id: str) -> tuple[StoredView, int | None] | None:
+    """The row of a request, and how many are ahead of it if it waits and they can be counted."""
+    row = find(cursor, request_id)
+    if row is None or row.rank is None or STATES[row.state] is not State.QUEUED:
+        return None if row is None else (row, None)
+    return row, counted_ahead(cursor, row.app, row.rank, row.seq)
 
 
 def input_of(cursor: Cursor, request_id: str) -> NewRequest | None:
     for statement in ("input_hot", "input_cold"):
         row = cursor.execute(SQL[statement], (request_id,)).fetchone()
         if row is not None:
-            return request(row)
+            return request(StoredRequest._make(row))
     return None
 
 
 def outcome_of(cursor: Cursor, request_id: str) -> Outcome | None:
     row = cursor.execute(SQL["outcome"], (request_id,)).fetchone()
-    if row is not None and row[7] == -1:
-        gone = "the output was kept until it was read, as X-Fal-Store-IO: 0 asked"
-        return Outcome.failure(410, gone, "bad_request")
-    return None if row is None else outcome(row)
+    return None if row is None else outcome(StoredOutcome._make(row))
 
 
 def is_hot(cursor: Cursor, request_id: str) -> bool:
@@ -75,10 +89,10 @@ def newest(cursor: Cursor, request_id: str, kinds: frozenset[str], limit: int) -
     return found[-limit:]
 
 
-def numbered(cursor: Cursor, row: Row, after: int) -> Iterator[Event]:
+def numbered(cursor: Cursor, row: StoredView, after: int) -> Iterator[Event]:
     """The log from number `after` on: the rows of `events`, and between them the events that are columns."""
     own = [event for event in column_events(row) if event.n > after]
-    for first_n, attempt, count, entries in cursor.execute(SQL["events"], (row[0], after + 1)):
+    for first_n, attempt, count, entries in cursor.execute(SQL["events"], (row.seq, after + 1)):
         if first_n + count - 1 <= after:
             continue
         while own and own[0].n < first_n:
@@ -87,18 +101,6 @@ def numbered(cursor: Cursor, row: Row, after: int) -> Iterator[Event]:
             if n > after:
                 yield Event(n, attempt, entry)
     yield from own
-
-
-def column_events(row: Row) -> list[Event]:
-    """The events that are columns of the request, in order: `queued`, the last attempt's `started`, `completed`."""
-    attempt, started_n, completed_n, submitted_at, started_at, finished_at, runner = row[7], *row[10:16]
-    made: list[tuple[int, int, Entry]] = [(1, 0, Queued(submitted_at))]
-    if started_n is not None and started_at is not None:
-        made.append((started_n, attempt, Started(started_at, runner)))
-    if completed_n is not None:
-        end = Completed(finished_at, OutcomeKind(row[19]), row[20], row[21], row[22])
-        made.append((completed_n, attempt, end))
-    return [Event(*parts) for parts in made]
 
 
 def chunks(cursor: Cursor, request_id: str, after: tuple[int, int], limit: int) -> list[Event]:
@@ -115,16 +117,16 @@ def chunks(cursor: Cursor, request_id: str, after: tuple[int, int], limit: int) 
     return found
 
 
-def naming(cursor: Cursor, file_id: str, caller: str) -> list[Row]:
+def naming(cursor: Cursor, file_id: str, caller: str) -> list[StoredView]:
     """Rows of the newest requests of a key's tokens whose inputs refer to a file."""
-    found: list[Row] = []
+    found: list[StoredView] = []
     for (seq,) in cursor.execute(SQL["naming"], (file_id, caller, NAMING_ROWS)).fetchall():
         for statement in ("view_hot", "view_cold"):
-            found += cursor.execute(SQL[statement] + " WHERE seq = ?", (seq,))
+            found += map(StoredView._make, cursor.execute(SQL[statement] + " WHERE seq = ?", (seq,)))
     return found
 
 
-def page(cursor: Cursor, filter: Filter) -> tuple[list[Row], str | None]:
+def page(cursor: Cursor, filter: Filter) -> tuple[list[StoredView], str | None]:
     """Rows of a page, newest first, and the next page's cursor.
 
     Raises:
@@ -132,19 +134,17 @@ def page(cursor: Cursor, filter: Filter) -> tuple[list[Row], str | None]:
     """
     conditions, values = where(filter)
     limit = max(1, min(filter.limit, 1000))
-    rows: list[Row] = []
+    rows: list[StoredView] = []
     if filter.state is not State.DONE and filter.outcome is None:
         state = "" if filter.state is None else f" AND state = {STATES.index(filter.state)}"
-        rows += cursor.execute(
-            f"{SQL['view_hot']} WHERE {conditions}{state} ORDER BY seq DESC LIMIT ?", (*values, limit + 1)
-        )
+        hot = f"{SQL['view_hot']} WHERE {conditions}{state} ORDER BY seq DESC LIMIT ?"
+        rows += map(StoredView._make, cursor.execute(hot, (*values, limit + 1)))
     if filter.state in (None, State.DONE):
         kind, more = ("", ()) if filter.outcome is None else (" AND kind = ?", (filter.outcome,))
-        rows += cursor.execute(
-            f"{SQL['view_cold']} WHERE {conditions}{kind} ORDER BY seq DESC LIMIT ?", (*values, *more, limit + 1)
-        )
-    rows.sort(key=lambda row: -row[0])
-    return rows[:limit], str(rows[limit - 1][0]) if len(rows) > limit else None
+        cold = f"{SQL['view_cold']} WHERE {conditions}{kind} ORDER BY seq DESC LIMIT ?"
+        rows += map(StoredView._make, cursor.execute(cold, (*values, *more, limit + 1)))
+    rows.sort(key=lambda row: -row.seq)
+    return rows[:limit], str(rows[limit - 1].seq) if len(rows) > limit else None
 
 
 def where(filter: Filter) -> tuple[str, tuple[Any, ...]]:

@@ -3,8 +3,8 @@
 -- name: insert
 -- A request begins hot, either queued (state 0) or already given to a runner (state 1, attempt 1).
 INSERT INTO requests (seq, id, app, path, caller, state, rank, attempt, strikes, alone, last_n, started_n, submitted_at,
-  started_at, start_by, runner, webhook, keep_io, input_bytes, head)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+  started_at, start_by, runner, holder, webhook, keep_io, input_bytes, head)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: insert_input
 INSERT INTO inputs (seq, input) VALUES (?, ?);
@@ -23,20 +23,21 @@ INSERT OR IGNORE INTO token_files (file_id, seq) VALUES (?, ?);
 INSERT INTO finished (seq, id, app, path, caller, kind, status, ended_by, attempt, strikes, last_n, started_n,
   completed_n, submitted_at, started_at, finished_at, runner, webhook, keep_io, input_bytes, output_bytes, bytes,
   error, error_type, inference_time, head, headers, input, body)
-VALUES (?, ?, ?, ?, ?, ?, ?, 'complete', ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: claim
 -- The walk along requests_waiting is done once, inside; the slots come as a JSON array, so that the n-th row goes to
 -- the n-th slot in one statement. RETURNING has no order of its own: the engine sorts by rank.
-UPDATE requests SET state = 1, attempt = attempt + 1, runner = chosen.runner, started_at = ?,
+UPDATE requests SET state = 1, attempt = attempt + 1, runner = chosen.runner, holder = :seat, started_at = :now,
   last_n = last_n + 1, started_n = last_n + 1
 FROM (SELECT waiting.seq AS seq, slots.value AS runner
       FROM (SELECT seq, row_number() OVER (ORDER BY rank, seq) - 1 AS place
-            FROM (SELECT seq, rank FROM requests WHERE app = ? AND state = 0 ORDER BY rank, seq LIMIT ?)) AS waiting
-      JOIN json_each(?) AS slots ON slots.key = waiting.place) AS chosen
+            FROM (SELECT seq, rank FROM requests WHERE app = :app AND state = 0
+                  ORDER BY rank, seq LIMIT :limit)) AS waiting
+      JOIN json_each(:slots) AS slots ON slots.key = waiting.place) AS chosen
 WHERE requests.seq = chosen.seq
-RETURNING seq, id, app, path, caller, rank, attempt, strikes, alone, runner, submitted_at, started_n, webhook, keep_io, head,
-  (SELECT input FROM inputs WHERE inputs.seq = requests.seq);
+RETURNING id, app, path, caller, submitted_at, webhook, keep_io, head,
+  (SELECT input FROM inputs WHERE inputs.seq = requests.seq), rank, seq, attempt, strikes, alone, runner, started_n;
 
 -- name: hot
 SELECT seq, app, caller, state, rank, attempt, strikes, last_n, started_n, started_at, runner, webhook,
@@ -51,10 +52,10 @@ SELECT seq, attempt, ended_by, last_n, runner FROM finished WHERE id = ?;
 INSERT INTO finished (seq, id, app, path, caller, kind, status, ended_by, attempt, strikes, last_n, started_n,
   completed_n, submitted_at, started_at, finished_at, runner, webhook, keep_io, input_bytes, output_bytes, bytes,
   error, error_type, inference_time, head, headers, input, body)
-SELECT r.seq, r.id, r.app, r.path, r.caller, ?, ?, ?, r.attempt, r.strikes, r.last_n + 1, r.started_n,
-  r.last_n + 1, r.submitted_at, r.started_at, ?, r.runner, r.webhook, r.keep_io, r.input_bytes, ?, r.input_bytes + ?,
-  ?, ?, ?, r.head, ?, i.input, ?
-FROM requests AS r JOIN inputs AS i ON i.seq = r.seq WHERE r.seq = ?;
+SELECT r.seq, r.id, r.app, r.path, r.caller, :kind, :status, :ended_by, r.attempt, r.strikes, r.last_n + 1, r.started_n,
+  r.last_n + 1, r.submitted_at, r.started_at, :now, r.runner, r.webhook, r.keep_io, r.input_bytes, :output_bytes,
+  r.input_bytes + :output_bytes, :error, :error_type, :inference_time, r.head, :headers, i.input, :body
+FROM requests AS r JOIN inputs AS i ON i.seq = r.seq WHERE r.seq = :seq;
 
 -- name: delete_hot
 DELETE FROM requests WHERE seq = ?;
@@ -67,8 +68,8 @@ DELETE FROM request_files WHERE seq = ?;
 
 -- name: back
 -- The rank stays: whatever was claimed later ranks behind it, so that this is the head of the line.
-UPDATE requests SET state = 0, strikes = strikes + ?, alone = ?, last_n = last_n + 1, started_n = NULL,
-  started_at = NULL, runner = '' WHERE seq = ?;
+UPDATE requests SET state = 0, strikes = strikes + :strike, alone = :alone, last_n = last_n + 1, started_n = NULL,
+  started_at = NULL, runner = '', holder = 0 WHERE seq = :seq;
 
 -- name: spend_attempt
 UPDATE requests SET attempt = ?, last_n = last_n + 1 WHERE seq = ?;
@@ -100,5 +101,5 @@ ON CONFLICT (caller, key) DO UPDATE SET fingerprint = excluded.fingerprint, requ
   expires_at = excluded.expires_at;
 
 -- name: known
-SELECT rank, caller, app, state FROM requests WHERE id = ?1
-UNION ALL SELECT NULL, caller, app, 2 FROM finished WHERE id = ?1;
+SELECT seq, rank, caller, app, state FROM requests WHERE id = ?1
+UNION ALL SELECT seq, NULL, caller, app, 2 FROM finished WHERE id = ?1;

@@ -9,6 +9,10 @@ SELECT seq, id, app, path, caller, 2, NULL, attempt, strikes, last_n, started_n,
   finished_at, runner, webhook, input_bytes, output_bytes, kind, status, error, error_type, inference_time, head
 FROM finished
 
+-- name: ahead
+-- Counted along the index, as far as somebody would count by hand; beyond it a place is an estimate.
+SELECT count(*) FROM (SELECT 1 FROM requests WHERE app = :app AND state = 0 AND (rank, seq) < (:rank, :seq) LIMIT :limit);
+
 -- name: input_hot
 SELECT r.id, r.app, r.path, r.caller, r.submitted_at, r.webhook, r.keep_io, r.head, i.input
 FROM requests AS r JOIN inputs AS i ON i.seq = r.seq WHERE r.id = ?;
