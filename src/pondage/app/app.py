@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import inspect
 from collections.abc import Callable
 from typing import Any, ClassVar
@@ -124,11 +125,16 @@ def endpoints_of(cls: type[App]) -> dict[str, tuple[Declaration, Callable[..., A
     found: dict[str, tuple[Declaration, Callable[..., Any]]] = {}
     for name in dict.fromkeys(name for base in reversed(cls.__mro__) for name in base.__dict__):
         function = inspect.getattr_static(cls, name)
-        declaration = getattr(function, MARK, None)
+        no_method = isinstance(function, staticmethod | classmethod)
+        declaration = getattr(function.__wrapped__ if no_method else function, MARK, None)
         if not isinstance(declaration, Declaration):
             continue
+        if no_method:
+            raise TypeError(f"{cls.__name__}.{name} is a {type(function).__name__}; an endpoint is a method with self")
+        if isinstance(function, functools.partialmethod):
+            function = function.__get__(None, cls)
         if declaration.path in found:
-            other = found[declaration.path][1].__name__
+            other = getattr(found[declaration.path][1], "__name__", "another")
             raise TypeError(f"{cls.__name__}: {other} and {name} both serve {declaration.path!r}")
         found[declaration.path] = (declaration, function)
     if not found:

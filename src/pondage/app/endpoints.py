@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
+import functools
 from collections.abc import Callable
 from typing import Any, Literal, TypeVar
 
@@ -105,10 +105,12 @@ def realtime(
         session_timeout: a session without a message for so many seconds is ended; None: the server's default.
         input_modal: the type of a message, where the hints do not say it.
         output_modal: the type of a result, where the hints do not say it.
-        max_batch_size: above 1 the method gets a list of the messages that wait, of several sessions, and returns
-            a list of as many results.
+        max_batch_size: above 1 a method that takes a `list[…]` gets the messages that wait, of several sessions, and
+            returns a list of as many results; one that takes `(self, input, *inputs)`, fal's shape, gets those of
+            one session, and returns one result.
         content_type: accepted for fal's sake; the caller's frames decide.
-        encode_message: makes the bytes (or text) of a result instead of msgpack or JSON.
+        encode_message: makes the bytes (or text) of a result instead of msgpack or JSON; it gets what the result is
+            made of: dicts, lists, strings, numbers and bytes.
         decode_message: makes the value of a message from its bytes or text.
 
     Raises:
@@ -140,9 +142,14 @@ def _mark(declaration: Declaration) -> Callable[[F], F]:
         raise TypeError(f"endpoint {path!r}: max_batch_size is at least 1, got {declaration.max_batch_size}")
 
     def mark(function: F) -> F:
-        if not inspect.isfunction(function):
+        method: Any = function
+        callable_here = callable(method) and not isinstance(method, type | staticmethod | classmethod)
+        if not (callable_here or isinstance(method, functools.partialmethod)):
             raise TypeError(f"endpoint {path!r}: decorate a method of the app's class, got {function!r}")
-        setattr(function, MARK, declaration)
+        try:
+            setattr(function, MARK, declaration)
+        except AttributeError as error:
+            raise TypeError(f"endpoint {path!r}: decorate a function, got {function!r}") from error
         return function
 
     return mark

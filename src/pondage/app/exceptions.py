@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from pondage.errors import PondageError
@@ -15,14 +16,19 @@ class AppException(PondageError):
 
     A status that clients answer by repeating the call (408, 409, 429, 502, 503, 504) becomes 500, because the work
     was begun; 504 is kept and says that it is final.
+
+    Args:
+        message: what the caller reads: a sentence, or anything that JSON has words for.
+        headers: sent with the answer.
     """
 
     code: ClassVar[str] = "app.exception"
 
-    def __init__(self, message: str, status_code: int = 500) -> None:
+    def __init__(self, message: Any, status_code: int = 500, *, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.status_code = status_code
+        self.headers = dict(headers or {})
 
 
 class FieldException(PondageError):
@@ -33,13 +39,21 @@ class FieldException(PondageError):
         message: what is wrong with it.
         status_code: 422 unless the reason is another.
         type: a machine name, for example `image_too_small` (PROTOCOL 9.1 lists fal's).
-        billable_units: accepted for fal's sake; nothing is billed here.
+        billable_units: sent as `x-fal-billable-units`; nothing is billed here.
+
+    Raises:
+        ValueError: `billable_units` is no number.
     """
 
     code: ClassVar[str] = "app.field"
 
     def __init__(
-        self, field: str, message: str, status_code: int = 422, type: str = "value_error", billable_units: int = 0
+        self,
+        field: str,
+        message: str,
+        status_code: int = 422,
+        type: str = "value_error",
+        billable_units: float | str | None = 0,
     ) -> None:
         super().__init__(f"{field}: {message}")
         self.field = field
@@ -47,10 +61,22 @@ class FieldException(PondageError):
         self.status_code = status_code
         self.type = type
         self.billable_units = billable_units
+        self._units = float(billable_units or 0)
 
     def entries(self) -> list[dict[str, Any]]:
         """The `detail` list of the answer."""
         return [{"loc": ["body", self.field], "msg": self.message, "type": self.type}]
+
+    def to_pydantic_format(self) -> dict[str, list[dict[str, Any]]]:
+        """The body of the answer, by fal's name."""
+        return {"detail": self.entries()}
+
+    def headers(self) -> dict[str, str]:
+        """The headers of the answer: whole units without a point, others with eight digits behind it."""
+        if not self._units:
+            return {}
+        whole = isinstance(self.billable_units, int)
+        return {"x-fal-billable-units": format(self._units, ".0f" if whole else ".8f")}
 
 
 class RequestCancelledException(PondageError):

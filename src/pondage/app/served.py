@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pondage.app.app import App, endpoints_of
+from pondage.app.callables import innermost, place_of
 from pondage.app.endpoints import Declaration
 from pondage.app.signature import Mode, Signature
 from pondage.wire.frames import AppInfo, EndpointInfo
@@ -22,13 +23,20 @@ class Endpoint:
         self.declaration = declaration
         self.path = declaration.path
         self.call = function
-        self.signature = Signature(function, title, batched=declaration.max_batch_size > 1)
-        self.kind: Mode = "realtime" if declaration.realtime else "stream" if self.signature.generates else "call"
-        if self.signature.consumes and not declaration.realtime:
-            raise TypeError(f"{function.__qualname__} takes an iterator; only @pondage.realtime hands one in")
-        if self.signature.given and (declaration.realtime or declaration.max_batch_size > 1):
-            names = ", ".join(self.signature.given)
-            raise TypeError(f"{function.__qualname__}: {names} has no place here; use pondage.current_request")
+        signature = self.signature = Signature(
+            function, title, batched=declaration.max_batch_size > 1, session=declaration.realtime
+        )
+        self.kind: Mode = "realtime" if declaration.realtime else "stream" if signature.generates else "call"
+        name = getattr(innermost(function), "__qualname__", title)
+        if signature.consumes and not declaration.realtime:
+            raise TypeError(f"{name} takes an iterator; only @pondage.realtime hands one in")
+        if beside := signature.beside:
+            if declaration.realtime or declaration.max_batch_size > 1:
+                raise TypeError(f"{name}: {', '.join(beside)} has no place here; use pondage.current_request")
+        if signature.batches == "requests" and signature.generates:
+            raise TypeError(f"{name} is batched, so it cannot stream: it returns a list with a result for each input")
+        if signature.batches == "requests" and len(signature.names) != 1:
+            raise TypeError(f"{name} is batched, so it takes one parameter: the list of the inputs")
 
     def info(self) -> EndpointInfo:
         """The endpoint as the gateway knows it."""
@@ -36,7 +44,7 @@ class Endpoint:
         return EndpointInfo(
             path=self.path,
             kind=self.kind,
-            description=inspect.getdoc(self.call) or "",
+            description=inspect.getdoc(innermost(self.call)) or "",
             input_schema=self.signature.input.schema,
             output_schema=self.signature.output.schema,
             buffering=declared.buffering,
@@ -55,13 +63,36 @@ def compile_endpoints(cls: type[App]) -> dict[str, Endpoint]:
     """
     found = {}
     for path, (declaration, function) in endpoints_of(cls).items():
-        title = "".join(part.capitalize() for part in function.__name__.split("_")) or "Run"
+        name = getattr(innermost(function), "__name__", "run")
+        title = "".join(part.capitalize() for part in name.split("_")) or "Run"
         try:
             found[path] = Endpoint(declaration, function, title)
+            slots_of(cls, {path: found[path]})
         except TypeError as error:
-            code = function.__code__
-            raise TypeError(f"{code.co_filename}:{code.co_firstlineno}: {error}") from error
+            place = place_of(function)
+            raise TypeError(f"{place}: {error}" if place else str(error)) from error
     return found
+
+
+def slots_of(cls: type[App], endpoints: dict[str, Endpoint]) -> int:
+    """Requests that one runner executes at once: as the class says, else as many as its largest batch has.
+
+    Raises:
+        TypeError: the class says fewer than a batch has.
+    """
+    largest = 1
+    for endpoint in endpoints.values():
+        if endpoint.signature.batches != "requests":
+            continue
+        size = endpoint.declaration.max_batch_size
+        if cls.max_multiplexing is not None and cls.max_multiplexing < size:
+            raise TypeError(
+                f"{endpoint.path} has max_batch_size={size}, {cls.__name__} has max_multiplexing="
+                f"{cls.max_multiplexing}: a batch is made of requests that run at once; make the second as large, "
+                "or leave it out"
+            )
+        largest = max(largest, size)
+    return cls.max_multiplexing or largest
 
 
 HEALTH = "/health"
@@ -79,7 +110,7 @@ def app_info(cls: type[App], name: str, endpoints: dict[str, Endpoint]) -> AppIn
     return AppInfo(
         name=name,
         endpoints=[endpoint.info() for endpoint in endpoints.values()],
-        max_multiplexing=cls.max_multiplexing or 1,
+        max_multiplexing=slots_of(cls, endpoints),
         min_concurrency=cls.min_concurrency,
         max_concurrency=cls.max_concurrency,
         concurrency_buffer=cls.concurrency_buffer,

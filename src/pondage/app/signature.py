@@ -1,14 +1,8 @@
-"""From a method's type hints to compiled checks: bytes in, arguments; a value, bytes out. Done once, at the start.
-
-One parameter that takes an object (a model, a dataclass, a TypedDict, a dict, or no hint at all) receives the whole
-input. Otherwise each parameter is a member of the input's object.
-"""
+"""A method of an app as its endpoint calls it: what its signature and its type hints say. Read once, at the start."""
 
 from __future__ import annotations
 
 import inspect
-import json
-import math
 import typing
 from collections.abc import (
     AsyncGenerator,
@@ -18,367 +12,176 @@ from collections.abc import (
     Generator,
     Iterable,
     Iterator,
-    Mapping,
 )
-from dataclasses import is_dataclass
-from enum import Enum
-from types import UnionType
+from types import CodeType, UnionType
 from typing import Any, Literal
 
-import msgspec
 import pydantic
-from pydantic_core import PydanticSerializationError
 
-from pondage.app.file import File
-from pondage.wire.finite import find_odd
+from pondage.app.callables import functions_in, innermost, outermost
+from pondage.app.inputs import Input
+from pondage.app.outputs import Output
+from pondage.app.parameters import Headers, Parameter, given_class
 
 Mode = Literal["call", "stream", "realtime"]
+Batches = Literal["", "requests", "messages"]
+"""What a method with `max_batch_size` is given at once: inputs of several requests, or messages of one session."""
 
 _ASYNC_ITERATORS = (AsyncIterator, AsyncIterable, AsyncGenerator)
-STREAMING_RESPONSES = frozenset({"StreamingResponse", "EventSourceResponse"})
-
 _ITERATORS = (*_ASYNC_ITERATORS, Iterator, Iterable, Generator)
-
-
-STARLETTES = frozenset({"Request", "Response"})
-"""Starlette's classes (FastAPI's are the same) that a ported method may ask for beside its input."""
-
-
-class OutputError(Exception):
-    """A return value that cannot be sent. `args[0]` says why in one line."""
-
-
-class Input:
-    """The check of an input. `parse` makes the keyword arguments of the call from JSON, `take` from a Python value.
-
-    Attributes:
-        whole: the parameter that is the whole input, if there is one.
-        media: whether its types have a place for a picture or a file.
-    """
-
-    def __init__(self, parameters: Mapping[str, inspect.Parameter], hints: Mapping[str, Any], title: str) -> None:
-        self.whole: str | None = None
-        self.media = False
-        self._optional = False
-        self.schema: dict[str, object] | None = None
-        self._adapter: pydantic.TypeAdapter[Any] | None = None
-        self._names = tuple(parameters)
-        if not parameters:
-            return
-        if len(parameters) == 1:
-            (name, parameter) = next(iter(parameters.items()))
-            hint = hints.get(name, Any)
-            if name not in hints or takes_object(hint):
-                self.whole = name
-                self._optional = parameter.default is not inspect.Parameter.empty
-                self._adapter = pydantic.TypeAdapter(hint)
-                if name in hints and hint is not Any:
-                    self.schema = self._adapter.json_schema()
-        if self.whole is None:
-            members: dict[str, Any] = {
-                # Positions in a model's namespace are not all free: names go in as aliases.
-                f"p{i}_": (hints.get(name, Any), _field(name, parameter))
-                for i, (name, parameter) in enumerate(parameters.items())
-            }
-            model = pydantic.create_model(
-                title, __config__=pydantic.ConfigDict(arbitrary_types_allowed=True), **members
-            )
-            self._adapter = pydantic.TypeAdapter(model)
-            self._fields = tuple((f"p{i}_", name) for i, name in enumerate(parameters))
-            self.schema = self._adapter.json_schema()
-        self.media = self._adapter is not None and _names_media(self._adapter.core_schema)
-
-    def parse(self, data: bytes) -> dict[str, Any]:
-        """The arguments of the call.
-
-        Raises:
-            pydantic.ValidationError: the input does not fit.
-        """
-        if self._adapter is None:
-            return {}
-        if self.whole is not None:
-            if self._optional and data in (b"", b"{}"):
-                return {}
-            return {self.whole: self._adapter.validate_json(data or b"{}")}
-        model = self._adapter.validate_json(data or b"{}")
-        return {name: getattr(model, field) for field, name in self._fields}
-
-    def arguments(self, value: Any) -> dict[str, Any]:
-        """The arguments of the call from a Python value, as a message of a session has it.
-
-        Raises:
-            pydantic.ValidationError: the message does not fit.
-        """
-        if self._adapter is None or (self._optional and value == {}):
-            return {}
-        fitted = self._adapter.validate_python(value)
-        if self.whole is not None:
-            return {self.whole: fitted}
-        return {name: getattr(fitted, field) for field, name in self._fields}
-
-    def take(self, value: Any) -> Any:
-        """One message of an iterator, as the method's parameter yields it.
-
-        Raises:
-            pydantic.ValidationError: the message does not fit.
-        """
-        return value if self._adapter is None else self._adapter.validate_python(value)
-
-
-class Output:
-    """The check of a return value, and its encoding."""
-
-    def __init__(self, hint: Any) -> None:
-        """`hint`: the declared type, `inspect.Parameter.empty` where there is none."""
-        self.typed = hint not in (inspect.Parameter.empty, Any)
-        self.schema: dict[str, object] | None = None
-        if self.typed:
-            self._adapter: pydantic.TypeAdapter[Any] = pydantic.TypeAdapter(hint)
-            self.schema = self._adapter.json_schema(mode="serialization")
-
-    def encode(self, value: Any) -> bytes:
-        """The value as JSON.
-
-        Raises:
-            OutputError: it does not fit its type, or JSON has no words for it.
-        """
-        if not self.typed:
-            return encode_plain(value)
-        try:
-            fitted = self._adapter.validate_python(value)
-        except pydantic.ValidationError as error:
-            first = error.errors(include_url=False, include_context=False)[0]
-            place = ".".join(map(str, first["loc"]))
-            raise OutputError(
-                f"the endpoint returned {describe(value)}, which does not fit its declared type"
-                f"{' at ' + place if place else ''}: {first['msg']}"
-            ) from error
-        try:
-            body = self._adapter.dump_json(fitted, warnings="error")
-        except (PydanticSerializationError, ValueError, TypeError) as error:
-            text = " ".join(str(error).removeprefix("Pydantic serializer warnings:").split())
-            raise OutputError(f"the endpoint's output cannot be written as JSON: {text}") from error
-        # Pydantic writes NaN and infinities as null unless the model says otherwise.
-        if b"null" in body or b"NaN" in body or b"Infinity" in body:
-            _refuse_odd_numbers(self._adapter.dump_python(fitted, warnings="none"), _decoded(body), "")
-        return body
-
-    def plain(self, value: Any, *, nulls: bool) -> Any:
-        """The value as dicts, lists, strings, numbers and bytes; without `nulls`, members that are null are left out,
-        which a msgpack answer must not hold (PROTOCOL 6.3).
-
-        Raises:
-            OutputError: it does not fit its type.
-        """
-        if not self.typed:
-            return plain(value, nulls=nulls)
-        try:
-            fitted = self._adapter.validate_python(value)
-            return plain(self._adapter.dump_python(fitted, warnings="error"), nulls=nulls)
-        except (pydantic.ValidationError, PydanticSerializationError) as error:
-            raise OutputError(
-                f"the endpoint returned {describe(value)}, which does not fit its type: {error}"
-            ) from error
+STREAMING_RESPONSES = frozenset({"StreamingResponse", "EventSourceResponse"})
+"""Starlette's responses, and its neighbour's, whose bodies are iterated."""
 
 
 class Signature:
     """A method of an app as its endpoint calls it.
 
     Attributes:
-        is_async: called on the loop; otherwise in a thread.
-        generates: its value is iterated, with `async for` where `generates_async`.
-        consumes: it takes an iterator of messages.
+        is_async: called on the loop; otherwise in a thread. What it returns may have to be awaited all the same.
+        generates: its value is iterated.
+        generates_async: with `async for`; such a method is called on the loop too.
+        consumes: it takes an iterator of messages, with `async for` where `consumes_async`.
+        batches: what it is given at once, where it is batched.
+        several: its last parameter is `*inputs`: it takes several messages of a session.
         given: parameters that are not of the input, with the class of Starlette's that each wants.
+        headers: parameters that are headers of the request.
+
+    Raises:
+        TypeError: nobody could call it.
     """
 
-    def __init__(self, function: Callable[..., Any], title: str, *, batched: bool = False) -> None:
-        hints = _hints(function)
-        declared = inspect.signature(function)
-        parameters = dict(list(declared.parameters.items())[1:])
-        for name, parameter in list(parameters.items()):
-            if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-                raise TypeError(f"{function.__qualname__}: *{name} has no place in an endpoint's input")
-        self.given: dict[str, type] = {name: hints[name] for name in parameters if _is_starlettes(hints.get(name))}
+    def __init__(
+        self, function: Callable[..., Any], title: str, *, batched: bool = False, session: bool = False
+    ) -> None:
+        self._name = getattr(innermost(function), "__qualname__", title)
+        self.several = False
+        declared = self._declared(function, session)
+        hints = _hints(function, self._name)
+        self.given: dict[str, type] = {n: cls for n in declared if (cls := given_class(hints.get(n))) is not None}
         for name in self.given:
-            del parameters[name]
-        returned = hints_return = hints.pop("return", inspect.Parameter.empty)
-        self.generates = inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
-        self.is_async = inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
-        if getattr(returned, "__name__", "") in STREAMING_RESPONSES:
+            del declared[name]
+        self._returned: Any = inspect.Parameter.empty
+        self._read_return(function, hints)
+        self.consumes = self.consumes_async = False
+        self.batches: Batches = "messages" if self.several else "requests" if batched else ""
+        if len(declared) == 1:
+            self._read_only(next(iter(declared)), hints, session=session)
+        if self.batches == "requests":
+            self._returned = _list_item(self._name, "return", self._returned)
+        self.names = tuple(declared)
+        try:
+            parameters = [Parameter(n, hints.get(n, Any), p.default, self._name) for n, p in declared.items()]
+            headers = [parameter for parameter in parameters if parameter.kind == "header"]
+            rest = [parameter for parameter in parameters if parameter.kind != "header"]
+            self.headers = Headers(headers, f"{title}Headers") if headers else None
+            self.input = Input(rest, f"{title}Input", message=session or batched)
+            self.output = Output(self._returned)
+        except (pydantic.errors.PydanticUserError, pydantic.errors.PydanticUndefinedAnnotation) as error:
+            raise TypeError(f"{self._name}: {str(error).splitlines()[0]}") from error
+
+    @property
+    def beside(self) -> list[str]:
+        """The names of parameters that are not of the input."""
+        return [*self.given, *(self.headers.names if self.headers is not None else ())]
+
+    def _declared(self, function: Callable[..., Any], session: bool) -> dict[str, inspect.Parameter]:
+        """The parameters but the first, which is the app, and but a session's `*inputs` behind another."""
+        try:
+            parameters = list(inspect.signature(function).parameters.values())
+        except ValueError as error:
+            raise TypeError(f"{self._name}: {error}") from error
+        if not parameters or parameters[0].kind in (parameters[0].KEYWORD_ONLY, parameters[0].VAR_KEYWORD):
+            raise TypeError(f"{self._name} takes no self; an endpoint is a method of the app")
+        if parameters[0].kind is parameters[0].VAR_POSITIONAL:
+            raise TypeError(
+                f"{self._name}(*{parameters[0].name}) does not say what it takes; "
+                "let the decorator that made it use functools.wraps"
+            )
+        declared = {parameter.name: parameter for parameter in parameters[1:]}
+        last = next((p.name for p in declared.values() if p.kind is p.VAR_POSITIONAL), "")
+        if last and session and len(declared) <= 2:
+            self.several = True
+            if len(declared) == 2:
+                del declared[last]
+            return declared
+        for name, parameter in declared.items():
+            if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+                raise TypeError(f"{self._name}: *{name} has no place in an endpoint's input")
+            if parameter.kind is parameter.POSITIONAL_ONLY:
+                raise TypeError(f"{self._name}: {name} is positional-only, and inputs have names; leave the / out")
+        return declared
+
+    def _read_return(self, function: Callable[..., Any], hints: dict[str, Any]) -> None:
+        """What comes back: one value, or many one after the other."""
+        returned = hint = hints.pop("return", inspect.Parameter.empty)
+        called = list(functions_in(function))
+        outer = outermost(function)
+        self.is_async = inspect.iscoroutinefunction(outer) or inspect.isasyncgenfunction(outer)
+        yields_async = any(inspect.isasyncgenfunction(part) for part in called)
+        self.generates = yields_async or any(inspect.isgeneratorfunction(part) for part in called)
+        if getattr(returned, "__name__", "") in STREAMING_RESPONSES or (
+            (returned is inspect.Parameter.empty or returned is Any) and any(_names_a_stream(part) for part in called)
+        ):
             # fal's way to stream: a response of Starlette's, whose body is iterated.
-            self.generates, returned = True, inspect.Parameter.empty
-            hints_return = AsyncIterator[Any]
+            self.generates, returned, hint = True, inspect.Parameter.empty, inspect.Parameter.empty
         item = _item_of(returned)
-        if item is not None and (self.generates or typing.get_origin(returned) in _ITERATORS):
+        if item is not None:
             self.generates, returned = True, item
         elif self.generates:
             returned = inspect.Parameter.empty
-        self.generates_async = inspect.isasyncgenfunction(function) or (
-            self.generates and typing.get_origin(hints_return) in _ASYNC_ITERATORS
-        )
-        self.consumes = False
-        if len(parameters) == 1:
-            (name,) = parameters
-            message = _item_of(hints.get(name, None))
-            if message is not None and typing.get_origin(hints[name]) in _ITERATORS:
-                self.consumes = True
-                hints[name] = message
-            elif batched:
-                hints[name] = _list_item(function, name, hints.get(name, Any))
-        if batched and returned is not inspect.Parameter.empty:
-            returned = _list_item(function, "return", returned)
-        if returned is type(None):
-            returned = inspect.Parameter.empty
-        self.names = tuple(parameters)
-        try:
-            self.input = Input(parameters, hints, f"{title}Input")
-            self.output = Output(returned)
-        except (pydantic.errors.PydanticUserError, pydantic.errors.PydanticUndefinedAnnotation) as error:
-            raise TypeError(f"{function.__qualname__}: {str(error).splitlines()[0]}") from error
+        self.generates_async = yields_async or (self.generates and _origin_of(hint) in _ASYNC_ITERATORS)
+        self._returned = inspect.Parameter.empty if returned is type(None) else returned
+
+    def _read_only(self, name: str, hints: dict[str, Any], *, session: bool) -> None:
+        """The one parameter: a value, an iterator of messages, or a list of several requests' inputs."""
+        hint = hints.get(name, Any)
+        message = _item_of(hint)
+        if message is not None:
+            self.consumes, self.consumes_async = True, _origin_of(hint) in _ASYNC_ITERATORS
+            hints[name] = message
+        elif self.batches == "requests" and session and hint is not Any and _origin_of(hint) is not list:
+            self.batches = "messages"  # fal's shape for one message at a time
+        elif self.batches == "requests":
+            hints[name] = _list_item(self._name, name, hint)
 
 
-def takes_object(hint: Any) -> bool:
-    """Whether a value of this type is a whole JSON object. A medium is a member of one: `{"image": …}`."""
-    if typing.get_origin(hint) is typing.Annotated:
-        hint = typing.get_args(hint)[0]
-    origin = typing.get_origin(hint) or hint
-    if origin is Any:
-        return True
-    if origin in (typing.Union, UnionType):
-        members = [a for a in typing.get_args(hint) if a is not type(None)]
-        return bool(members) and all(takes_object(m) for m in members)
-    if not isinstance(origin, type):
-        return False
-    if issubclass(origin, File):
-        return False
-    return issubclass(origin, pydantic.BaseModel | Mapping) or is_dataclass(origin) or typing.is_typeddict(origin)
-
-
-def _names_media(schema: Any) -> bool:
-    """Whether a class of media stands anywhere in Pydantic's own schema of a type."""
-    if isinstance(schema, Mapping):
-        cls = schema.get("cls")
-        return (isinstance(cls, type) and issubclass(cls, File)) or any(_names_media(v) for v in schema.values())
-    return isinstance(schema, list | tuple) and any(_names_media(member) for member in schema)
-
-
-def encode_plain(value: Any) -> bytes:
-    """A value without a declared type as JSON.
-
-    Raises:
-        OutputError: NaN, an infinity, bytes, or a type that JSON does not know.
-    """
+def _hints(function: Callable[..., Any], name: str) -> dict[str, Any]:
+    """The types by the names of the parameters, behind every decorator."""
     try:
-        return _encoder.encode(value).encode()
-    except (TypeError, ValueError, RecursionError) as error:
-        text = str(error)
-        if "Out of range float" in text:
-            odd = find_odd(value, lambda member: plain(member, nulls=True))
-            text = "it holds NaN or an infinity, which JSON does not have" + (f": {odd}" if odd else "")
-        raise OutputError(f"the endpoint's output cannot be written as JSON: {text}") from error
+        hints = typing.get_type_hints(innermost(function), include_extras=True)
+    except (NameError, TypeError, SyntaxError, AttributeError) as error:
+        raise TypeError(f"the type hints of {name}: {error}") from error
+    signature = inspect.signature(function)
+    said = {p.name: p.annotation for p in signature.parameters.values()} | {"return": signature.return_annotation}
+    for parameter, hint in said.items():
+        if hint is not inspect.Parameter.empty and not isinstance(hint, str):
+            hints.setdefault(parameter, hint)  # a decorator's own, by __signature__
+    return hints
 
 
-_PLAIN = frozenset({str, bytes, int, float, bool})
+def _names_a_stream(function: Any) -> bool:
+    """Whether a method without a type for what it returns speaks of a streaming response: it will return one."""
+    code = getattr(function, "__code__", None)
+    return isinstance(code, CodeType) and not STREAMING_RESPONSES.isdisjoint(code.co_names)
 
 
-def plain(value: Any, *, nulls: bool) -> Any:
-    """The value as dicts, lists, strings, numbers and bytes, with or without members that are null."""
-    if isinstance(value, dict):
-        return {
-            str(k): v if type(v) in _PLAIN else plain(v, nulls=nulls)
-            for k, v in value.items()
-            if nulls or v is not None
-        }
-    if isinstance(value, list | tuple):
-        return [plain(v, nulls=nulls) for v in value]
-    if isinstance(value, Enum):
-        return plain(value.value, nulls=nulls)
-    if isinstance(value, str | bytes | int | float | bool) or value is None:
-        return value
-    return plain(_plain(value, keep_bytes=True), nulls=nulls)
-
-
-def describe(value: Any) -> str:
-    """A short name for a value in a message: its type, and the value where that is short."""
-    text = repr(value)
-    return f"{text} ({type(value).__name__})" if len(text) <= 80 else f"a {type(value).__name__}"
-
-
-def _plain(value: Any, *, keep_bytes: bool = False) -> Any:
-    """What `value` is made of, one level down; the JSON encoder asks where it knows no answer."""
-    if isinstance(value, bytes | bytearray | memoryview):
-        if keep_bytes:
-            return bytes(value)
-        raise TypeError(f"it holds {len(value)} bytes of binary data; return a pondage.File, or base64 text")
-    if isinstance(value, pydantic.BaseModel) or is_dataclass(value):
-        return pydantic.TypeAdapter(type(value)).dump_python(value, mode="python" if keep_bytes else "json")
-    if callable(to_list := getattr(value, "tolist", None)):
-        return to_list()  # NumPy's and PyTorch's numbers and arrays
-    try:
-        return pydantic.TypeAdapter(type(value)).dump_python(value, mode="json")
-    except Exception as error:
-        raise TypeError(f"it holds a {type(value).__module__}.{type(value).__qualname__}") from error
-
-
-_encoder = json.JSONEncoder(
-    ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=lambda value: _plain(value)
-)
-
-
-def _decoded(body: bytes) -> Any:
-    try:
-        return msgspec.json.decode(body)
-    except msgspec.DecodeError as error:  # a model that writes the constant NaN
-        raise OutputError(f"the endpoint's output is not JSON: {error}") from error
-
-
-def _refuse_odd_numbers(value: Any, written: Any, place: str) -> None:
-    """`written` is what JSON would say of `value`; a serializer of the author's own may have found words for NaN."""
-    if isinstance(value, float):
-        if written is None and not math.isfinite(value):
-            at = f" at {place.lstrip('.')}" if place else ""
-            raise OutputError(f"the endpoint's output holds {value}{at}, which JSON does not have")
-    elif isinstance(value, dict) and isinstance(written, dict):
-        for key, member in value.items():
-            _refuse_odd_numbers(member, written.get(str(key), ...), f"{place}.{key}")
-    elif isinstance(value, list | tuple) and isinstance(written, list):
-        for i, member in enumerate(value[: len(written)]):
-            _refuse_odd_numbers(member, written[i], f"{place}.{i}")
-
-
-def _field(name: str, parameter: inspect.Parameter) -> Any:
-    default = ... if parameter.default is inspect.Parameter.empty else parameter.default
-    return pydantic.Field(default, alias=name, title=name.replace("_", " ").title())
-
-
-def _hints(function: Callable[..., Any]) -> dict[str, Any]:
-    try:
-        return typing.get_type_hints(function, include_extras=True)
-    except (NameError, TypeError, SyntaxError) as error:
-        raise TypeError(f"the type hints of {function.__qualname__}: {error}") from error
-
-
-def _is_starlettes(hint: Any) -> bool:
-    return (
-        isinstance(hint, type)
-        and hint.__name__ in STARLETTES
-        and hint.__module__.partition(".")[0] in {"starlette", "fastapi"}
-    )
+def _origin_of(hint: Any) -> Any:
+    return typing.get_origin(hint) or hint
 
 
 def _item_of(hint: Any) -> Any:
     """The item's type of an iterator's hint; None where it is no iterator."""
-    if typing.get_origin(hint) in _ITERATORS and (args := typing.get_args(hint)):
-        return args[0]
-    return None
+    if _origin_of(hint) not in _ITERATORS:
+        return None
+    return (typing.get_args(hint) or (Any,))[0]
 
 
-def _list_item(function: Callable[..., Any], name: str, hint: Any) -> Any:
-    if hint is Any:
-        return Any
-    if typing.get_origin(hint) is not list:
-        raise TypeError(f"{function.__qualname__} is batched, so {name} must be a list[…]")
-    (item,) = typing.get_args(hint)
+def _list_item(function: str, name: str, hint: Any) -> Any:
+    if hint is Any or hint is inspect.Parameter.empty:
+        return hint
+    if _origin_of(hint) is not list:
+        raise TypeError(f"{function} is batched, so {name} must be a list[…]")
+    (item,) = typing.get_args(hint) or (Any,)
     members = typing.get_args(item) if typing.get_origin(item) in (typing.Union, UnionType) else ()
     rest = [m for m in members if not (isinstance(m, type) and issubclass(m, BaseException))]
     return item if not members or len(rest) == len(members) else typing.Union[tuple(rest)]  # noqa: UP007

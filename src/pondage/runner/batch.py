@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
@@ -111,6 +112,8 @@ class Batcher:
                 results = await self._endpoint.call(self._app, **arguments)
             else:
                 results = await self._threaded(lambda: self._endpoint.call(self._app, **arguments))
+                while inspect.isawaitable(results):  # as behind a decorator that is a plain function
+                    results = await results
             if not isinstance(results, list | tuple) or len(results) != len(batch):
                 count = len(results) if isinstance(results, list | tuple) else type(results).__name__
                 raise TypeError(f"a batch of {len(batch)} needs a list of {len(batch)} results, got {count}")

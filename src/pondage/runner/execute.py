@@ -20,7 +20,7 @@ from pondage.app.context import _current
 from pondage.app.exceptions import AppException, FieldException, RequestCancelledException, Retry
 from pondage.app.loading import trace_of
 from pondage.app.media import prepare
-from pondage.app.served import HEALTH, Endpoint, health_endpoint, near_paths
+from pondage.app.served import HEALTH, Endpoint, health_endpoint, near_paths, slots_of
 from pondage.clock import Clock
 from pondage.runner import outcomes
 from pondage.runner.attempt import Attempt
@@ -30,7 +30,7 @@ from pondage.runner.given import given, said
 from pondage.runner.journal import Journal, Limits, Notebook
 from pondage.runner.link import Link
 from pondage.runner.session import Session
-from pondage.runner.stream import Chunks, events, pull, pull_in_thread
+from pondage.runner.stream import Chunks, asynchronous, is_many, is_plain, pull, pull_in_thread
 from pondage.wire.events import Outcome
 from pondage.wire.frames import (
     Cancel,
@@ -87,14 +87,14 @@ class Executor:
         self._loop = asyncio.get_running_loop()
         self._hints = type(app).provide_hints is not App.provide_hints
         # Threads are made when they are needed; a few more than slots, for those that could not be stopped.
-        slots = type(app).max_multiplexing or 1
+        slots = slots_of(type(app), endpoints)
         self._pool = ThreadPoolExecutor(slots + _SPARE_THREADS, thread_name_prefix="pondage")
         self._batchers = {
             path: Batcher(
                 app, endpoint, 0.0 if endpoint.kind == "realtime" else endpoint.declaration.batch_wait, self._pooled
             )
             for path, endpoint in endpoints.items()
-            if endpoint.declaration.max_batch_size > 1
+            if endpoint.signature.batches == "requests"
         }
         self.running: dict[tuple[str, int], Attempt] = {}
         self._unacknowledged: dict[tuple[str, int], tuple[Finished, Chunks | None]] = {}
@@ -206,33 +206,43 @@ class Executor:
         arguments = signature.input.parse(attempt.frame.input)
         if signature.given:
             arguments |= given(signature.given, attempt)
+        if signature.headers is not None:
+            arguments |= signature.headers.take(attempt.frame.headers)
         if signature.input.media:
             await self._threaded(attempt, partial(prepare, arguments, whole=signature.input.whole))
-        if signature.generates:
-            return await self._stream(attempt, endpoint, arguments)
         if endpoint.path in self._batchers:
             value = await self._batchers[endpoint.path].submit(attempt, next(iter(arguments.values())))
             body = signature.output.encode(value)
-        elif signature.is_async:
-            body = signature.output.encode(await endpoint.call(self._app, **arguments))
         else:
-            body = await self._threaded(attempt, lambda: signature.output.encode(endpoint.call(self._app, **arguments)))
-        if attempt.frame.mode == "stream":
+            body = await self._called(attempt, endpoint, arguments)
+        if attempt.frame.mode == "stream" and attempt.chunks is None:
             self._chunks(attempt).add(body)
         return body
 
-    async def _stream(self, attempt: Attempt, endpoint: Endpoint, arguments: dict[str, Any]) -> bytes:
-        chunks, output = self._chunks(attempt), endpoint.signature.output
-        if endpoint.signature.generates_async:
-            generator = endpoint.call(self._app, **arguments)
-            if inspect.isawaitable(generator):
-                generator = await generator
-            if (streamed := getattr(generator, "body_iterator", None)) is not None:
-                generator = events(streamed)
-            return await pull(generator, output, chunks)
-        return await self._threaded(
-            attempt, lambda: pull_in_thread(iter(endpoint.call(self._app, **arguments)), output, chunks)
-        )
+    async def _called(self, attempt: Attempt, endpoint: Endpoint, arguments: dict[str, Any]) -> bytes:
+        """What the method returned, or the last chunk that it yielded."""
+        signature = endpoint.signature
+        output = signature.output
+        if signature.is_async or signature.generates_async:
+            made = endpoint.call(self._app, **arguments)
+        else:
+
+            def call() -> Any:
+                value = endpoint.call(self._app, **arguments)
+                if is_plain(value, many=signature.generates):
+                    return output.encode(value)
+                return pull_in_thread(iter(value), output, self._chunks(attempt)) if is_many(value) else value
+
+            made = await self._threaded(attempt, call)
+            if type(made) is bytes:
+                return made
+        while inspect.isawaitable(made):  # as behind a decorator that is a plain function
+            made = await made
+        if is_plain(made, many=signature.generates):
+            return output.encode(made)
+        if (generator := asynchronous(made)) is not None:
+            return await pull(generator, output, self._chunks(attempt))
+        return await self._threaded(attempt, lambda: pull_in_thread(iter(made), output, self._chunks(attempt)))
 
     def _chunks(self, attempt: Attempt) -> Chunks:
         attempt.chunks = Chunks(attempt.notes, self._welcome.chunk_buffer_bytes)

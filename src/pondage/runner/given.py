@@ -9,12 +9,13 @@ import asyncio
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from pondage.runner.outcomes import NOT_SAID
+
 if TYPE_CHECKING:
     from pondage.runner.attempt import Attempt
 
 _LOOK = 0.05
 """Seconds between two looks whether the caller has cancelled."""
-_NOT_SAID = frozenset({"content-length", "content-type"})
 
 
 def given(wanted: Mapping[str, type], attempt: Attempt) -> dict[str, Any]:
@@ -32,7 +33,7 @@ def said(response: Any) -> dict[str, str]:
     """The headers that the method has set on its `Response`."""
     if response is None:
         return {}
-    return {name: value for name, value in response.headers.items() if name.lower() not in _NOT_SAID}
+    return {name: value for name, value in response.headers.items() if name.lower() not in NOT_SAID}
 
 
 def _request(cls: type, attempt: Attempt) -> Any:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 import pydantic
 
 from pondage.app.exceptions import AppException, FieldException, RequestCancelledException, Retry
-from pondage.app.signature import OutputError
+from pondage.app.outputs import OutputError, encode_plain
 from pondage.errors import InvalidInput
 from pondage.wire.events import Outcome
 from pondage.wire.packets import MAX_PACKET
@@ -22,6 +23,10 @@ REPEATED_STATUSES = frozenset({408, 409, 429, 502, 503})
 
 MAX_BODY = MAX_PACKET // 2
 """Bytes of an output, or of one chunk: what a packet can carry; more belongs into a file."""
+
+
+NOT_SAID = frozenset({"content-length", "content-type", "transfer-encoding", "connection"})
+"""Headers of an author's that do not reach the caller: the answer has its own."""
 
 
 class NoSuchPath(Exception):
@@ -49,9 +54,9 @@ def failed(error: BaseException, seconds: float) -> Outcome:
     if isinstance(error, pydantic.ValidationError):
         return _answer(422, validation_detail(error), seconds)
     if isinstance(error, FieldException):
-        return _answer(error.status_code, error.entries(), seconds)
+        return _answer(error.status_code, error.entries(), seconds, headers=error.headers())
     if isinstance(error, AppException | Retry):
-        return _answer(error.status_code, error.message, seconds)
+        return _answer(error.status_code, error.message, seconds, headers=_headers_of(error))
     if isinstance(error, RequestCancelledException):
         return stopped("client_cancelled", seconds, error.message)
     if isinstance(error, NoSuchPath):
@@ -59,8 +64,9 @@ def failed(error: BaseException, seconds: float) -> Outcome:
     if isinstance(error, OutputError):
         return _answer(500, "Internal Server Error", seconds, error=str(error), payload_error=str(error))
     status, detail = getattr(error, "status_code", None), getattr(error, "detail", None)
-    if isinstance(error, Exception) and isinstance(status, int) and isinstance(detail, str | list):
-        return _answer(status, detail, seconds)  # Starlette's and FastAPI's HTTPException
+    if isinstance(error, Exception) and isinstance(status, int) and hasattr(error, "detail"):
+        # Starlette's and FastAPI's HTTPException
+        return _answer(status, detail, seconds, headers=_headers_of(error))
     return _answer(500, "Internal Server Error", seconds, error=in_one_line(error))
 
 
@@ -121,26 +127,47 @@ def lasting(status: int) -> int:
 
 def _answer(
     status: int,
-    detail: str | list[dict[str, Any]],
+    detail: Any,
     seconds: float,
     *,
     error: str | None = None,
     payload_error: str | None = None,
+    headers: Mapping[str, str] | None = None,
 ) -> Outcome:
     status = lasting(status)
-    if status == 422:
+    if status == 422 and (
+        isinstance(detail, str) or (isinstance(detail, list) and all(isinstance(entry, dict) for entry in detail))
+    ):
         body = InvalidInput(detail).body()
     else:
-        body = msgspec.json.encode({"detail": detail}, enc_hook=str)
+        body = _detail_body(detail)
     if error is None:
-        error = detail if isinstance(detail, str) else "; ".join(_sentence(entry) for entry in detail)
-    headers = JSON | {"x-fal-request-timeout-type": "user"} if status == 504 else JSON
-    return Outcome(OutcomeKind.ERROR, status, body, headers, error, None, seconds, payload_error)
+        entries = detail if isinstance(detail, list) else [detail]
+        error = "; ".join(_sentence(entry) for entry in entries)
+    said = {**(headers or {}), **JSON, **({"x-fal-request-timeout-type": "user"} if status == 504 else {})}
+    return Outcome(OutcomeKind.ERROR, status, body, said, error, None, seconds, payload_error)
+
+
+def _detail_body(detail: Any) -> bytes:
+    """The body of an answer whose detail the author made; as text where JSON has no words for it."""
+    try:
+        return encode_plain({"detail": detail})
+    except OutputError:
+        return encode_plain({"detail": str(detail).encode(errors="replace").decode()})
+
+
+def _headers_of(error: BaseException) -> dict[str, str]:
+    """The headers that an exception carries, but those that speak of the body."""
+    headers = getattr(error, "headers", None)
+    if not isinstance(headers, Mapping):
+        return {}
+    named = {str(name).lower(): str(value) for name, value in headers.items()}
+    return {name: value for name, value in named.items() if name not in NOT_SAID}
 
 
 def _sentence(entry: Any) -> str:
-    if not isinstance(entry, dict):
-        return str(entry)
+    if not isinstance(entry, dict) or "msg" not in entry:
+        return entry if isinstance(entry, str) else _detail_body(entry)[len(b'{"detail":') : -1].decode()
     place = ".".join(str(part) for part in entry.get("loc", ()))
     return f"{place}: {entry.get('msg')}" if place else str(entry.get("msg"))
 

@@ -21,8 +21,8 @@ import pydantic
 
 from pondage.app.exceptions import AppException, FieldException, RequestCancelledException
 from pondage.app.loading import trace_of
+from pondage.app.outputs import OutputError
 from pondage.app.served import Endpoint
-from pondage.app.signature import OutputError
 from pondage.runner import outcomes
 from pondage.runner.attempt import Attempt
 from pondage.wire.finite import find_odd, odd_in_text

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import codecs
 import json
 import threading
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
+from types import GeneratorType, NoneType
 from typing import Any
 
 import msgspec
+from pydantic import BaseModel
 
-from pondage.app.signature import Output
+from pondage.app.outputs import Output, OutputError
 from pondage.runner.journal import Notebook
 from pondage.runner.outcomes import check_size
 from pondage.wire.events import Chunk
@@ -86,23 +89,81 @@ class Chunks:
             self._room.wait_for(lambda: self._bytes <= self._limit or self._ended)
 
 
+_ONE = (str, bytes, bytearray, memoryview, Mapping, BaseModel)
+"""What can be iterated, and is one value."""
+_MOST = (BaseModel, dict, str, int, float, list, NoneType)
+"""What is returned most often; looked at first, as this is asked of every result."""
+
+
+def is_plain(value: Any, *, many: bool) -> bool:
+    """Whether a returned value is one to be encoded, and neither to be awaited nor to be iterated.
+
+    Args:
+        many: whether the method says that it yields; then a list is as good as a generator.
+    """
+    if isinstance(value, _MOST):
+        return not (many and isinstance(value, list))
+    cls = type(value)
+    if hasattr(cls, "__await__") or hasattr(cls, "__aiter__") or hasattr(value, "body_iterator"):
+        return False
+    return not is_many(value) if many else not isinstance(value, GeneratorType)
+
+
+def is_many(value: Any) -> bool:
+    """Whether it is iterated in a thread."""
+    cls = type(value)
+    return hasattr(cls, "__iter__") and not hasattr(value, "body_iterator") and not isinstance(value, _ONE)
+
+
+def asynchronous(value: Any) -> AsyncIterator[Any] | None:
+    """What is iterated on the loop: an asynchronous generator, or the body of a streaming response; else None."""
+    if (streamed := getattr(value, "body_iterator", None)) is not None:
+        kind = str(getattr(value, "media_type", None) or "text/event-stream")
+        return events(streamed) if "event-stream" in kind else texts(streamed)
+    return aiter(value) if hasattr(type(value), "__aiter__") else None
+
+
 async def events(body: AsyncIterator[Any]) -> AsyncIterator[Any]:
     """The data of server-sent events, as an author ported from fal writes them; text that is no JSON stays text."""
     rest = ""
+    async for text in texts(body):
+        *blocks, rest = (rest + text).replace("\r\n", "\n").split("\n\n")
+        for block in blocks:
+            if (data := _data_of(block)) is not None:
+                yield data
+    if (data := _data_of(rest)) is not None:  # the last one, without its blank line
+        yield data
+
+
+async def texts(body: AsyncIterator[Any]) -> AsyncIterator[str]:
+    """The parts of a body as text; characters may come in pieces.
+
+    Raises:
+        OutputError: they are no text.
+    """
+    decoder = codecs.getincrementaldecoder("utf-8")()
     async for part in body:
         if isinstance(part, dict):  # sse-starlette's own form
-            rest += f"data: {part.get('data', '')}\n\n"
-        else:
-            rest += part if isinstance(part, str) else bytes(part).decode()
-        *blocks, rest = rest.replace("\r\n", "\n").split("\n\n")
-        for block in blocks:
-            lines = [line[5:].removeprefix(" ") for line in block.split("\n") if line.startswith("data:")]
-            if lines:
-                text = "\n".join(lines)
-                try:
-                    yield msgspec.json.decode(text)
-                except msgspec.DecodeError:
-                    yield text
+            yield f"data: {part.get('data', '')}\n\n"
+            continue
+        try:
+            text = part if isinstance(part, str) else decoder.decode(bytes(part))
+        except UnicodeDecodeError as error:
+            raise OutputError(f"a streaming response is text; return a File for binary data: {error}") from error
+        if text:
+            yield text
+
+
+def _data_of(block: str) -> Any:
+    """The data of one event; None where it has none."""
+    lines = [line[5:].removeprefix(" ") for line in block.splitlines() if line.startswith("data:")]
+    if not lines:
+        return None
+    text = "\n".join(lines)
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return text
 
 
 async def pull(generator: AsyncIterator[Any], output: Output, chunks: Chunks) -> bytes:

@@ -190,7 +190,8 @@ def test_kinds_and_schemas_come_from_the_types() -> None:
         "prompt": {"title": "Prompt", "type": "string"},
         "steps": {"default": 4, "title": "Steps", "type": "integer"},
     }
-    assert infos["/loose"].input_schema is None and infos["/loose"].output_schema is None
+    loose = infos["/loose"].input_schema
+    assert loose is not None and loose["required"] == ["anything"] and infos["/loose"].output_schema is None
     for path in ("/sync", "/stream", "/batch"):
         schema = infos[path].output_schema
         assert schema is not None and schema["title"] == "Output", path

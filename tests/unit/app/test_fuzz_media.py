@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import inspect
 import io
 import tarfile
 import tempfile
 import zipfile
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
 import msgspec
 import PIL.Image
@@ -20,8 +19,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pondage.app import image
+from pondage.app.inputs import Input
 from pondage.app.media import CompressedFile, MediaError
-from pondage.app.signature import Input
+from pondage.app.signature import Signature
 from pondage.app.sniff import HEAD, fits, kind_of
 from pondage.outbound import check_url
 from pondage.runner.files import FileRefused, _decode_data_uri
@@ -133,16 +133,13 @@ class Shape(pydantic.BaseModel):
     size: tuple[int, float] | None = None
 
 
-def _whole(input: Shape) -> None: ...
+def _whole(self: Any, input: Shape) -> None: ...
 
 
-def _members(words: list[str], seed: int = 0) -> None: ...
+def _members(self: Any, words: list[str], seed: int = 0) -> None: ...
 
 
-INPUTS = [
-    Input({name: p for name, p in inspect.signature(function).parameters.items()}, get_type_hints(function), "Of")
-    for function in (_whole, _members)
-]
+INPUTS = [Signature(function, "Of").input for function in (_whole, _members)]
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.binary(max_size=8),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["words", "size", "seed"]), inner),
