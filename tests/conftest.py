@@ -19,9 +19,10 @@ START_AND_STOP = (
     ("pondage/database/migrations.py", {"ours"}),
     # A wrapper for threads; the test of it stands in for one.
     ("pondage/outbound.py", {"fetch_to"}),
+    ("pondage/processes.py", {"started_at"}),
     (
         "pondage/fleet/placement.py",
-        {"__init__", "start", "survivors", "adopt", "_forget", "_remove", "_remember", "started_at"},
+        {"__init__", "start", "survivors", "adopt", "_forget", "_remove", "_remember", "_wait"},
     ),
 )
 """Where a server may touch a few small files on its loop: while it starts and stops, and as it starts a runner."""

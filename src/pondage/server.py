@@ -36,6 +36,7 @@ from pondage.fleet.discover import AppSource, discover
 from pondage.fleet.fleet import LocalFleet
 from pondage.fleet.placement import gpu_devices
 from pondage.fleet.reload import watch_sources
+from pondage.processes import become_subreaper
 from pondage.queue.news import News
 from pondage.queue.sqlite import SqliteQueue
 from pondage.settings import Settings
@@ -73,8 +74,16 @@ class Server:
     """One gateway with everything behind it."""
 
     def __init__(
-        self, settings: Settings, targets: list[str], *, reload: bool = False, clock: Clock | None = None
+        self,
+        settings: Settings,
+        targets: list[str],
+        *,
+        reload: bool = False,
+        clock: Clock | None = None,
+        alone: bool = False,
     ) -> None:
+        """`alone`: nothing but this server runs in its process, which may inherit what runners leave behind."""
+        self._alone = alone
         self.settings = settings
         self._targets = targets
         self._reload = reload
@@ -134,6 +143,7 @@ class Server:
             settings,
             own_hosts=own_hosts,
             token=secret(data / "runner.token").hex(),
+            orphans=self._alone and become_subreaper(),
         )
         closing(self.fleet.close)
         await self.fleet.open(data / "runners", self._sources, gpu_devices())
@@ -264,6 +274,7 @@ async def serve(
     *,
     reload: bool = False,
     clock: Clock | None = None,
+    alone: bool = False,
     ready: Callable[[Server], None] | None = None,
     stopping: Callable[[Server, int], None] | None = None,
 ) -> int:
@@ -271,6 +282,7 @@ async def serve(
 
     Args:
         clock: another clock than the system's.
+        alone: this process is the server's alone: it inherits what its runners leave behind, and ends it.
         ready: called once the gateway answers; runners may still be setting up.
         stopping: called at the first signal, with the number of running requests.
 
@@ -280,7 +292,7 @@ async def serve(
     Raises:
         SetupError: see `Server.open`.
     """
-    server = Server(settings, targets, reload=reload, clock=clock)
+    server = Server(settings, targets, reload=reload, clock=clock, alone=alone)
     stop = asyncio.Event()
 
     def signalled() -> None:

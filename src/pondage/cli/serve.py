@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
     from pondage.server import serve
 
     screen = Screen(terminal, args)
-    work = serve(settings, args.apps, reload=args.reload, ready=screen.ready, stopping=screen.stopping)
+    work = serve(settings, args.apps, reload=args.reload, alone=True, ready=screen.ready, stopping=screen.stopping)
     queued = run_loop(work)
     screen.stopped(queued)
     return exits.OK

@@ -41,13 +41,16 @@ class LocalFleet:
         *,
         own_hosts: list[str],
         token: str,
+        orphans: bool = False,
     ) -> None:
+        """`orphans`: this process inherits what runners leave behind when they end, and ends it."""
         self._queue = queue
         self._files = files
         self._clock = clock
         self._settings = settings
         self._own_hosts = own_hosts
         self._token = token
+        self._orphans = orphans
         self._look = asyncio.Event()
         """Set when the demand for an app has changed; the supervisor waits for it."""
         self._channels = Channels(settings.chunk_buffer_bytes)
@@ -73,7 +76,9 @@ class LocalFleet:
         note = folder / "gateway"
         note.with_suffix(".new").write_text(f"unix:{socket}")
         note.with_suffix(".new").rename(note)
-        self._placement = LocalProcesses(folder=folder, socket=socket, token=self._token, devices=devices)
+        self._placement = LocalProcesses(
+            folder=folder, socket=socket, token=self._token, devices=devices, orphans=self._orphans
+        )
         self.supervisor = Supervisor(
             self.dispatcher, self._look, self._queue, self._placement, self._clock, self._settings, self._runner_logs
         )

@@ -7,19 +7,29 @@ import contextlib
 import logging
 import os
 import signal
+import subprocess
 import sys
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
+from pondage import processes
 from pondage.fleet.discover import AppSource
 
 log = logging.getLogger("pondage.fleet")
 
 _REPEAT = 1.0
 """Seconds until an end that could not be told is told again."""
+_KIN_PATIENCE = 2.0
+"""Seconds that the children of a runner which has ended may go on making more, or clean up after each other."""
+_KIN_PAUSE = 0.02
+"""Seconds between two looks at them."""
+_BURY_INTERVAL = 2.0
+"""Seconds between two looks for orphans that have ended."""
+_NOTHING = processes.Survey({}, {}, ())
 
 
 class RunnerNote(msgspec.Struct, frozen=True):
@@ -62,40 +72,107 @@ class Placement(Protocol):
 class LocalProcesses:
     """Child processes on this machine, each in a session of its own so that ^C in the terminal reaches only us."""
 
-    def __init__(self, *, folder: Path, socket: Path, token: str, devices: list[str] | None = None) -> None:
+    def __init__(
+        self, *, folder: Path, socket: Path, token: str, devices: list[str] | None = None, orphans: bool = False
+    ) -> None:
+        """`orphans`: this process inherits what runners leave behind, and ends it."""
         self._folder = folder.absolute()
         self._socket = socket
         self._token = token
         self._devices = devices or []
         self._next_device = 0
-        self._children: dict[str, asyncio.subprocess.Process] = {}
+        self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._notes: dict[str, RunnerNote] = {}
         """Of survivors, which are not our children."""
         self._watches: dict[str, asyncio.Task[None]] = {}
+        self._ending: set[str] = set()
+        self._orphans = orphans
+        self._chores: set[asyncio.Task[None]] = set()
         folder.mkdir(parents=True, exist_ok=True)
 
     async def start(self, runner_id: str, source: AppSource, died: Callable[[str, str], None]) -> int:
         environment = dict(os.environ, PONDAGE_RUNNER_TOKEN=self._token, FAL_APP_NAME=source.name)
+        environment[processes.MARK] = runner_id
         if self._devices:
             environment["CUDA_VISIBLE_DEVICES"] = self._devices[self._next_device % len(self._devices)]
             self._next_device += 1
-        process = await asyncio.create_subprocess_exec(
-            # -P: the working folder must not hide what a runner itself imports.
-            sys.executable, "-P", "-m", "pondage.runner",
-            "--connect", f"unix:{self._socket}", "--app", source.spec, "--name", source.name,
-            "--id", runner_id, "--note", str(self._folder / "gateway"),
-            stdin=asyncio.subprocess.DEVNULL, env=environment, start_new_session=True,
-        )  # fmt: skip
+        if self._orphans and not self._chores:
+            self._do(self._bury())
+        process = self._spawn(runner_id, source, environment)
         self._children[runner_id] = process
         self._remember(runner_id, source, process.pid)
         self._watch(runner_id, self._wait(process, runner_id), died)
         return process.pid
 
-    async def _wait(self, process: asyncio.subprocess.Process, runner_id: str) -> str:
-        code = await process.wait()
+    def _spawn(self, runner_id: str, source: AppSource, environment: dict[str, str]) -> subprocess.Popen[bytes]:
+        # Not asyncio's: that reaps a child at once, and its group's number is then anybody's.
+        return subprocess.Popen(  # noqa: S603 - our own interpreter and module
+            # -P: the working folder must not hide what a runner itself imports.
+            [
+                sys.executable, "-P", "-m", "pondage.runner",
+                "--connect", f"unix:{self._socket}", "--app", source.spec, "--name", source.name,
+                "--id", runner_id, "--note", str(self._folder / "gateway"),
+            ],
+            stdin=subprocess.DEVNULL, env=environment, start_new_session=True,
+        )  # fmt: skip
+
+    async def _wait(self, process: subprocess.Popen[bytes], runner_id: str) -> str:
+        await processes.ended(process.pid)
+        await self._end_kin(runner_id, process.pid)
+        code = process.wait()
         if code < 0:
             return f"runner {runner_id} was ended by {_signal(-code)}"
         return f"runner {runner_id} exited with code {code}"
+
+    # ---- what runners have started
+
+    async def _end_kin(self, runner_id: str, leader: int | None) -> None:
+        """End all that a runner has started, wherever it went; in rounds, since what is being ended may start more."""
+        try:
+            until = time.monotonic() + _KIN_PATIENCE
+            while True:
+                found = await asyncio.to_thread(processes.survey)
+                left = processes.kin(found, runner_id, leader)
+                if self._orphans and not (self._children.keys() | self._notes.keys()) - {runner_id}:
+                    # Without a mark, and in a session of its own: it can be this runner's only.
+                    left += [p for p in processes.orphans(found, self._pids()) if not p.zombie and p not in left]
+                # Those who clean up after others leave when the others have.
+                busy = [p for p in left if p.pid not in found.janitors]
+                late = time.monotonic() >= until
+                for process in left if late else busy:
+                    processes.kill(process)
+                if late or not left:
+                    break
+                await asyncio.sleep(_KIN_PAUSE)
+            if leader is not None and not found.processes:
+                with contextlib.suppress(OSError):
+                    os.killpg(leader, signal.SIGKILL)
+        except OSError as error:
+            log.error("what runner %s has started may live on: %s", runner_id, error)
+
+    def _pids(self) -> set[int]:
+        return {child.pid for child in self._children.values()}
+
+    async def _bury(self) -> None:
+        """Reap the orphans that have ended; who started them is gone."""
+        while True:
+            await asyncio.sleep(_BURY_INTERVAL)
+            with contextlib.suppress(OSError):
+                # One cheap question first, so that an idle server does nothing else.
+                if processes.has_dead_child():
+                    self._reap(await asyncio.to_thread(processes.survey))
+
+    def _reap(self, found: processes.Survey) -> None:
+        for process in processes.orphans(found, self._pids()):
+            with contextlib.suppress(OSError):
+                os.waitpid(process.pid, os.WNOHANG)
+
+    def _do(self, chore: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(chore)
+        self._chores.add(task)
+        task.add_done_callback(self._chores.discard)
+
+    # ---- their ends
 
     def _watch(self, runner_id: str, ending: Awaitable[str], died: Callable[[str, str], None]) -> None:
         async def watch() -> None:
@@ -118,19 +195,38 @@ class LocalProcesses:
         self._watches[runner_id] = asyncio.get_running_loop().create_task(watch(), name=f"runner {runner_id}")
 
     def end(self, runner_id: str) -> None:
-        child, note = self._children.get(runner_id), self._notes.get(runner_id)
+        if runner_id not in self._ending and (runner_id in self._children or runner_id in self._notes):
+            self._ending.add(runner_id)
+            self._do(self._end(runner_id))
+
+    async def _end(self, runner_id: str) -> None:
+        """End a runner, and what it has started: while it lives nobody can mistake its children for another's."""
         try:
-            if child is not None:
-                child.kill()
+            found = await asyncio.to_thread(processes.survey)
+        except OSError:
+            found = _NOTHING  # what it has started is ended after it
+        try:
+            child, note = self._children.get(runner_id), self._notes.get(runner_id)
+            if child is not None and child.returncode is None:
+                # Until the watch reaps it, the pid cannot be anybody else's.
+                left = processes.kin(found, runner_id, child.pid)
+                os.kill(child.pid, signal.SIGKILL)
             elif note is not None and alive(note):
-                os.kill(note.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass  # it has ended meanwhile
+                left = processes.kin(found, runner_id, note.pid)
+                processes.kill(processes.Process(note.pid, 0, 0, 0, note.started, False))
+            else:
+                return
+            for process in left:
+                if process.pid not in found.janitors:
+                    processes.kill(process)
         except OSError as error:
             log.error("runner %s cannot be ended now: %s", runner_id, error)
+        finally:
+            self._ending.discard(runner_id)
 
     def survivors(self) -> list[RunnerNote]:
         found = []
+        gone = []
         for path in self._folder.glob("*.json"):
             try:
                 note = msgspec.json.decode(path.read_bytes(), type=RunnerNote)
@@ -143,8 +239,17 @@ class LocalProcesses:
             except OSError as error:
                 # It may live: it comes back by itself, is none of ours then, and ends.
                 log.warning("whether runner %s lives cannot be told: %s", path.stem, error)
+            else:
+                gone.append(path.stem)
             _remove(path)
+        if gone:
+            self._do(self._end_remains(gone))
         return found
+
+    async def _end_remains(self, runner_ids: list[str]) -> None:
+        """End what runners have left behind that died while there was no gateway."""
+        for runner_id in runner_ids:
+            await self._end_kin(runner_id, None)
 
     def adopt(self, note: RunnerNote, died: Callable[[str, str], None]) -> None:
         self._notes[note.id] = note
@@ -154,6 +259,8 @@ class LocalProcesses:
             while True:
                 with contextlib.suppress(OSError):  # no descriptor left, say: it is seen again
                     if not alive(note):
+                        # Its number may be anybody's by now; the mark is not.
+                        await self._end_kin(note.id, None)
                         return f"runner {note.id} is gone"
                 await asyncio.sleep(0.5)
 
@@ -164,11 +271,17 @@ class LocalProcesses:
             self.end(runner_id)
         if self._watches:
             await asyncio.wait(self._watches.values(), timeout=5)
+        if self._orphans:
+            # Whatever is left now belongs to nobody who lives.
+            await self._end_kin("", None)
+            self._reap(await asyncio.to_thread(processes.survey))
+        for chore in list(self._chores):
+            chore.cancel()
 
     def _remember(self, runner_id: str, source: AppSource, pid: int) -> None:
         path = self._folder / f"{runner_id}.json"
         try:
-            note = RunnerNote(runner_id, source.name, source.spec, pid, started_at(pid), code_of(source))
+            note = RunnerNote(runner_id, source.name, source.spec, pid, processes.started_at(pid), code_of(source))
             path.with_suffix(".new").write_bytes(msgspec.json.encode(note))
             path.with_suffix(".new").rename(path)
         except OSError as error:
@@ -205,38 +318,13 @@ def code_of(source: AppSource) -> int:
         return 0
 
 
-def started_at(pid: int) -> str:
-    """When a process was started, in the system's own words; empty where there is none.
-
-    Raises:
-        OSError: it cannot be told: no descriptor is left, say.
-    """
-    try:
-        # Field 22 of proc(5), counted after the command's closing parenthesis; a zombie is no longer alive.
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        return "" if fields[0] in "ZX" else fields[19]
-    except FileNotFoundError:
-        if Path("/proc/self/stat").exists():
-            return ""
-    except ProcessLookupError:
-        return ""
-    return _started_by_ps(pid)
-
-
-def _started_by_ps(pid: int) -> str:
-    import subprocess
-
-    answer = subprocess.run(["/bin/ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False)  # noqa: S603
-    return answer.stdout.strip()
-
-
 def alive(note: RunnerNote) -> bool:
     """Whether this very process still runs.
 
     Raises:
-        OSError: as `started_at`.
+        OSError: as `processes.started_at`.
     """
-    return bool(note.started) and started_at(note.pid) == note.started
+    return bool(note.started) and processes.started_at(note.pid) == note.started
 
 
 def gpu_devices() -> list[str]:

@@ -29,6 +29,7 @@ from pondage.app.served import Endpoint, app_info, compile_endpoints
 from pondage.clock import SystemClock
 from pondage.loop import new_loop, wind_up
 from pondage.runner import capture
+from pondage.runner.ending import leave
 from pondage.runner.execute import Executor
 from pondage.runner.files import FILE_FRAMES, Transfers
 from pondage.runner.journal import Journal, Limits, Notebook
@@ -144,7 +145,7 @@ class Runner:
     def _leave(self, code: int) -> None:
         """The end has come while an author's code has the main thread: nobody waits for that any more."""
         self._flush()
-        os._exit(code)
+        leave(code)
 
     def _flush(self) -> None:
         self._journal.flush()

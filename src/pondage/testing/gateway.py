@@ -14,4 +14,4 @@ from pondage.settings import load
 if __name__ == "__main__":
     telemetry.set_up("INFO")
     settings, _ = load(msgspec.json.decode(sys.argv[1]), environ={})
-    run_loop(serve(settings, sys.argv[2:]))
+    run_loop(serve(settings, sys.argv[2:], alone=True))

@@ -22,4 +22,4 @@ if __name__ == "__main__":
     telemetry.set_up("INFO")
     settings, _ = load(msgspec.json.decode(sys.argv[1]), environ={})
     clock = faults.install(Path(os.environ[PLAN]), Path(os.environ[NOTES]))
-    run_loop(serve(settings, sys.argv[2:], clock=clock))
+    run_loop(serve(settings, sys.argv[2:], clock=clock, alone=True))

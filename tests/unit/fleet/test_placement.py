@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from pondage import processes
 from pondage.fleet import placement
 from pondage.fleet.discover import AppSource
 from pondage.fleet.placement import LocalProcesses, RunnerNote, alive
@@ -35,12 +36,12 @@ class Told:
         self.heard.set()
 
 
-def processes(tmp_path: Path) -> LocalProcesses:
+def local_processes(tmp_path: Path) -> LocalProcesses:
     return LocalProcesses(folder=tmp_path / "runners", socket=tmp_path / "none.sock", token="t")
 
 
 async def test_an_end_is_told_though_its_note_cannot_be_removed(tmp_path: Path) -> None:
-    local, told = processes(tmp_path), Told()
+    local, told = local_processes(tmp_path), Told()
     pid = await local.start("r1", SOURCE, told)
     note = tmp_path / "runners" / "r1.json"
     note.unlink()
@@ -52,7 +53,7 @@ async def test_an_end_is_told_though_its_note_cannot_be_removed(tmp_path: Path) 
 
 async def test_an_end_is_told_until_it_is_heard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(placement, "_REPEAT", 0.01)
-    local, told = processes(tmp_path), Told(failures=2)
+    local, told = local_processes(tmp_path), Told(failures=2)
     await local.start("r1", SOURCE, told)
     local.end("r1")
     await asyncio.wait_for(told.heard.wait(), 20)
@@ -60,7 +61,7 @@ async def test_an_end_is_told_until_it_is_heard(tmp_path: Path, monkeypatch: pyt
 
 
 async def test_a_runner_without_a_note_runs_and_is_ended(tmp_path: Path) -> None:
-    local, told = processes(tmp_path), Told()
+    local, told = local_processes(tmp_path), Told()
     shutil.rmtree(tmp_path / "runners")
     pid = await local.start("r1", SOURCE, told)
     os.kill(pid, 0)
@@ -70,7 +71,7 @@ async def test_a_runner_without_a_note_runs_and_is_ended(tmp_path: Path) -> None
 
 
 async def test_an_unknown_signal_is_an_end_like_others(tmp_path: Path) -> None:
-    local, told = processes(tmp_path), Told()
+    local, told = local_processes(tmp_path), Told()
     pid = await local.start("r1", SOURCE, told)
     os.kill(pid, 40)  # a real-time signal, which has no name
     await asyncio.wait_for(told.heard.wait(), 20)
@@ -78,9 +79,9 @@ async def test_an_unknown_signal_is_an_end_like_others(tmp_path: Path) -> None:
 
 
 async def test_a_survivor_that_cannot_be_looked_at_is_not_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    local, told = processes(tmp_path), Told()
+    local, told = local_processes(tmp_path), Told()
     process = await asyncio.create_subprocess_exec("sleep", "60")
-    note = RunnerNote("r1", "acme/none", SOURCE.spec, process.pid, placement.started_at(process.pid))
+    note = RunnerNote("r1", "acme/none", SOURCE.spec, process.pid, processes.started_at(process.pid))
     looks = 0
 
     def no_descriptor(pid: int) -> str:
@@ -89,7 +90,7 @@ async def test_a_survivor_that_cannot_be_looked_at_is_not_gone(tmp_path: Path, m
         raise OSError(24, "Too many open files")
 
     with monkeypatch.context() as patched:
-        patched.setattr(placement, "started_at", no_descriptor)
+        patched.setattr(processes, "started_at", no_descriptor)
         local.adopt(note, told)
         while looks < 2:
             await asyncio.sleep(0.05)
