@@ -24,7 +24,12 @@ class Endpoint:
         self.path = declaration.path
         self.call = function
         signature = self.signature = Signature(
-            function, title, batched=declaration.max_batch_size > 1, session=declaration.realtime
+            function,
+            title,
+            batched=declaration.max_batch_size > 1,
+            session=declaration.realtime,
+            message=declaration.input_modal,
+            result=declaration.output_modal,
         )
         self.kind: Mode = "realtime" if declaration.realtime else "stream" if signature.generates else "call"
         name = getattr(innermost(function), "__qualname__", title)

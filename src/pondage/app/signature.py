@@ -51,12 +51,24 @@ class Signature:
     """
 
     def __init__(
-        self, function: Callable[..., Any], title: str, *, batched: bool = False, session: bool = False
+        self,
+        function: Callable[..., Any],
+        title: str,
+        *,
+        batched: bool = False,
+        session: bool = False,
+        message: Any = None,
+        result: Any = None,
     ) -> None:
+        """`message` and `result`: the types of a session's messages, where the hints say none."""
         self._name = getattr(innermost(function), "__qualname__", title)
         self.several = False
         declared = self._declared(function, session)
         hints = _hints(function, self._name)
+        if message is not None and len(declared) == 1:
+            hints.setdefault(next(iter(declared)), message)
+        if result is not None:
+            hints.setdefault("return", result)
         self.given: dict[str, type] = {n: cls for n in declared if (cls := given_class(hints.get(n))) is not None}
         for name in self.given:
             del declared[name]

@@ -142,8 +142,7 @@ def _answer(
     else:
         body = _detail_body(detail)
     if error is None:
-        entries = detail if isinstance(detail, list) else [detail]
-        error = "; ".join(_sentence(entry) for entry in entries)
+        error = sentence(detail)
     said = {**(headers or {}), **JSON, **({"x-fal-request-timeout-type": "user"} if status == 504 else {})}
     return Outcome(OutcomeKind.ERROR, status, body, said, error, None, seconds, payload_error)
 
@@ -163,6 +162,11 @@ def _headers_of(error: BaseException) -> dict[str, str]:
         return {}
     named = {str(name).lower(): str(value) for name, value in headers.items()}
     return {name: value for name, value in named.items() if name not in NOT_SAID}
+
+
+def sentence(detail: Any) -> str:
+    """A detail as one line for people."""
+    return "; ".join(_sentence(entry) for entry in (detail if isinstance(detail, list) else [detail]))
 
 
 def _sentence(entry: Any) -> str:

@@ -25,6 +25,7 @@ from pondage.app.outputs import OutputError
 from pondage.app.served import Endpoint
 from pondage.runner import outcomes
 from pondage.runner.attempt import Attempt
+from pondage.runner.stream import asynchronous, is_many, is_plain
 from pondage.wire.finite import find_odd, odd_in_text
 from pondage.wire.frames import MESSAGE_COST, SLICE, Frame, SessionClose, SessionMessage, SessionMore, session_messages
 
@@ -169,8 +170,10 @@ class Session:
     async def _message_by_message(self) -> None:
         while (message := await self._next()) is not None:
             try:
-                arguments = self._signature.input.arguments(self._decode(message))
-                await self._answer(arguments)
+                if self._signature.several:
+                    await self._answer_several(message)
+                else:
+                    await self._answer(self._signature.input.arguments(self._decode(message)))
             except asyncio.CancelledError:
                 if self.attempt.stopped or asyncio.current_task().cancelling():  # type: ignore[union-attr]
                     raise
@@ -182,53 +185,72 @@ class Session:
             await self._has_room()
 
     async def _answer(self, arguments: dict[str, Any]) -> None:
-        signature, call = self._signature, self._endpoint.call
         if self._batched is not None:
             self._send(await self._batched(next(iter(arguments.values()))))
-        elif signature.generates:
-            await self._send_all(lambda: call(self._app, **arguments))
-        elif signature.is_async:
-            self._send(await call(self._app, **arguments))
         else:
-            self._send(await self._threaded(lambda: call(self._app, **arguments)))
+            await self._deliver(lambda: self._endpoint.call(self._app, **arguments))
+
+    async def _answer_several(self, first: Message) -> None:
+        """One call for the messages that wait, as many as a batch has; one that does not fit costs itself only."""
+        batch: list[Any] = []
+        message: Message | None = first
+        while message is not None:
+            try:
+                fitted = next(iter(self._signature.input.arguments(self._decode(message)).values()))
+            except Exception as error:
+                self._report(message, error)
+            else:
+                if batch and callable(fits := getattr(batch[0], "can_batch", None)) and not fits(fitted, len(batch)):
+                    self._inbox.appendleft(message)
+                    self._waiting_bytes += len(message.data)
+                    break
+                batch.append(fitted)
+            full = len(batch) >= self._endpoint.declaration.max_batch_size
+            message = None if full or not self._inbox else await self._next()
+        if batch:
+            await self._deliver(lambda: self._endpoint.call(self._app, *batch))
 
     async def _one_call(self) -> None:
         (name,) = self._signature.names
-        asynchronous = self._signature.is_async or self._signature.generates_async
+        signature = self._signature
+        asynchronous = signature.is_async or signature.generates_async or signature.consumes_async
         messages: Any = self._messages() if asynchronous else self._messages_in_thread()
+        await self._deliver(lambda: self._endpoint.call(self._app, **{name: messages}))
+        if self._over:
+            self._say_silent()
 
-        def start() -> Any:
-            return self._endpoint.call(self._app, **{name: messages})
-
-        if self._signature.generates:
-            await self._send_all(start)
-        elif asynchronous:
-            self._send(await start())
+    async def _deliver(self, start: Callable[[], Any]) -> None:
+        """Call the function; send what it returns, or each value that it yields."""
+        signature = self._signature
+        if signature.is_async or signature.generates_async:
+            made = start()
         else:
-            self._send(await self._threaded(start))
-
-    async def _send_all(self, start: Callable[[], Any]) -> None:
-        if not self._signature.generates_async:
-
-            def pull() -> None:
-                for value in start():
+            made = await self._threaded(lambda: self._pulled(start()))
+        while inspect.isawaitable(made):  # as behind a decorator that is a plain function
+            made = await made
+        if is_plain(made, many=signature.generates):
+            self._send(made)
+        elif (generator := asynchronous(made)) is not None:
+            try:
+                async for value in generator:
                     self._send(value)
-                    if self._unread > self._window:
-                        asyncio.run_coroutine_threadsafe(self._has_room(), self._loop).result()
+                    await asyncio.sleep(0)
+                    await self._has_room()
+            finally:
+                if (close := getattr(generator, "aclose", None)) is not None:
+                    await close()
+        else:
+            await self._threaded(lambda: self._pulled(made))
 
-            await self._threaded(pull)
-            return
-        generator = start()
-        if inspect.isawaitable(generator):
-            generator = await generator
-        try:
-            async for value in generator:
-                self._send(value)
-                await asyncio.sleep(0)
-                await self._has_room()
-        finally:
-            if (close := getattr(generator, "aclose", None)) is not None:
-                await close()
+    def _pulled(self, made: Any) -> Any:
+        """In the attempt's thread: what a generator yields is sent; anything else is handed back."""
+        if is_plain(made, many=self._signature.generates) or not is_many(made):
+            return made
+        for value in made:
+            self._send(value)
+            if self._unread > self._window:
+                asyncio.run_coroutine_threadsafe(self._has_room(), self._loop).result()
+        return None
 
     async def _messages(self) -> AsyncIterator[Any]:
         while (message := await self._next()) is not None:
@@ -284,10 +306,15 @@ class Session:
         if left > 0:
             self._watching = self._loop.call_later(left, self._look)
             return
+        self._over = True
+        if not self._signature.consumes:
+            self._say_silent()
+        self._arrived.set()
+
+    def _say_silent(self) -> None:
+        """That no message came for too long; behind what a function that iterates over the messages still sends."""
         # PROTOCOL 6.4: official clients know this one and do not show it as an error.
         self._complain("TIMEOUT", f"no message came for {self._idle:g} seconds")
-        self._over = True
-        self._arrived.set()
 
     # ---- messages
 
@@ -314,7 +341,7 @@ class Session:
         if value is None or self._hung_up:
             return
         if (encode := self._endpoint.declaration.encode_message) is not None:
-            encoded = encode(value)
+            encoded = encode(self._signature.output.plain(value, nulls=True))
             text = isinstance(encoded, str)
             # A buffer of the author's own may change before it has left.
             data = encoded.encode() if isinstance(encoded, str) else bytes(memoryview(encoded))
@@ -346,7 +373,9 @@ class Session:
         elif isinstance(error, FieldException):
             self._complain("INVALID_INPUT", str(error), message)
         elif isinstance(error, AppException | RequestCancelledException):
-            self._complain("APP_ERROR", error.message, message)
+            self._complain("APP_ERROR", outcomes.sentence(error.message), message)
+        elif isinstance(getattr(error, "status_code", None), int) and hasattr(error, "detail"):
+            self._complain("APP_ERROR", outcomes.sentence(error.detail), message)
         else:
             self.attempt.log("ERROR", trace_of(error), "pondage")
             self._complain("INTERNAL_ERROR", outcomes.in_one_line(error), message)

@@ -146,8 +146,8 @@ async def test_the_value_of_a_silent_session_is_sent(gateway: Gateway, tmp_path:
         await gateway.ready()
         caller = Caller(gateway, "/in")
         caller.text({"n": 2})
-        assert (await caller.next())[1]["error"] == "TIMEOUT"
         assert (await caller.next())[1] == {"n": 2.0}
+        assert (await caller.next())[1]["error"] == "TIMEOUT"
         assert (await caller.closed()).code == 1000
 
 
