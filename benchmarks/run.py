@@ -1,6 +1,6 @@
 """`make bench`: every scenario in one run, a JSON result, a Markdown page, a picture, a check against the last one.
 
-python -m benchmarks [--quick] [--only NAME]… [--out DIR] [--rounds N] [--seconds S] [--commit]
+python -m benchmarks [NAME]… [--quick] [--only NAME]… [--out DIR] [--rounds N] [--seconds S] [--commit]
 """
 
 from __future__ import annotations
@@ -36,7 +36,10 @@ def main(arguments: list[str] | None = None) -> int:
     args = _parser().parse_args(arguments)
     # A run that is ended ends its servers, too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    wanted = [scenario for scenario in ALL if not args.only or scenario.NAME in args.only]
+    names = {*args.names, *(args.only or ())}
+    if unknown := names - {scenario.NAME for scenario in ALL}:
+        sys.exit(f"there is no scenario {', '.join(sorted(unknown))}")
+    wanted = [scenario for scenario in ALL if not names or scenario.NAME in names]
     out = Path(args.out).resolve()
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="bench-", dir=args.scratch) as scratch:
@@ -73,6 +76,7 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="under 3 minutes: main peers only, fewer, shorter rounds and curves",
     )
+    parser.add_argument("names", nargs="*", metavar="NAME", help="these scenarios; all of them without a name")
     parser.add_argument("--only", action="append", choices=[s.NAME for s in ALL], help="this scenario; may be repeated")
     parser.add_argument("--out", default="bench-out", help="folder of the results (./bench-out)")
     parser.add_argument("--rounds", type=int, help="samples of each figure (5, quick 2)")

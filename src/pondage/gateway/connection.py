@@ -29,6 +29,8 @@ _LITTLE = 4
 """Pieces of bodies and requests that are little work."""
 _MOST_HEADERS = 512
 _VERSIONS = frozenset({"1.0", "1.1"})
+_PIECE = 64
+"""Bytes that a piece of a body counts for, beside its own, once nobody needs them: small ones cost more than that."""
 _FRAMING = 16
 """Bytes around each byte of a body that chunks may cost."""
 
@@ -249,7 +251,7 @@ class Connection(HttpToolsProtocol):
     # ---- what is parsed
 
     def _parse(self, data: bytes | memoryview) -> None:
-        before, body, request = self._in_head, self._body, self._request
+        before, body, request, pieces = self._in_head, self._body, self._request, self._pieces
         self._just_came = False
         super().data_received(cast(bytes, data))
         if not self._in_head:
@@ -260,7 +262,7 @@ class Connection(HttpToolsProtocol):
                 if self._deadline is None:
                     self._watch_body()
                 if not before and request == self._request:
-                    self._measure(len(data), self._body - body)
+                    self._measure(len(data), self._body - body, self._pieces - pieces)
             return
         self._be_patient()
         # Pieces that begin and end within a head: a head that came in one piece is measured when it is complete.
@@ -270,13 +272,13 @@ class Connection(HttpToolsProtocol):
                 self._too_large()
                 self.send_400_response(self._detail)
 
-    def _measure(self, size: int, body: int) -> None:
+    def _measure(self, size: int, body: int, pieces: int) -> None:
         """Bytes of a request whose head came before: what surrounds its body has a bound, and all of it once it is
         answered."""
         if self.transport.is_closing():
             return
         if self.cycle.response_complete:
-            self._after_answer += size
+            self._after_answer += size + _PIECE * pieces
             if self._after_answer > self.settings.unread_bytes:
                 self.transport.close()
             return
