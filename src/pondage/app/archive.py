@@ -2,26 +2,41 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
-import tarfile
+import signal
+import subprocess
+import sys
 import tempfile
+import time
 import weakref
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, ClassVar
+from typing import ClassVar
 
 import pydantic
 from pydantic import PrivateAttr
 
+from pondage.app import unpack
 from pondage.app.file import File, MediaError
+from pondage.app.sniff import fits
 
 MAX_MEMBERS = 100_000
+"""Files, and folders, that an archive may hold."""
 MAX_UNPACKED = 64 * 1024**3
 """Bytes that an archive may unpack to. A subclass may set its own."""
 MAX_RATIO = 1000
 """Times its own size that an archive may unpack to; beyond it, it is meant to fill the disk."""
-_PIECE = 1024 * 1024
+MAX_MEMORY = 512 * 1024 * 1024
+"""Bytes of memory that the program which unpacks may have, itself included (on Linux)."""
+MAX_SECONDS = 600
+"""How long unpacking may take, by the clock and of the processor."""
+_LOOK = 0.2
+"""Seconds between two looks whether the request still wants it."""
+_ENVIRONMENT = frozenset({"LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT", "LANG", "LC_ALL"})
+_OUT_OF_TIME = frozenset({-getattr(signal, "SIGXCPU", 24), -signal.SIGTERM})
 
 
 class CompressedFile(File):
@@ -55,52 +70,51 @@ class CompressedFile(File):
             source = self.local_path
             folder = Path(tempfile.mkdtemp(prefix="pondage-archive-"))
             weakref.finalize(self, shutil.rmtree, folder, True)
-            try:
-                self._unpack(source, folder)
-            except MediaError:
-                raise
-            except Exception as error:
-                # Broken archives raise whatever their library met: zlib.error, LZMAError, IndexError, ValueError, …
-                raise self._error(f"the archive cannot be unpacked: {error}", "invalid_archive") from error
+            self._unpack(source, folder)
             self._folder = folder
         return self._folder
 
     def _unpack(self, source: Path, folder: Path) -> None:
         room = min(self.max_unpacked, max(source.stat().st_size * MAX_RATIO, 64 * 1024 * 1024))
-        members = 0
-        for name, stream in _members(source):
-            members += 1
-            if members > MAX_MEMBERS:
-                raise self._error(f"the archive has more than {MAX_MEMBERS} files", "archive_file_count_exceeded")
-            to = _inside(folder, name)
-            if to is None:
-                raise self._error(f"the archive holds {name!r}, which leads out of it", "invalid_archive")
-            to.parent.mkdir(parents=True, exist_ok=True)
-            with to.open("wb") as file:
-                while piece := stream.read(_PIECE):
-                    room -= len(piece)
-                    if room < 0:
-                        raise self._error("the archive unpacks to too much", "file_too_large")
-                    file.write(piece)
+        numbers = (room, MAX_MEMBERS, MAX_MEMORY, MAX_SECONDS)
+        # Isolated, and without what the app's environment would have it import.
+        command = [sys.executable, "-I", "-S", unpack.__file__, str(source), str(folder), *map(str, numbers)]
+        kept = {name: value for name, value in os.environ.items() if name in _ENVIRONMENT}
+        process = subprocess.Popen(  # noqa: S603 - our own program
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=kept
+        )
+        try:
+            verdict = self._verdict(process)
+        finally:
+            process.kill()
+            process.communicate()
+        if "full" in verdict:
+            raise OSError(f"the archive cannot be unpacked: {verdict['full']}")
+        if verdict:
+            raise self._error(verdict["message"], verdict["type"])
 
+    def _verdict(self, process: subprocess.Popen[bytes]) -> dict[str, str]:
+        """What the program said. It is looked at often, so that a cancelled request does not wait for it."""
+        until = time.monotonic() + MAX_SECONDS
+        while True:
+            try:
+                said, _ = process.communicate(timeout=_LOOK)
+                break
+            except subprocess.TimeoutExpired:
+                if time.monotonic() > until:
+                    raise self._too_long() from None
+        try:
+            verdict: dict[str, str] = json.loads(said)
+        except ValueError:  # it was killed, for its time or for its memory
+            if process.returncode in _OUT_OF_TIME:
+                raise self._too_long() from None
+            raise self._error("the archive unpacks to too much at once", "file_too_large") from None
+        return verdict
 
-def _members(source: Path) -> Iterator[tuple[str, BinaryIO]]:
-    """Name and contents of each plain file. Links and devices are passed over."""
-    if zipfile.is_zipfile(source):
-        with zipfile.ZipFile(source) as archive:
-            for entry in archive.infolist():
-                if not entry.is_dir():
-                    with archive.open(entry) as stream:
-                        yield entry.filename, stream  # type: ignore[misc]
-        return
-    with tarfile.open(source) as tar:
-        for member in tar:
-            if member.isfile() and (file := tar.extractfile(member)) is not None:
-                with file:
-                    yield member.name, file  # type: ignore[misc]
+    def _too_long(self) -> MediaError:
+        return self._error(f"the archive takes more than {MAX_SECONDS} seconds to unpack", "file_too_large")
 
-
-def _inside(folder: Path, name: str) -> Path | None:
-    """Where a member is unpacked to, or None if its name leads elsewhere."""
-    to = (folder / name.replace("\\", "/")).resolve()
-    return to if to.is_relative_to(folder.resolve()) and to != folder.resolve() else None
+    def _check(self, path: Path, kind: str | None) -> None:
+        # A zip may begin with anything, such as the program that unpacks it.
+        if not fits(kind, self.family) and not zipfile.is_zipfile(path):
+            super()._check(path, kind)

@@ -30,6 +30,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="JSON, @file.json, - for standard input, or fields: name=text  name:=json  name=@file (uploaded)",
     )  # fmt: skip
     parser.add_argument("-o", "--output", metavar="DIR", help="save the files of the result there")
+    parser.add_argument("--force", action="store_true", help="with -o: replace files that are there already")
     parser.add_argument("--stream", action="store_true", help="print each chunk of a streaming endpoint")
     parser.add_argument("--no-wait", action="store_true", help="print the request's id and leave")
     parser.add_argument(
@@ -175,7 +176,8 @@ def _follow(handle: SyncRequestHandle, args: argparse.Namespace) -> int:
         from pondage.cli.saving import save_files
 
         with reach.client(args) as client:
-            save_files(client, output, Path(args.output), handle.request_id[-8:], args.terminal)
+            tail = handle.request_id[-8:]
+            save_files(client, output, Path(args.output), tail, args.terminal, force=args.force)
         args.terminal.say(f"again: pondage requests retry {handle.request_id[-8:]}")
     return exits.OK
 

@@ -14,6 +14,7 @@ import msgspec
 
 from pondage.cli import exits, reach
 from pondage.cli.failures import BadArguments
+from pondage.cli.saving import arriving, check_free
 from pondage.cli.terminal import bar, short, size, table
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     get = verbs.add_parser("get", help="fetch a file")
     get.add_argument("file", metavar="ID|URL", help="its URL, its id, or the last digits of its id")
     get.add_argument("-o", "--output", metavar="PATH", help="a file or a folder (its own name, here); - for stdout")
+    get.add_argument("--force", action="store_true", help="replace what is there already")
     remove = verbs.add_parser("rm", help="delete files")
     remove.add_argument("files", metavar="ID|URL", nargs="+")
     for every in (listing, put, get, remove):
@@ -68,7 +70,7 @@ class Routes:
         if not url.startswith("http"):
             url = exchange.target.run + url
         headers = exchange.base if exchange.target.owns(url) else {}
-        return core.Call(method, url, headers)
+        return core.Call(method, url, headers, as_given=True)
 
     def json(self, method: str, url: str) -> Any:
         """The JSON of an answer without a body."""
@@ -179,19 +181,15 @@ def _get(routes: Routes, terminal: Terminal, args: argparse.Namespace) -> None:
             return
         target = Path(args.output or ".")
         target = target / name if target.is_dir() else target
-        if target.exists() and not args.output:
-            raise BadArguments(f"{target} exists", "name the place: -o PATH")
-        part = target.with_name(f".{target.name}.part")
+        check_free(target, force=args.force)
         total, done, drawn = int(answer.headers.get("content-length", "0")), 0, Drawn(terminal, name)
         try:
-            with part.open("wb") as file:
+            with arriving(target, force=args.force) as part, part.open("wb") as file:
                 for piece in answer.pieces():
                     done += file.write(piece)
                     drawn(done, total)
-            part.replace(target)
         finally:
             drawn.end()
-            part.unlink(missing_ok=True)
     if args.json:
         terminal.result_json({"path": str(target), "file_size": done})
     else:

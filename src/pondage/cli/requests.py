@@ -36,6 +36,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     show.add_argument("--logs", action="store_true", help="what it printed")
     show.add_argument("--follow", action="store_true", help="wait for its result")
     show.add_argument("-o", "--output", metavar="DIR", help="save the files of the result there")
+    show.add_argument("--force", action="store_true", help="with -o: replace files that are there already")
     logs = actions.add_parser("logs", help="what a request printed")
     logs.add_argument("--follow", action="store_true", help="go on until it ends")
     cancel = actions.add_parser("cancel", help="end a request, queued or running")
@@ -135,7 +136,8 @@ def _show(api: reach.Api, request_id: str, args: argparse.Namespace) -> int:
     if args.output:
         from pondage.cli.saving import save_files
 
-        save_files(reach.client(args), shown.get("output"), Path(args.output), request_id[-8:], terminal)
+        folder, tail = Path(args.output), request_id[-8:]
+        save_files(reach.client(args), shown.get("output"), folder, tail, terminal, force=args.force)
     return _exit(shown)
 
 

@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import Any, Literal, NamedTuple
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import msgspec
 
@@ -43,13 +43,15 @@ class Failure(Enum):
 
 
 class Call(NamedTuple):
-    """One thing to ask of the server. A `body` that is a function gives the bytes piece by piece, anew for each try."""
+    """One thing to ask of the server. A `body` that is a function gives the bytes piece by piece, anew for each try.
+    `as_given`: the URL came from outside, and may be signed: path and query go out as they stand in it."""
 
     method: str
     url: str
     headers: dict[str, str]
     body: bytes | Callable[[], Any] | None = None
     repeat: Repeat = Repeat.FREELY
+    as_given: bool = False
 
 
 class Answer(NamedTuple):
@@ -62,6 +64,17 @@ class Answer(NamedTuple):
 
 
 # -- what to send
+
+
+def target_of(url: str) -> bytes:
+    """Path and query of a URL as they stand in it, but for what no request line can hold, which goes as its escape."""
+    rest = url.partition("#")[0].partition("://")[2]
+    begin = min((n for n in map(rest.find, "/?") if n >= 0), default=len(rest))
+    asked = quote(rest[begin:], safe=_AS_IT_IS)
+    return (asked if asked.startswith("/") else f"/{asked}").encode()
+
+
+_AS_IT_IS = "".join(chr(code) for code in range(33, 127))
 
 
 def new_key() -> str:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import filecmp
 import hashlib
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from pondage.app.context import get_current_request
 from pondage.app.media import File
@@ -19,6 +23,10 @@ FAL_PERSISTENT_DIR = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".ca
 """Where downloads stay, with fal's name; there it is `/data`."""
 FAL_MODEL_WEIGHTS_DIR = FAL_PERSISTENT_DIR / "weights"
 FAL_REPOSITORY_DIR = FAL_PERSISTENT_DIR / "repositories"
+
+
+_AS_IT_IS = "".join(chr(code) for code in range(33, 127))
+"""What an address may hold: all else, such as letters beyond ASCII, goes as its escapes."""
 
 
 class DownloadError(PondageError):
@@ -38,11 +46,14 @@ def download_file(
 ) -> Path:
     """Fetch `url` into `target_dir`, unless it is there already.
 
-    Within a request the address may come from a caller, and the server's own rules for addresses hold; in `setup()`
-    it is the author's.
+    Within a request the address may come from a caller. Then the server's own rules for addresses hold, its sender is
+    asked each time (who may read it, and whether it has changed), and it lies in a folder of its whole address. In
+    `setup()` the address is the author's: what was fetched from it stays as it is. A second address that ends in the
+    same name has a folder of its own there, too, so that none is ever taken for another.
 
     Args:
         target_dir: a relative one lies in `FAL_PERSISTENT_DIR`.
+        force: fetch it in any case.
         request_headers: sent along, in `setup()`.
         filesize_limit: most megabytes.
 
@@ -50,18 +61,23 @@ def download_file(
         MediaError: within a request, it cannot be fetched. DownloadError: in `setup()`.
     """
     target = FAL_PERSISTENT_DIR / target_dir
-    name = file_name or urlsplit(url).path.rstrip("/").rpartition("/")[2] or "file"
-    path = target / Path(name).name
-    if path.exists() and not force:
-        return path
-    target.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
+    name = Path(file_name or unquote(urlsplit(url).path.rstrip("/").rpartition("/")[2])).name or "file"
     limit = None if filesize_limit is None else filesize_limit * 1024 * 1024
     if get_current_request() is not None:
-        shutil.copyfile(_limited(limit)(url=url).local_path, part)
-    else:
+        path = _own_folder(target, url) / name
+        fetched = _limited(limit)(url=url).local_path
+        if force or not path.exists() or not filecmp.cmp(path, fetched, shallow=False):
+            with _arriving(path) as part:
+                shutil.copyfile(fetched, part)
+        return path
+    path = target / name
+    if (path.exists() or path.is_symlink()) and _source_of(path) not in {url, None}:
+        path = _own_folder(target, url) / name
+    if path.exists() and not force:
+        return path
+    with _arriving(path) as part:
         _fetch(url, part, request_headers or {}, limit)
-    part.rename(path)
+        _note(path, url)
     return path
 
 
@@ -83,22 +99,66 @@ def clone_repository(
     """Clone a Git repository, once, and check out `commit_hash`; `include_to_path` makes its modules importable.
 
     Raises:
-        DownloadError: git is missing, or says no.
+        DownloadError: git is missing, or says no; or this is a request, and it was not cloned before. Git opens its own
+            connections, past the server's rules for addresses that callers name.
     """
     name = repo_name or f"{Path(urlsplit(https_url).path).stem}{'-' + commit_hash[:12] if commit_hash else ''}"
-    path = FAL_REPOSITORY_DIR / (target_dir or "") / name
+    folder = FAL_REPOSITORY_DIR / (target_dir or "")
+    source = f"{https_url}#{commit_hash or ''}"
+    path = folder / name
+    if path.exists() and _source_of(path) not in {source, None}:
+        path = _own_folder(folder, source) / name
+    if get_current_request() is not None and (force or _source_of(path) != source):
+        raise DownloadError("a repository is cloned in setup(), not within a request")
     if force or not path.exists():
-        part = path.with_name(f".{name}.part")
-        for old in (path, part):
-            shutil.rmtree(old, ignore_errors=True)
-        part.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=path.parent))
+        part.chmod(0o755)
         _git("clone", "--quiet", "--", https_url, str(part))
         if commit_hash:
             _git("-C", str(part), "checkout", "--quiet", "--detach", commit_hash)
+        shutil.rmtree(path, ignore_errors=True)
         part.rename(path)
+        _note(path, source)
     if include_to_path and str(path) not in sys.path:
         sys.path.insert(0, str(path))
     return path
+
+
+def _own_folder(target: Path, source: str) -> Path:
+    """The folder of one address, whatever the name at its end."""
+    return target / f".{hashlib.sha256(source.encode()).hexdigest()[:32]}"
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.source")
+
+
+def _source_of(path: Path) -> str | None:
+    """The address from which it was fetched; None where nobody noted one."""
+    try:
+        return _beside(path).read_text()
+    except OSError:
+        return None
+
+
+def _note(path: Path, source: str) -> None:
+    _beside(path).write_text(source)
+
+
+@contextmanager
+def _arriving(path: Path) -> Iterator[Path]:
+    """A place of its own for what comes, which becomes `path` when it is whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+    os.close(handle)
+    part = Path(name)
+    try:
+        yield part
+        part.chmod(0o644)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _limited(limit: int | None) -> type[File]:
@@ -109,17 +169,18 @@ def _limited(limit: int | None) -> type[File]:
 
 
 def _fetch(url: str, part: Path, headers: dict[str, str], limit: int | None) -> None:
+    shown = url.partition("?")[0]  # what follows may be a secret
     if urlsplit(url).scheme not in {"http", "https"}:
-        raise DownloadError(f"{url} is no http(s) address")
+        raise DownloadError(f"{shown} is no http(s) address")
     try:
-        asked = urllib.request.Request(url, headers=headers)  # noqa: S310 - http(s), and the author's own
+        asked = urllib.request.Request(quote(url, safe=_AS_IT_IS), headers=headers)  # noqa: S310 - http(s), and the author's own
         with urllib.request.urlopen(asked) as answer, part.open("wb") as file:  # noqa: S310
             while data := answer.read(1 << 20):
                 file.write(data)
                 if limit is not None and file.tell() > limit:
-                    raise DownloadError(f"{url} is larger than {limit} bytes")
-    except OSError as error:
-        raise DownloadError(f"cannot fetch {url}: {error}") from error
+                    raise DownloadError(f"{shown} is larger than {limit} bytes")
+    except (OSError, ValueError) as error:
+        raise DownloadError(f"cannot fetch {shown}: {error}") from error
 
 
 def _git(*arguments: str) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import io
+import resource
 import tarfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy
@@ -16,6 +19,7 @@ import pydantic
 import pytest
 
 import pondage
+from pondage.app import archive
 from pondage.app.context import RequestContext, _current
 from pondage.app.media import (
     Audio,
@@ -284,9 +288,9 @@ def zipped(members: dict[str, bytes]) -> str:
 
 
 def test_an_archive_is_iterated_over(files: Files) -> None:
-    archive = CompressedFile(url=zipped({"b.txt": b"2", "sub/a.txt": b"1"}))
-    assert [p.read_bytes() for p in archive] == [b"2", b"1"]
-    assert [p.name for p in archive.glob("*.txt")] == ["b.txt"]
+    given = CompressedFile(url=zipped({"b.txt": b"2", "sub/a.txt": b"1"}))
+    assert [p.read_bytes() for p in given] == [b"2", b"1"]
+    assert [p.name for p in given.glob("*.txt")] == ["b.txt"]
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
         member = tarfile.TarInfo("x")
@@ -315,6 +319,68 @@ def test_an_archive_that_would_fill_the_disk_is_refused(files: Files) -> None:
     with pytest.raises(MediaError) as caught:
         list(CompressedFile(url=data_uri(b"PK\x03\x04broken")))
     assert caught.value.type == "invalid_archive"
+
+
+def test_a_small_archive_takes_no_memory_of_ours(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One read of either makes hundreds of megabytes, whatever was asked for."""
+    monkeypatch.setattr(archive, "MAX_MEMORY", 128 * 1024 * 1024)
+    bombs = [io.BytesIO(), io.BytesIO()]
+    with zipfile.ZipFile(bombs[0], "w", zipfile.ZIP_BZIP2) as written, written.open("zeros", "w") as member:
+        for _ in range(200):
+            member.write(bytes(1024 * 1024))
+    head = tarfile.TarInfo("x")
+    head.type, head.size = tarfile.XHDTYPE, 200 * 1024 * 1024
+    with gzip.open(bombs[1], "wb", compresslevel=1) as file:
+        file.write(head.tobuf(tarfile.USTAR_FORMAT))
+        for _ in range(200):
+            file.write(bytes(1024 * 1024))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for bomb in bombs:
+        with pytest.raises(MediaError) as caught:
+            list(CompressedFile(url=data_uri(bomb.getvalue())))
+        assert (caught.value.type, str(caught.value)) == (
+            "file_too_large",
+            "input: the archive unpacks to too much at once",
+        )
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100 * 1024  # kilobytes
+
+
+@pytest.mark.parametrize(
+    ("program", "says"),
+    [
+        ("while True: pass", "more than 1 seconds"),
+        ("import time; time.sleep(60)", "more than 1 seconds"),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "too much at once"),
+        ("import resource, signal; signal.raise_signal(signal.SIGXCPU)", "more than 1 seconds"),
+    ],
+)
+def test_unpacking_ends(files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: str, says: str) -> None:
+    (tmp_path / "unpack.py").write_text(program)
+    monkeypatch.setattr(archive, "unpack", SimpleNamespace(__file__=str(tmp_path / "unpack.py")))
+    monkeypatch.setattr(archive, "MAX_SECONDS", 1)
+    with pytest.raises(MediaError, match=says):
+        list(CompressedFile(url=zipped({"a": b"1"})))
+
+
+def test_folders_count_as_files_do(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archive, "MAX_MEMBERS", 50)
+    with pytest.raises(MediaError, match="more than 50 files"):
+        list(CompressedFile(url=zipped({"/".join("abcdefghij" * 6): b"x"})))
+    assert len(list(CompressedFile(url=zipped({f"folder/{n}": b"x" for n in range(48)})))) == 48
+
+
+def test_errors_of_archives_name_no_place_of_ours(files: Files) -> None:
+    with pytest.raises(MediaError, match="cannot be unpacked") as caught:
+        list(CompressedFile(url=zipped({"a": b"x", "a/b": b"y"})))
+    assert str(files.folder) not in str(caught.value) and "pondage-archive" not in str(caught.value)
+
+
+def test_a_zip_behind_a_program_is_one(files: Files) -> None:
+    plain = base64.b64decode(zipped({"a.txt": b"x"}).partition(",")[2])
+    assert [p.name for p in CompressedFile(url=data_uri(b"MZ program " * 50 + plain))] == ["a.txt"]
+    with pytest.raises(MediaError) as caught:
+        prepare({"file": CompressedFile(url=data_uri(b"MZ program"))})
+    assert caught.value.type == "unsupported_archive_format"
 
 
 # ---- sizes

@@ -12,8 +12,11 @@ import httpx2
 import pytest
 
 from pondage.cli import exits
+from pondage.cli.failures import BadArguments
 from pondage.cli.files import Drawn
-from pondage.client import limits
+from pondage.cli.saving import arriving, save_files
+from pondage.client import SyncClient, limits
+from pondage.testing import ServedApp
 
 from .conftest import Pondage
 
@@ -35,16 +38,46 @@ def test_a_file_from_put_to_rm(at: Pondage, tmp_path: Path) -> None:
     assert "9 B" in line and "ä b.txt" in line
     (tmp_path / "to").mkdir()
     for name in (url, file["id"], file["id"][-8:], f"…{file['id'][-8:]}"):
-        got = at("files", "get", name, "-o", "to")
+        got = at("files", "get", name, "-o", "to", "--force")
         assert (got.code, got.out.strip()) == (exits.OK, "to/ä b.txt"), got.err
         assert (tmp_path / "to" / "ä b.txt").read_bytes() == b"some text"
-    kept = at("files", "get", url)
-    assert kept.code == exits.BAD_INPUT and "exists" in kept.err, "nothing is overwritten that was not named"
+    for place in ([], ["-o", "."], ["-o", "ä b.txt"], ["-o", "to"], ["-o", "to/ä b.txt"]):
+        kept = at("files", "get", url, *place)
+        assert kept.code == exits.BAD_INPUT and "exists" in kept.err and "--force" in kept.err, "nothing is overwritten"
     gone = at("files", "rm", url)
     assert gone.code == exits.OK and "deleted" in gone.out
     missing = at("files", "get", url, "-o", "again")
     assert missing.code != exits.OK and "no such file" in missing.err
     assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == ["ä b.txt", "ä b.txt"]
+
+
+class Nothing:
+    """A terminal that nobody looks at."""
+
+    def say(self, text: str = "") -> None: ...
+
+
+def test_the_files_of_a_result_replace_nothing(at: Pondage, echo: ServedApp, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes(b"some text")
+    url = at("files", "put", "a.txt", "--expires", "1h").out.strip()
+    output = {"file": {"url": url, "content_type": "text/plain"}}
+    with SyncClient(base_url=echo.url) as client:
+        [saved] = save_files(client, output, tmp_path / "to", "x", Nothing())  # type: ignore[arg-type]
+        saved.write_text("the user's own")
+        with pytest.raises(BadArguments, match="exists"):
+            save_files(client, output, tmp_path / "to", "x", Nothing())  # type: ignore[arg-type]
+        assert saved.read_text() == "the user's own"
+        save_files(client, output, tmp_path / "to", "x", Nothing(), force=True)  # type: ignore[arg-type]
+    assert saved.read_bytes() == b"some text" and saved.name == "x-0.txt"
+    assert [path.name for path in (tmp_path / "to").iterdir()] == ["x-0.txt"]
+
+
+def test_what_comes_meanwhile_is_not_replaced_either(tmp_path: Path) -> None:
+    target = tmp_path / "a"
+    with pytest.raises(BadArguments, match="exists"), arriving(target, force=False) as part:
+        part.write_text("new")
+        target.write_text("somebody else's")
+    assert target.read_text() == "somebody else's" and list(tmp_path.iterdir()) == [target]
 
 
 @pytest.mark.parametrize(

@@ -160,7 +160,7 @@ class AsyncStorage:
         core.raise_for_status(answer)
         initiated = msgspec.json.decode(answer.body, type=uploads.Initiated)
         headers = {"content-type": upload.content_type, "content-length": str(upload.source.size)}
-        core.raise_for_status(await self._send(Call("PUT", initiated.upload_url, headers, body)))
+        core.raise_for_status(await self._send(Call("PUT", initiated.upload_url, headers, body, as_given=True)))
         return initiated.file_url
 
     async def _store_parts(

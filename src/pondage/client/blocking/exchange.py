@@ -239,7 +239,10 @@ def _request(call: Call, limit: float | None) -> httpx2.Request:
     body = call.body() if callable(call.body) else call.body
     # Bytes, since the library takes text in ASCII only; a file's name may have more.
     headers = [(name.encode(), value.encode()) for name, value in call.headers.items()]
-    return httpx2.Request(call.method, call.url, headers=headers, content=body, extensions={"timeout": timeouts})
+    extensions: dict[str, Any] = {"timeout": timeouts}
+    if call.as_given:
+        extensions["target"] = core.target_of(call.url)
+    return httpx2.Request(call.method, call.url, headers=headers, content=body, extensions=extensions)
 
 
 def failure_of(error: Exception) -> Failure:
