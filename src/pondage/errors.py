@@ -74,6 +74,14 @@ class DatabaseTooNew(SetupError):
     code = "setup.database_too_new"
 
 
+class DatabaseLost(SetupError):
+    code = "setup.database_lost"
+
+
+class KeysLost(SetupError):
+    code = "setup.keys_lost"
+
+
 class DatabaseDamaged(SetupError):
     code = "setup.database_damaged"
 

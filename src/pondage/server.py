@@ -28,10 +28,10 @@ import msgspec
 from pondage import __version__
 from pondage.allocation import reuse_buffers
 from pondage.clock import Clock, SystemClock
-from pondage.database.folder import secret
+from pondage.database.folder import is_new, refuse_lost, refuse_open, secret
 from pondage.database.keys import KeyStore
 from pondage.database.sqlite import SqliteDatabase
-from pondage.errors import PondageError, SetupError
+from pondage.errors import DatabaseLost, PondageError, SetupError
 from pondage.fleet.discover import AppSource, discover
 from pondage.fleet.fleet import LocalFleet
 from pondage.fleet.placement import gpu_devices
@@ -39,7 +39,7 @@ from pondage.fleet.reload import watch_sources
 from pondage.processes import become_subreaper
 from pondage.queue.news import News
 from pondage.queue.sqlite import SqliteQueue
-from pondage.settings import Settings
+from pondage.settings import Settings, masked
 from pondage.steady import Services
 from pondage.tls import Reloading, with_certificate
 
@@ -92,6 +92,10 @@ class Server:
         self.news = News()
         self.url = ""
         self.port = 0
+        self.first_key = ""
+        """The key that this start has made, because one was needed and there was none; shown once."""
+        self.why_keys = ""
+        """What lets others in than this machine's programs, so that calls need a key; empty if nothing does."""
         self.hurry = asyncio.Event()
         """Set it to end the drain at once."""
         self._closing = asyncio.Event()
@@ -120,13 +124,18 @@ class Server:
             raise
 
     async def _open_rooms(self, data: Path, host: str) -> None:
+        from pondage.gateway.address import why_keys
+
         settings, clock = self.settings, self._clock
+        self.why_keys = why_keys(settings)
         closing = self._rooms.push_async_callback
+        await self._refuse_lost(data)
         self.database = await SqliteDatabase.open(data, clock)
         closing(self.database.close)
         self.queue = await SqliteQueue.open(self.database, clock, settings, self.news)
         closing(self.queue.close)
-        self.keys = await KeyStore.open(self.database, clock)
+        self.keys = await KeyStore.open(self.database, clock, data)
+        await asyncio.to_thread(refuse_open, data, keys=self.keys.any)
         self._sources = [source for target in self._targets for source in await discover(target, settings.owner)]
         _check_names(self._sources)
         self.files = await self._open_files()
@@ -151,7 +160,38 @@ class Server:
         self.webhooks = await self._open_webhooks()
         closing(self.webhooks.close)
         self.http = self._http(data)
+        await self._make_first_key()
         _note(data, GatewayNote(os.getpid(), self.url, __version__))
+
+    async def _refuse_lost(self, data: Path) -> None:
+        """Stop before a new database is made beside files that the old one told of.
+
+        Raises:
+            DatabaseLost, KeysLost
+        """
+        files = self.settings.files
+        await asyncio.to_thread(refuse_lost, data, "" if "://" in files else files)
+        if not await asyncio.to_thread(is_new, data):
+            return
+        await asyncio.to_thread(refuse_open, data, keys=False)
+        if "://" in files:
+            from pondage.files.objects import ObjectBlobs
+
+            if await ObjectBlobs.holds_files(files):
+                raise DatabaseLost(
+                    f"{data} holds no database, but {masked(files)} holds files: they are another data folder's, or "
+                    "this one's database was lost, and without it they would be deleted. Restore a backup (pondage "
+                    "restore BACKUP --data NEW), or name another bucket or prefix"
+                )
+
+    def is_open(self) -> bool:
+        """Whether this machine's programs may call without a key: while there is none, and nobody else is let in."""
+        return not self.keys.any and not self.why_keys
+
+    async def _make_first_key(self) -> None:
+        """A key for an operator where others than this machine's programs may call and there is none."""
+        if not self.keys.any and self.why_keys:
+            self.first_key = ":".join(await self.keys.create("made at the first start", scopes=("admin",)))
 
     async def _open_files(self) -> FilesService:
         from pondage.files.service import FilesService
@@ -159,7 +199,6 @@ class Server:
         return await FilesService.open(self.settings, self.database, self._clock, referenced=self.queue.referenced)
 
     async def _open_webhooks(self) -> Webhooks:
-        from pondage.gateway.address import is_loopback
         from pondage.webhooks.service import Webhooks
 
         return await Webhooks.open(
@@ -168,12 +207,11 @@ class Server:
             self.queue,
             self.news,
             self._clock,
-            listening_on_loopback=is_loopback(self.settings.host),
+            is_open=self.is_open,
         )
 
     def _http(self, data: Path) -> uvicorn.Server:
         from pondage.gateway.access import Access
-        from pondage.gateway.address import is_loopback
         from pondage.gateway.app import Gateway
         from pondage.gateway.call import Rooms
         from pondage.webhooks.targets import check_events
@@ -182,7 +220,7 @@ class Server:
         access = Access(
             self.keys,
             self._clock,
-            on_loopback=is_loopback(settings.host),
+            is_open=self.is_open,
             token_secret=secret(data / "token.secret"),
             token_max_age=settings.token_max_age,
         )

@@ -12,6 +12,7 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import msgspec
 
@@ -23,7 +24,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     # where
     host: str = "127.0.0.1"
-    """Address to listen on. Anything but loopback requires keys."""
+    """Address to listen on. Anything but loopback needs keys; the first start makes one."""
     port: int = 8000
     """TCP port; 0 lets the system choose."""
     data: str = "./pondage-data"
@@ -33,13 +34,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     owner: str = "local"
     """Owner of apps whose name has none."""
     domain: str = ""
-    """Domain whose `queue.`, `rest.` and bare host names are ours; empty for path prefixes only."""
+    """Domain whose `queue.`, `rest.` and bare host names are ours; empty for path prefixes only. Needs keys."""
     public_url: str = ""
-    """Origin that callers see, where a balancer rewrites Host; empty to take it from each request."""
+    """Origin that callers see, where a balancer rewrites Host; empty to take it from each request. Needs keys, unless
+    it is on loopback."""
     trusted_proxies: str = "127.0.0.1,::1"
     """Addresses whose X-Forwarded-Proto and X-Forwarded-Host are believed, comma separated."""
     cors: str = ""
-    """Origins that browsers may call from, comma separated, `*` for any; empty for loopback origins only."""
+    """Origins that browsers may call from, comma separated, `*` for any, which needs keys; empty for loopback
+    origins only."""
     tls_cert: str = ""
     """PEM certificate chain, for https."""
     tls_key: str = ""
@@ -174,7 +177,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     # webhooks
     webhook_private: bool | None = None
-    """Whether webhooks may go to private addresses; None: loopback only, while we listen on loopback."""
+    """Whether webhooks may go to private addresses; None: to loopback only, while the server asks for no key."""
     webhook_first_timeout: float = 15.0
     """Time a receiver has for the first try."""
     webhook_timeout: float = 30.0
@@ -214,7 +217,44 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     webhook_listener_ttl: float = 3600.0
     """How long deliveries are held for a `pondage webhooks listen` that is not connected."""
     webhook_body_kept: int = 64 * 1024
-    """How much of a receiver's answer is kept in the log."""
+    """How much of a receiver's answer is kept in the log, for operators."""
+    webhook_body_shown: int = 1024
+    """How much of it is shown to a key without the scope `operate`."""
+
+
+_HARMLESS = frozenset(
+    {
+        "endpoint", "aws_endpoint", "endpoint_url", "aws_endpoint_url", "region", "aws_region", "default_region",
+        "aws_default_region", "bucket", "aws_bucket", "virtual_hosted_style_request", "allow_http", "container_name",
+        "account_name", "use_emulator", "skip_signature", "imdsv1_fallback", "unsigned_payload",
+    }
+)  # fmt: skip
+"""Options in the query of a URL whose values may be shown; all others may be secrets."""
+
+
+def masked(text: str) -> str:
+    """A URL as it may be shown: `…` for its user name and password, and for the values of its query but harmless ones.
+
+    What is no URL stays as it is.
+    """
+    scheme, separator, rest = text.partition("://")
+    if not separator:
+        return text
+    rest, _, fragment = rest.partition("#")
+    place, question, query = rest.partition("?")
+    authority, slash, path = place.partition("/")
+    user, at, host = authority.rpartition("@")
+    shown = f"{scheme}://{'…@' if at and user else ''}{host}{slash}{path}"
+    if question:
+        shown += "?" + "&".join(_masked_option(option) for option in query.split("&"))
+    return shown + ("#…" if fragment else "")
+
+
+def _masked_option(option: str) -> str:
+    name, equals, value = option.partition("=")
+    if not equals:
+        return "…" if name else ""
+    return f"{name}={masked(unquote(value)) if name.lower() in _HARMLESS else '…'}"
 
 
 FIELDS: dict[str, type] = {f.name: f.type for f in msgspec.structs.fields(Settings)}

@@ -24,9 +24,9 @@ def served() -> Iterator[ServedApp]:
 class Caller:
     """An HTTP client for which every name leads to the gateway, at a balancer's front or at its own port."""
 
-    def __init__(self, url: str, balancer: bool) -> None:
+    def __init__(self, url: str, key: str, balancer: bool) -> None:
         self.scheme = "https" if balancer else "http"
-        self.more = {"x-forwarded-proto": "https"} if balancer else {}
+        self.more = {"authorization": f"Key {key}"} | ({"x-forwarded-proto": "https"} if balancer else {})
         self._http = httpx2.Client(base_url=url, timeout=30)
 
     def __call__(self, method: str, url: str, **more: object) -> httpx2.Response:
@@ -41,7 +41,7 @@ class Caller:
 
 @pytest.fixture(params=[False, True], ids=["direct", "behind a balancer"])
 def call(served: ServedApp, request: pytest.FixtureRequest) -> Iterator[Caller]:
-    caller = Caller(served.url, request.param)
+    caller = Caller(served.url, served.server.first_key, request.param)
     yield caller
     caller.close()
 

@@ -52,7 +52,10 @@ def test_run_is_one_round_trip_and_leaves_its_history(http: httpx2.Client) -> No
 
 
 def test_run_takes_its_input_from_a_query_too(http: httpx2.Client) -> None:
-    assert http.get("/acme/echo/sync", params={"x": 4}).json() == {"y": 5}
+    headers = {"authorization": "Key any:thing"}  # without a header that pages cannot send, it is refused
+    assert http.get("/acme/echo/sync", params={"x": 4}, headers=headers).json() == {"y": 5}
+    refused = http.get("/acme/echo/sync", params={"x": 4})
+    assert refused.status_code == 403 and "Authorization" in refused.json()["detail"]
 
 
 def test_submit_answers_with_everything_that_clients_need(http: httpx2.Client) -> None:

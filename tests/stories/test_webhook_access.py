@@ -17,7 +17,7 @@ APP = Path(__file__).parents[1] / "apps" / "basic.py"
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[ServedApp]:
-    with serve(str(APP)) as served:
+    with serve(str(APP), webhook_private=True) as served:
         yield served
 
 

@@ -23,7 +23,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from pondage.database.backup import back_up
-    from pondage.settings import load
+    from pondage.settings import load, masked
 
     settings, _ = load({"data": args.data})
     data, target = Path(settings.data), Path(args.target)
@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
         args.terminal.result(str(copy))
         args.terminal.say(f"checked; {size(total)} in all. Bring it back: pondage restore {target} --data NEW")
         if settings.files:
-            args.terminal.say(f"files are in {settings.files} and were not copied")
+            args.terminal.say(f"files are in {masked(settings.files)} and were not copied")
     return exits.OK
 
 

@@ -35,6 +35,16 @@ OURS: dict[str, Explanation] = {
         "The database was written by a newer version of Pondage.",
         "Install that version or a newer one. There is no way back but a backup from before.",
     ),
+    "setup.database_lost": Explanation(
+        "The data folder has stored files, but its database is missing or empty: it was lost, or it is another folder.",
+        "Restore a backup into an empty folder: `pondage restore BACKUP --data NEW`. To begin anew, move `files` away.",
+    ),
+    "setup.keys_lost": Explanation(
+        "Keys were made in this data folder (the file `keyed` is there), but its database has none: it is another one. "
+        "A start would open the server to every program of the machine.",
+        "Restore a backup, or make a key: `pondage keys create NAME --scopes admin --data FOLDER`. To have an open "
+        "server again, delete the file `keyed`.",
+    ),
     "setup.database_damaged": Explanation(
         "The database fails its integrity check, so nothing is served from it.",
         "Restore a backup into an empty folder: `pondage restore BACKUP --data NEW`. Keep the damaged folder.",
@@ -78,7 +88,7 @@ OURS: dict[str, Explanation] = {
     "input.unknown_verb": Explanation("There is no such command.", "`pondage --help` lists them."),
     "request.misdirected": Explanation(
         "The host name by which the request came is not one of this server's.",
-        "Call it by its address; on an open server only loopback names and `--domain` are taken.",
+        "Call it by its address. A server that asks for no key takes loopback names alone; make a key for any other.",
     ),
     "files.damaged": Explanation(
         "Stored bytes are not those that were written; they are not served.",

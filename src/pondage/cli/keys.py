@@ -43,12 +43,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from pondage.database.folder import DATABASE
+    from pondage.database.folder import is_new, refuse_lost
     from pondage.settings import load
 
     settings, _ = load({"data": args.data})
     data = Path(settings.data)
-    return asyncio.run(_run(args, data, there=(data / DATABASE).is_file()))
+    refuse_lost(data, "" if "://" in settings.files else settings.files)
+    return asyncio.run(_run(args, data, there=not is_new(data)))
 
 
 async def _run(args: argparse.Namespace, data: Path, *, there: bool) -> int:
@@ -64,7 +65,7 @@ async def _run(args: argparse.Namespace, data: Path, *, there: bool) -> int:
     # A running server holds the folder; beside it a command may attach. The first key may come before the first start.
     database = await (SqliteDatabase.attach(data) if there else SqliteDatabase.open(data))
     try:
-        return await actions[args.action](await KeyStore.open(database, SystemClock()), args)
+        return await actions[args.action](await KeyStore.open(database, SystemClock(), data), args)
     finally:
         await database.close()
 

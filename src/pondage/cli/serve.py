@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 HELP = "serve apps: the gateway, the queue and the runners"
 
 FLAGS: dict[str, str] = {
-    "host": "address to listen on (127.0.0.1); anything but loopback requires keys",
+    "host": "address to listen on (127.0.0.1); anything but loopback needs keys",
     "port": "TCP port (8000); 0 lets the system choose",
     "data": "data folder (./pondage-data)",
     "files": "where files live: a folder's place in the data folder, or s3://bucket/prefix, gs://…, az://…",
     "owner": "owner of apps whose name has none (local)",
-    "domain": "domain whose queue., rest. and bare host names are ours",
+    "domain": "domain whose queue., rest. and bare host names are ours; needs keys",
     "public-url": "origin that callers see, where a balancer rewrites Host",
-    "cors": "origins that browsers may call from, comma separated; * for any",
+    "cors": "origins that browsers may call from, comma separated; * for any, which needs keys",
     "tls-cert": "PEM certificate chain, for https",
     "tls-key": "PEM key of the certificate",
     "grace": "seconds that running requests get at a stop (30)",
@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
 
     from pondage import telemetry
     from pondage.errors import SetupError
-    from pondage.settings import load
+    from pondage.settings import load, masked
 
     terminal: Terminal = args.terminal
     telemetry.set_up("DEBUG" if args.verbose else "WARNING", json_lines=args.log_json or args.json)
@@ -67,7 +67,8 @@ def run(args: argparse.Namespace) -> int:
     if args.verbose:
         for name, source in sources.items():
             if source != "default":
-                terminal.detail(f"  {name} = {getattr(settings, name)!r}  ({source})")
+                value = getattr(settings, name)
+                terminal.detail(f"  {name} = {masked(value) if isinstance(value, str) else value!r}  ({source})")
 
     from pondage.server import serve
 
@@ -99,6 +100,9 @@ class Screen(Listener):
         """The gateway answers."""
         if self._json:
             self._terminal.result_json({"event": "listening", "url": server.url, "apps": server.fleet.app_names()})
+            if server.first_key:
+                made = {"event": "key", "key": server.first_key, "scopes": ["admin"], "why": server.why_keys}
+                self._terminal.result_json(made)
         else:
             self._greet(server)
         server.news.listen(self)
@@ -112,11 +116,12 @@ class Screen(Listener):
 
     def _greet(self, server: Server) -> None:
         from pondage import __version__
+        from pondage.settings import masked
 
         say, settings = self._terminal.say, server.settings
         depths = [server.queue.depth(name) for name in server.fleet.app_names()]
         queued = sum(depth.queued for depth in depths)
-        files = settings.files or f"{settings.data.rstrip('/')}/files"
+        files = masked(settings.files) or f"{settings.data.rstrip('/')}/files"
         say(f"Pondage {__version__}   {server.url}   data {settings.data} (SQLite, {queued} queued)   files {files}")
         first = next(iter(name for name in server.fleet.app_names() if _served(server, name)), "owner/alias")
         where = "" if server.port == 8000 and server.url.startswith("http://127") else f" --server {server.url}"
@@ -129,31 +134,31 @@ class Screen(Listener):
         public = settings.public_url.rstrip("/")
         say(f"  Pages  {public or server.url}/ui/")
         self._who_may_call(server)
-        from pondage.gateway.address import is_loopback
         from pondage.webhooks.targets import start_line
 
-        say(f"  Hooks  {start_line(settings, listening_on_loopback=is_loopback(settings.host))}")
+        say(f"  Hooks  {start_line(settings, open_server=server.is_open())}")
         for name in server.fleet.app_names():
             if _served(server, name):
                 say(f"  {name}   setting up")
         say(f"  Call   pondage call {first} '{{…}}'{where}      fal clients, unmodified: pondage env --client js")
 
     def _who_may_call(self, server: Server) -> None:
-        """In one line, whether a key is asked for, and how to get one."""
-        from pondage.gateway.address import is_loopback
-
-        make = f"pondage keys create NAME --data {server.settings.data}"
-        if server.keys.any:
-            self._terminal.say("  Keys   every call needs one: PONDAGE_KEY=id:secret")
-        elif is_loopback(server.settings.host):
-            self._terminal.say(f"  Keys   none is asked for on this machine until one exists: {make}")
+        """Whether a key is asked for, and how to get one; the key that this start made, also with -q."""
+        if server.first_key:
+            make = f"pondage keys create NAME --data {server.settings.data}"
+            self._terminal.complain(f"  Keys   every call needs one, because {server.why_keys}, and there was none:")
+            self._terminal.complain(f"    {server.first_key}")
+            self._terminal.complain(f"    an operator's, shown this once: PONDAGE_KEY=…   For others: {make}")
+        elif server.is_open():
+            make = f"pondage keys create NAME --scopes admin --data {server.settings.data}"
+            self._terminal.say(f"  Keys   off: any program on this machine can call. Turn them on: {make}")
         else:
-            none = self._terminal.paint("every call needs one, and none exists yet:", "yellow")
-            self._terminal.say(f"  Keys   {none} {make}")
+            self._terminal.say("  Keys   every call needs one: PONDAGE_KEY=id:secret")
 
     async def _watch_apps(self, server: Server) -> None:
         """Say of each app once that it is ready, and each new reason why it is not."""
         from pondage.cli.terminal import duration
+        from pondage.webhooks.targets import start_line
 
         loop = asyncio.get_running_loop()
         began = dict.fromkeys(server.fleet.app_names(), loop.time())
@@ -163,6 +168,7 @@ class Screen(Listener):
         while True:
             if server.keys.any and not keys and not self._json:
                 self._terminal.say("  Keys   from now on every call needs one: PONDAGE_KEY=id:secret")
+                self._terminal.say(f"  Hooks  {start_line(server.settings, open_server=False)}")
             keys = server.keys.any
             for name in server.fleet.app_names():
                 app = server.fleet.app(name)

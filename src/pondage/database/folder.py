@@ -8,10 +8,68 @@ import os
 import secrets
 from pathlib import Path
 
-from pondage.errors import DataFolderInUse, SetupError
+from pondage.errors import DatabaseLost, DataFolderInUse, KeysLost, SetupError
 
 DATABASE = "pondage.db"
 LOCK = "pondage.lock"
+KEYED = "keyed"
+"""Is there once a key was made. Without a readable key beside it the server does not start: it would be open."""
+FILES = "files"
+
+
+def is_new(folder: Path) -> bool:
+    """Whether the folder holds no database, or one without a byte: what is made there then begins anew."""
+    database = folder / DATABASE
+    return not database.exists() or database.stat().st_size == 0
+
+
+def refuse_lost(folder: Path, files: str = "") -> None:
+    """Stop where a database is missing that must have been there. Blocks.
+
+    Args:
+        files: the folder of stored files, if it is another than `files` in the data folder.
+
+    Raises:
+        DatabaseLost: files are stored, and no row tells of them; the next sweep would delete them all.
+    """
+    place = Path(files) if files else folder / FILES
+    stored = place / "blobs"
+    if is_new(folder) and any(path.is_file() for path in stored.rglob("*")):
+        raise DatabaseLost(
+            f"{folder / DATABASE} is missing or empty, but {stored} is not: the database was lost, and without it "
+            f"these files would be deleted. Restore a backup (pondage restore BACKUP --data NEW), or move {place} away "
+            "to begin anew"
+        )
+
+
+def refuse_open(folder: Path, *, keys: bool) -> None:
+    """Stop where keys were made and there are none. Blocks.
+
+    Args:
+        keys: whether the database has any, revoked ones too.
+
+    Raises:
+        KeysLost: the server would be open to every program of this machine.
+    """
+    if not keys and (folder / KEYED).exists():
+        raise KeysLost(
+            f"the file {folder / KEYED} says that keys were made, but {folder / DATABASE} has none: it is not the "
+            "database that was here. Restore a backup (pondage restore BACKUP --data NEW), or make a new key (pondage "
+            f"keys create NAME --scopes admin --data {folder}); delete the file only if the server is to be open again"
+        )
+
+
+def mark_keyed(folder: Path) -> None:
+    """Note for every later start that keys were made. Durable when it returns. Blocks."""
+    path = folder / KEYED
+    if path.exists():
+        return
+    for name, flags in ((path, os.O_WRONLY | os.O_CREAT), (folder, os.O_RDONLY)):
+        opened = os.open(name, flags | os.O_CLOEXEC, 0o600)
+        try:
+            os.fsync(opened)
+        finally:
+            os.close(opened)
 
 
 class FolderLock:

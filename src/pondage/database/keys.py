@@ -6,16 +6,19 @@ Verification is in memory; `refresh` notices with one small read what another pr
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import os
 import secrets
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from pondage.clock import Clock
+from pondage.database.folder import mark_keyed
 from pondage.database.interface import Cursor, Database
 from pondage.wire.scopes import DEFAULT, SCOPES
 
@@ -48,16 +51,22 @@ class KeyRecord(msgspec.Struct, frozen=True):
 class KeyStore:
     """Keys in the database, and in memory as of the last `refresh`."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(self, database: Database, clock: Clock, folder: Path | None = None) -> None:
         self._database = database
         self._clock = clock
+        self._folder = folder
+        self._marked = False
         self._generation = -1
         self._records: dict[str, tuple[KeyRecord, bytes, bytes]] = {}
 
     @classmethod
-    async def open(cls, database: Database, clock: Clock) -> KeyStore:
-        """The keys as they stand."""
-        store = cls(database, clock)
+    async def open(cls, database: Database, clock: Clock, folder: Path | None = None) -> KeyStore:
+        """The keys as they stand.
+
+        Args:
+            folder: the data folder, where a file notes that there are keys.
+        """
+        store = cls(database, clock, folder)
         await store.refresh()
         return store
 
@@ -150,6 +159,9 @@ class KeyStore:
             return False
         self._generation = generation
         self._records = {row[0]: (_record(row), row[7], row[8]) for row in rows}
+        if self._folder is not None and self._records and not self._marked:
+            await asyncio.to_thread(mark_keyed, self._folder)
+            self._marked = True
         return True
 
 

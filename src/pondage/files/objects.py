@@ -19,6 +19,7 @@ from obstore.store import from_url
 
 from pondage.errors import SetupError, Unavailable
 from pondage.files.blobs import BLOCK, Blob, DamagedFile, Lying, Sums, check_block, in_thread
+from pondage.settings import masked
 
 PART = 8 * 1024 * 1024
 """Bytes of one part on the way to the store; a smaller object goes in one request."""
@@ -27,6 +28,15 @@ RETRIES = 3
 TIMEOUT = 60.0
 """Seconds for one request to the store, a part of 8 MiB or less."""
 CONNECT_TIMEOUT = 5.0
+_OF_CONNECTIONS = frozenset(
+    {
+        "allow_http", "allow_invalid_certificates", "connect_timeout", "default_content_type", "default_headers",
+        "http1_only", "http2_only", "http2_keep_alive_interval", "http2_keep_alive_timeout", "http2_max_frame_size",
+        "http2_keep_alive_while_idle", "pool_idle_timeout", "pool_max_idle_per_host", "proxy_url", "proxy_excludes",
+        "proxy_ca_certificate", "randomize_addresses", "read_timeout", "timeout", "user_agent",
+    }
+)  # fmt: skip
+"""Options of the library that are its connections', which we set."""
 _GONE = (NotFoundError, FileNotFoundError)
 _FAILED = (BaseError, OSError)
 SIGNED = {"s3", "s3a"}
@@ -52,13 +62,31 @@ class ObjectBlobs:
         Raises:
             SetupError: the URL names no store, or the bucket cannot be listed.
         """
-        bare = urlsplit(url)._replace(query="").geturl()
+        bare = masked(url.partition("?")[0])
         try:
             blobs = cls(store_of(url, timeout, retries), url=bare)
             await blobs.size("pondage-probe")
         except (*_FAILED, ValueError, Unavailable) as error:
-            raise SetupError(f"cannot use the files at {bare}: {_in_one_line(error)}") from error
+            raise SetupError(f"cannot use the files at {bare}: {_without_secrets(error, url)}") from None
         return blobs
+
+    @classmethod
+    async def holds_files(cls, url: str) -> bool:
+        """Whether anything of ours lies in a bucket.
+
+        Raises:
+            SetupError: as `open`.
+        """
+        blobs = await cls.open(url)
+        try:
+            async for batch in blobs.lying():
+                if batch:
+                    return True
+            return False
+        except Unavailable as error:
+            raise SetupError(str(error)) from error
+        finally:
+            await blobs.close()
 
     async def write(self, chunks: AsyncIterator[bytes], *, sha256: bool = False, md5: bool = False) -> Blob:
         key = f"blob-{secrets.token_hex(24)}"
@@ -152,10 +180,17 @@ def store_of(url: str, timeout: float = TIMEOUT, retries: int = RETRIES) -> Any:
     """The library's store for a URL, its query as options; asks nobody yet.
 
     Raises:
-        BaseError, ValueError: the URL names no store, or lacks what its provider needs.
+        BaseError, ValueError: the URL names no store, lacks what its provider needs, or has an option that is none.
     """
     parts = urlsplit(url)
     options: dict[str, Any] = dict(parse_qsl(parts.query))
+    for name in options:
+        # The library ends the process's thread in a panic over these, though it knows them.
+        if name.lower().removeprefix("aws_").removeprefix("google_").removeprefix("azure_") in _OF_CONNECTIONS:
+            raise ValueError(
+                f"{name} is no option of the store; an endpoint that begins with http:// is reached without TLS, and "
+                "HTTPS_PROXY and SSL_CERT_FILE are read from the environment"
+            )
     client: dict[str, Any] = {"timeout": f"{timeout:g}s", "connect_timeout": f"{CONNECT_TIMEOUT:g}s"}
     endpoint = str(options.get("endpoint") or os.environ.get("AWS_ENDPOINT_URL") or "")
     if endpoint.startswith("http://"):
@@ -167,6 +202,16 @@ def store_of(url: str, timeout: float = TIMEOUT, retries: int = RETRIES) -> Any:
         client_options=client,
         retry_config={"max_retries": retries, "retry_timeout": timedelta(seconds=timeout)},
     )
+
+
+def _without_secrets(error: Exception, url: str) -> str:
+    """What the store said of a URL, without the values of its options that may be secrets."""
+    text = _in_one_line(error)
+    shown = masked(url)
+    for name, value in parse_qsl(urlsplit(url).query):
+        if f"{name}={value}" not in shown and len(value) > 2:
+            text = text.replace(value, "…")
+    return text
 
 
 class _Source:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import msgspec
@@ -34,32 +35,31 @@ class KeyRecord(Protocol):
 class Keys(Protocol):
     """The key store, as the gateway asks it."""
 
-    @property
-    def any(self) -> bool:
-        """Whether a key was ever made: from then on one is required."""
-        ...
-
     def verify(self, key_id: str, secret: str) -> KeyRecord | None: ...
 
     def get(self, key_id: str) -> KeyRecord | None: ...
 
 
 class Access:
-    """Decides who a caller is. `token_secret` signs short-lived tokens; it lies in the data folder."""
+    """Decides who a caller is. `token_secret` signs short-lived tokens; it lies in the data folder.
+
+    Args:
+        is_open: whether this machine's programs may call without a key just now.
+    """
 
     def __init__(
-        self, keys: Keys, clock: Clock, *, on_loopback: bool, token_secret: bytes, token_max_age: float
+        self, keys: Keys, clock: Clock, *, is_open: Callable[[], bool], token_secret: bytes, token_max_age: float
     ) -> None:
         self._keys = keys
         self._clock = clock
-        self._on_loopback = on_loopback
+        self._is_open = is_open
         self._secret = token_secret
         self._max_age = token_max_age
 
     @property
     def open(self) -> bool:
-        """Whether anybody may call without a key."""
-        return self._on_loopback and not self._keys.any
+        """Whether this machine's programs may call without a key: while there is none, and nobody else is let in."""
+        return self._is_open()
 
     def identify(self, authorization: str | None, token: str | None) -> Caller:
         """Who calls.

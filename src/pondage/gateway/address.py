@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from starlette.types import Scope
 
-from pondage.errors import BadRequest, RequestError
+from pondage.errors import BadRequest, Forbidden, RequestError
 from pondage.gateway.call import Origins, Role
 from pondage.settings import Settings
 
@@ -30,6 +30,23 @@ FAL_HOSTS: dict[str, Role] = {
     "v3b.fal.media": Role.CDN,
 }
 """fal's hosts and their roles: for DNS overrides, and for the targets of the proxy protocol."""
+
+MAKE_KEY = "pondage keys create NAME --scopes admin"
+"""What shuts an open server."""
+
+_FORWARDED = frozenset(
+    {
+        "forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-forwarded-port",
+        "x-forwarded-prefix", "x-forwarded-server", "x-forwarded-ssl", "x-forwarded-scheme", "x-real-ip", "x-client-ip",
+        "x-cluster-client-ip", "x-original-host", "x-original-forwarded-for", "x-envoy-external-address",
+        "cf-connecting-ip", "true-client-ip", "fastly-client-ip",
+    }
+)  # fmt: skip
+"""What proxies say of whom they speak for. On an open server nobody behind one is this machine's."""
+_NO_PROXY = (
+    "this call came through a proxy, and this server asks for no key, which is for programs of this machine alone. "
+    f"Make a key, and the server takes calls through proxies: {MAKE_KEY}"
+)
 
 _FAL_ORIGINS = Origins("https://fal.run", "https://queue.fal.run", "https://rest.fal.ai", "https://v3.fal.media")
 
@@ -57,14 +74,14 @@ def locate(scope: Scope, headers: Mapping[str, str], settings: Settings, *, open
     Raises:
         BadRequest: no Host, or one that is no host.
         Misdirected: a host that is none of ours.
+        Forbidden: it came through a proxy, and the server asks for no key.
     """
+    if open_server and not _FORWARDED.isdisjoint(headers):
+        raise Forbidden(_NO_PROXY)
     scheme = {"ws": "http", "wss": "https"}.get(scope["scheme"], scope["scheme"])
     authority = headers.get("host") or ""
     client = scope.get("client")
     if client and ("x-forwarded-proto" in headers or "x-forwarded-host" in headers) and _trusted(client[0], settings):
-        if open_server and authority:
-            # A page whose name was led to loopback may set these headers, but not the Host.
-            _way(scheme, authority, settings, open_server)
         forwarded = _first(headers.get("x-forwarded-proto")).lower()
         scheme = forwarded if forwarded in {"http", "https"} else scheme
         authority = _first(headers.get("x-forwarded-host")) or authority
@@ -95,6 +112,11 @@ def _by_host(
     host: str, scheme: str, authority: str, settings: Settings, open_server: bool
 ) -> tuple[Role | None, Origins]:
     """The role that the host alone decides, or None where the path does."""
+    if open_server and not is_loopback(host):
+        raise Misdirected(
+            f"{host} is none of this server's hosts: it asks for no key, so it answers to loopback names alone. "
+            f"Make a key: {MAKE_KEY}"
+        )
     domain = settings.domain.lower()
     if domain and host.endswith(domain):
         port = authority[len(host) :] if authority.lower().startswith(host) else ""
@@ -113,14 +135,8 @@ def _by_host(
         role = FAL_HOSTS[host]
         # Under fal's run host the path prefixes keep working, for clients that paste host and prefix together.
         return (None if role is Role.RUN else role), _FAL_ORIGINS
-    if not is_loopback(host):
-        if domain:
-            raise Misdirected(f"{host} is none of this server's hosts; it answers for {domain}")
-        if open_server:
-            raise Misdirected(
-                f"{host} is none of this server's hosts: it asks for no key, so it answers only to loopback names. "
-                "Make a key (pondage keys create), or name the host with --domain."
-            )
+    if domain and not is_loopback(host):
+        raise Misdirected(f"{host} is none of this server's hosts; it answers for {domain}")
     return None, prefixed(settings.public_url.rstrip("/") or f"{scheme}://{authority}")
 
 
@@ -163,6 +179,19 @@ def proxied(target: str, own_host: str, settings: Settings) -> tuple[Role, str, 
     if role in {None, Role.RUN}:
         role, path = _by_prefix(path)
     return role or Role.RUN, path, url.query
+
+
+def why_keys(settings: Settings) -> str:
+    """What in the settings lets others in than this machine's programs, so that keys are needed; empty if nothing."""
+    if not is_loopback(settings.host):
+        return f"--host {settings.host} is reached from other machines"
+    if settings.domain:
+        return f"--domain {settings.domain} is a name that others may use"
+    if not {"*", "null"}.isdisjoint(origin.strip() for origin in settings.cors.split(",")):
+        return f"--cors {settings.cors} lets pages of everywhere call"
+    if settings.public_url and not is_loopback(urlsplit(settings.public_url).hostname or ""):
+        return f"--public-url {settings.public_url} is an address for others"
+    return ""
 
 
 def is_loopback(host: str) -> bool:

@@ -66,7 +66,9 @@ def _shown(call: Call, delivery: Delivery) -> dict[str, Any]:
     }
 
 
-def _entry(entry: Try) -> dict[str, Any]:
+def _entry(call: Call, entry: Try) -> dict[str, Any]:
+    """A try as JSON. Who only submitted sees the beginning of the answer: enough to know what its receiver said."""
+    shown = None if call.caller.may("operate") else call.rooms.settings.webhook_body_shown
     return {
         "n": entry.n,
         "at": iso(entry.at),
@@ -74,7 +76,7 @@ def _entry(entry: Try) -> dict[str, Any]:
         "status": entry.status,
         "reason": entry.reason,
         "note": entry.note,
-        "answer": entry.answer.decode("utf-8", "replace"),
+        "answer": entry.answer[:shown].decode("utf-8", "replace"),
     }
 
 
@@ -108,7 +110,7 @@ async def list_deliveries(call: Call) -> Response:
 async def show_delivery(call: Call) -> Response:
     """One delivery with the log of its tries; by its id, or by a tail of its or its request's id."""
     delivery, tries = await _room(call).find(call.params["id"], _whose(call))
-    return answers.json({**_shown(call, delivery), "log": [_entry(entry) for entry in tries]})
+    return answers.json({**_shown(call, delivery), "log": [_entry(call, entry) for entry in tries]})
 
 
 async def replay_delivery(call: Call) -> Response:

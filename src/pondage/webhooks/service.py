@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from pondage.clock import Clock
@@ -57,19 +58,19 @@ class Webhooks(Listener):
         news: News,
         clock: Clock,
         *,
-        listening_on_loopback: bool,
+        is_open: Callable[[], bool],
         poster: ClosingPoster | None = None,
     ) -> Webhooks:
         """Read or make the keys, and hear of every commit of the queue.
 
         Args:
-            listening_on_loopback: whether we are reached from this machine only; then webhooks may go to it, unless
+            is_open: whether the server asks for no key just now; then webhooks may go to this machine, unless
                 `webhook_private` says otherwise.
         """
         if poster is None:
             from pondage.webhooks.post import OutboundPoster
 
-            poster = OutboundPoster(settings, listening_on_loopback=listening_on_loopback)
+            poster = OutboundPoster(settings, is_open=is_open)
         outbox = Outbox(database)
         keys = Keys(database, clock)
         await keys.open()

@@ -59,20 +59,24 @@ def check_events(header: str | None) -> tuple[str, ...]:
     return names
 
 
-def private_policy(settings: Settings, *, listening_on_loopback: bool) -> str:
-    """Which addresses webhooks may reach besides public ones: `none`, `loopback`, `private` (loopback included)."""
+def private_policy(settings: Settings, *, open_server: bool) -> str:
+    """Which addresses webhooks may reach besides public ones: `none`, `loopback`, `private` (loopback included).
+
+    Who calls a server that asks for no key is a program of this machine, and reaches it anyway; a key's holder may be
+    anywhere, and must not come to services of this machine through us.
+    """
     if settings.webhook_private is not None:
         return "private" if settings.webhook_private else "none"
-    return "loopback" if listening_on_loopback else "none"
+    return "loopback" if open_server else "none"
 
 
-def start_line(settings: Settings, *, listening_on_loopback: bool) -> str:
+def start_line(settings: Settings, *, open_server: bool) -> str:
     """What `pondage serve` says about webhook targets at start."""
     return {
-        "none": "webhooks go to public addresses only (webhook_private allows others)",
-        "loopback": "webhooks may go to this machine's own addresses, because the server listens on loopback only",
+        "none": "webhooks go to public addresses only (webhook_private=true allows others)",
+        "loopback": "webhooks may go to this machine's own addresses, until a key exists",
         "private": "webhooks may go to private addresses (webhook_private)",
-    }[private_policy(settings, listening_on_loopback=listening_on_loopback)]
+    }[private_policy(settings, open_server=open_server)]
 
 
 def _refused(why: str) -> InvalidInput:

@@ -474,12 +474,14 @@ print(json.dumps({
 
 @python("fal.run", "queue.fal.run", "rest.fal.ai", "v3.fal.media", call="no setting: a changed name look-up and a CA")
 def test_under_fals_own_names(tmp_path: Path) -> None:
-    """Nothing is set but the trusted authority; the look-up of names is all that is changed."""
+    """Nothing is set but the trusted authority and a key; the look-up of names is all that is changed."""
     authority = tmp_path / "tls"
+    making = [sys.executable, "-m", "pondage.cli", "keys", "create", "me", "--data", str(tmp_path / "data")]
+    key = subprocess.run(making, capture_output=True, text=True, timeout=60, check=True).stdout.strip()
     with GatewayProcess(
         str(APPS / "desk.py"), data=tmp_path / "data", tls_dev=True, tls_folder=str(authority)
     ) as gateway:
-        environment = os.environ | {"FAL_KEY": "any:thing", "SSL_CERT_FILE": str(authority / "ca.pem")}
+        environment = os.environ | {"FAL_KEY": key, "SSL_CERT_FILE": str(authority / "ca.pem")}
         ran = subprocess.run(
             [sys.executable, "-c", _UNDER_FALS_NAMES, gateway.url.rpartition(":")[2]],
             env=environment, capture_output=True, text=True, timeout=60,

@@ -134,7 +134,7 @@ async def opened(
     database = await SqliteDatabase.open(folder, clock)
     news = News()
     queue = await SqliteQueue.open(database, clock, settings, news)
-    webhooks = await Webhooks.open(settings, database, queue, news, clock, listening_on_loopback=True, poster=receiver)
+    webhooks = await Webhooks.open(settings, database, queue, news, clock, is_open=lambda: True, poster=receiver)
     running = asyncio.create_task(webhooks.run()) if run else None
     try:
         yield House(database, queue, clock, webhooks)

@@ -50,7 +50,7 @@ def test_events() -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "loopback", "policy"),
+    ("settings", "open_server", "policy"),
     [
         (Settings(), True, "loopback"),
         (Settings(), False, "none"),
@@ -58,6 +58,6 @@ def test_events() -> None:
         (Settings(webhook_private=True), False, "private"),
     ],
 )
-def test_private_addresses(settings: Settings, loopback: bool, policy: str) -> None:
-    assert private_policy(settings, listening_on_loopback=loopback) == policy
-    assert "webhooks" in start_line(settings, listening_on_loopback=loopback)
+def test_private_addresses(settings: Settings, open_server: bool, policy: str) -> None:
+    assert private_policy(settings, open_server=open_server) == policy
+    assert "webhooks" in start_line(settings, open_server=open_server)
