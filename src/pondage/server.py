@@ -283,6 +283,7 @@ class Server:
             await asyncio.sleep(self.settings.sweep_interval)
             try:
                 await self.queue.sweep()
+                await self.queue.counts.fold()
             except Exception as error:
                 # A full disk or a damaged page: what can still be served is served, and the next round may do.
                 log.error("sweep: %s", error, exc_info=None if isinstance(error, PondageError) else error)

@@ -99,6 +99,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """A request that spoils so many attempts ends with an error."""
     retention: float = 7 * 86_400.0
     """How long a finished request is kept."""
+    rollup_minutes_kept: float = 2 * 86_400.0
+    """How long counts by the minute are kept."""
+    rollup_hours_kept: float = 90 * 86_400.0
+    """How long counts by the hour, and the kinds of errors, are kept."""
+    usage_kept: float = 400 * 86_400.0
+    """How long the usage of keys by the day is kept."""
     retention_bytes: int = 20 * 1024**3
     """Most bytes of finished requests that are kept; the oldest go first."""
     sweep_interval: float = 1.0

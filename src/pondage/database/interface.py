@@ -12,6 +12,9 @@ T = TypeVar("T")
 class Cursor(Protocol):
     """One SQL statement at a time; rows are tuples."""
 
+    notes: list[Any]
+    """On the writer's: what the operations of a transaction leave to be written at its end, in one piece."""
+
     def execute(self, sql: str, bindings: tuple[Any, ...] | dict[str, Any] = ()) -> Any:
         """Run one statement; iterate over the answer for its rows."""
         ...

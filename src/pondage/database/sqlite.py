@@ -129,6 +129,10 @@ class SqliteDatabase:
         except Unavailable as error:
             settled(None, error)
 
+    def write_notes(self, write: Callable[[Cursor, list[Any]], None]) -> None:
+        """Have `write(cursor, notes)` run at the end of each transaction whose operations noted something."""
+        self._writer.write_notes(write)
+
     @property
     def failing(self) -> bool:
         """Whether the last commit failed: a full disk, say."""

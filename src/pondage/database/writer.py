@@ -33,6 +33,12 @@ CHECKPOINT_PAGES_MAX = 64_000
 """Pages from which on the writer stops to empty the log itself; 250 MB."""
 
 
+class WritingCursor(apsw.Cursor):
+    """The writer's cursor. What operations note on it is written at the end of their transaction, in one piece."""
+
+    notes: list[Any]
+
+
 class Write:
     """One operation on its way through the writer, and what became of it."""
 
@@ -61,7 +67,9 @@ class Writer:
     ) -> None:
         """`alone`: nobody else writes for long, so that the log may be emptied at the end."""
         self._connection = connection
-        self._cursor = connection.cursor()
+        self._cursor = WritingCursor(connection)
+        self._cursor.notes = []
+        self._write_notes: Callable[[Cursor, list[Any]], None] | None = None
         self._loop = loop
         self._path = path
         self._alone = alone
@@ -84,6 +92,10 @@ class Writer:
         self._thread.start()
 
     # ---- the loop's side
+
+    def write_notes(self, write: Callable[[Cursor, list[Any]], None]) -> None:
+        """Have `write(cursor, notes)` run at the end of each transaction whose operations noted something."""
+        self._write_notes = write
 
     def put(self, write: Write, *, lazy: bool = False) -> None:
         """Hand an operation over.
@@ -185,6 +197,8 @@ class Writer:
                 told = True
                 self._tell(self._tell_early, early)
             if done:
+                if self._cursor.notes and self._write_notes is not None:
+                    self._write_notes(self._cursor, self._cursor.notes)
                 self._cursor.execute("COMMIT")
             if early and not told:
                 self._tell(self._tell_early, early)
@@ -205,6 +219,7 @@ class Writer:
         The way without savepoints is tried first; only where an operation raises, all is run again with one each.
         """
         cursor = self._cursor
+        cursor.notes = []
         cursor.execute("BEGIN IMMEDIATE")
         try:
             for write in group:
@@ -217,8 +232,10 @@ class Writer:
                 return []
             for write in group:
                 write.result = None
+        cursor.notes = []
         cursor.execute("BEGIN IMMEDIATE")
         for write in group:
+            noted = len(cursor.notes)
             cursor.execute("SAVEPOINT one")
             try:
                 write.result = write.operation(cursor)
@@ -229,6 +246,7 @@ class Writer:
                 if not self._connection.in_transaction:
                     raise
                 cursor.execute("ROLLBACK TO one")
+                del cursor.notes[noted:]
             cursor.execute("RELEASE one")
         return [write for write in group if write.error is None]
 

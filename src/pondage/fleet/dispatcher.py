@@ -22,7 +22,17 @@ from pondage.fleet import fates
 from pondage.fleet.channels import Channels
 from pondage.fleet.chunks import ChunkLog
 from pondage.fleet.runners import Runner, RunnerPhase, Running, offer, pick
-from pondage.queue.interface import Cancelled, Claim, Completion, NewRequest, Queue, Receipt, Submission
+from pondage.queue.interface import (
+    NOTHING_SPENT,
+    Cancelled,
+    Claim,
+    Completion,
+    NewRequest,
+    Queue,
+    Receipt,
+    Spending,
+    Submission,
+)
 from pondage.queue.news import Listener, News
 from pondage.settings import Settings
 from pondage.steady import complain, until_done
@@ -223,11 +233,9 @@ class Dispatcher(Listener):
             self._release(runner, request.id)
             return
         link = runner.link
-        timeout = request.run_timeout
-        deadline = None
-        if timeout is not None:
-            deadline = self._clock.monotonic() + timeout + self._settings.cancel_grace
-        runner.running[request.id] = Running(claim, deadline)
+        now, timeout = self._clock.monotonic(), request.run_timeout
+        deadline = None if timeout is None else now + timeout + self._settings.cancel_grace
+        runner.begin(Running(claim, deadline), now)
         self._holder[request.id] = runner
         if link is None:
             return  # between two connections; `adopt` sorts it out
@@ -251,16 +259,18 @@ class Dispatcher(Listener):
         if holder is not None and holder.id == claim.runner:
             self.stop_attempt(claim.request.id, "its start could not be written")
 
-    def _release(self, runner: Runner, request_id: str) -> None:
-        runner.running.pop(request_id, None)
+    def _release(self, runner: Runner, request_id: str) -> Spending:
+        now = self._clock.monotonic()
+        spent = runner.end(request_id, now)
         if self._holder.get(request_id) is runner:
             del self._holder[request_id]
         if not runner.running:
             runner.exclusive = False
-            runner.idle_since = self._clock.monotonic()
+            runner.idle_since = now
             self._start_suspect(runner)
             self._look.set()
         self.pump_if_waiting(runner.app)
+        return spent
 
     def pump_if_waiting(self, app: str) -> None:
         if self._queue.depth(app).queued:
@@ -270,12 +280,16 @@ class Dispatcher(Listener):
 
     def finished(self, runner: Runner, frame: Finished) -> None:
         """An outcome. It may be one that was handed in before, or that nobody waits for any more."""
-        running = runner.running.get(frame.request_id)
+        running, spent = runner.running.get(frame.request_id), NOTHING_SPENT
         if running is not None and running.claim.attempt == frame.attempt:
             if frame.retry and self._retry_declared(runner, running, frame):
                 return
-            self._release(runner, frame.request_id)
-        commit = partial(self._commit, frame.request_id, frame.attempt, frame.outcome, runner)
+            spent = self._release(runner, frame.request_id)
+            if running.cancelled_at is not None:
+                # It has its outcome already; what it took until it let go is counted beside it.
+                request = running.claim.request
+                self._queue.spend(request.app, request.caller, spent)
+        commit = partial(self._commit, frame.request_id, frame.attempt, frame.outcome, runner, spent)
         # It stays until it is empty: an outcome that comes twice must not overtake the chunks the second time.
         chunks = self._chunk_logs.get((frame.request_id, frame.attempt))
         if chunks is None:
@@ -292,17 +306,24 @@ class Dispatcher(Listener):
         limit = max_strikes(runner.info, self._settings)
         if running.cancelled_at is not None or running.claim.strikes + 1 >= limit:
             return False
-        self._release(runner, frame.request_id)
+        spent = self._release(runner, frame.request_id)
         self._chunk_logs.pop((frame.request_id, frame.attempt), None)
         reason = frame.outcome.error or "the app asked for another attempt"
-        self._carry_out(fates.Fate(frame.request_id, frame.attempt, reason, strike=True), runner.app)
+        self._carry_out(fates.Fate(frame.request_id, frame.attempt, reason, strike=True, spent=spent), runner.app)
         if runner.link is not None:
             runner.link.send_later(Committed(frame.request_id, frame.attempt, done=True))
         return True
 
-    def _commit(self, request_id: str, attempt: int, outcome: Outcome, runner: Runner | None = None) -> None:
+    def _commit(
+        self,
+        request_id: str,
+        attempt: int,
+        outcome: Outcome,
+        runner: Runner | None = None,
+        spent: Spending = NOTHING_SPENT,
+    ) -> None:
         """Write the outcome, again and again while the disk is full, then let the runner forget it."""
-        commit = self._queue.complete(request_id, attempt, outcome)
+        commit = self._queue.complete(request_id, attempt, outcome, spent)
         self._pending.add(commit)
 
         def committed(done: asyncio.Future[Completion]) -> None:
@@ -315,7 +336,7 @@ class Dispatcher(Listener):
                     log.error("the outcome of %s cannot be committed: %s", request_id, error, exc_info=trace)
                 if not self._stopping:
                     loop = asyncio.get_running_loop()
-                    loop.call_later(_REPEAT_COMMIT, self._commit, request_id, attempt, outcome, runner)
+                    loop.call_later(_REPEAT_COMMIT, self._commit, request_id, attempt, outcome, runner, spent)
             elif runner is not None and runner.link is not None:
                 runner.link.send_later(Committed(request_id, attempt, done=True))
 
@@ -401,6 +422,8 @@ class Dispatcher(Listener):
         """A runner is gone: every attempt it held gets its fate, and every suspect that waited there goes back."""
         runner.phase = RunnerPhase.LOST
         self._pools[runner.app].pop(runner.id, None)
+        now = self._clock.monotonic()
+        spent = {request_id: runner.spent(running, now) for request_id, running in runner.running.items()}
         for decision in fates.of_dead_runner(
             list(runner.running.values()),
             cause=cause,
@@ -409,7 +432,10 @@ class Dispatcher(Listener):
             max_strikes=max_strikes(runner.info, self._settings),
             info=runner.info,
         ):
-            self._carry_out(decision, runner.app)
+            self._carry_out(decision._replace(spent=spent.pop(decision.request_id, NOTHING_SPENT)), runner.app)
+        for request_id, left in spent.items():  # cancelled ones, whose runner did not let go
+            request = runner.running[request_id].claim.request
+            self._queue.spend(request.app, request.caller, left)
         for claim in runner.alone:
             self._requeue(claim, cause)
         for request_id, running in runner.running.items():
@@ -431,19 +457,25 @@ class Dispatcher(Listener):
 
     def _carry_out(self, fate: fates.Fate, app: str) -> None:
         if fate.outcome is not None:
-            self._commit(fate.request_id, fate.attempt, fate.outcome)
+            self._commit(fate.request_id, fate.attempt, fate.outcome, spent=fate.spent)
             return
         self._keep(self._retried(fate, app))
 
     async def _retried(self, fate: fates.Fate, app: str) -> None:
         """Put a request back. Where a stop comes first it runs in the database still, and the next start does it."""
         put_back = partial(
-            self._queue.retry, fate.request_id, fate.attempt, reason=fate.reason, strike=fate.strike, alone=fate.alone
+            self._queue.retry,
+            fate.request_id,
+            fate.attempt,
+            reason=fate.reason,
+            strike=fate.strike,
+            alone=fate.alone,
+            spent=fate.spent,
         )
         what = f"{fate.request_id} is not put back yet"
         await until_done(what, put_back, give_up=lambda: self._stopping, pause=_REPEAT_COMMIT)
         self.pump(app)
-        self.changed(app)
+        self._look.set()
 
     def _keep(self, work: Awaitable[object]) -> None:
         task = asyncio.ensure_future(work)
@@ -463,7 +495,8 @@ class Dispatcher(Listener):
             if still.get(request_id) == claim.attempt:
                 timeout = claim.request.run_timeout
                 deadline = None if timeout is None else self._clock.monotonic() + timeout
-                running = runner.running[request_id] = Running(claim, deadline)
+                running = Running(claim, deadline)
+                runner.begin(running, self._clock.monotonic())
                 self._holder[request_id] = runner
                 if claim.request.mode == "stream":
                     self._keep(self._look_for_chunks(running))

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from pondage.fleet.runners import Running
+from pondage.queue.interface import NOTHING_SPENT, Spending
 from pondage.wire.events import Outcome
 from pondage.wire.frames import AppInfo
 
@@ -23,6 +24,7 @@ class Fate(NamedTuple):
     strike: bool = False
     alone: bool = False
     outcome: Outcome | None = None
+    spent: Spending = NOTHING_SPENT
 
 
 def of_dead_runner(

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from enum import StrEnum
 from typing import Protocol
 
-from pondage.queue.interface import Claim
+from pondage.queue.interface import NOTHING_SPENT, Claim, Spending
 from pondage.wire.frames import AppInfo, Frame
 
 
@@ -46,7 +46,7 @@ class Link(Protocol):
 class Running:
     """An attempt in a runner's hands."""
 
-    __slots__ = ("cancelled_at", "claim", "deadline", "seen_chunk")
+    __slots__ = ("cancelled_at", "claim", "deadline", "seen_chunk", "shared_before")
 
     def __init__(self, claim: Claim, deadline: float | None, *, seen_chunk: bool = False) -> None:
         self.claim = claim
@@ -55,6 +55,8 @@ class Running:
         self.cancelled_at: float | None = None
         self.seen_chunk = seen_chunk
         """Partial output has come, which its caller may have seen."""
+        self.shared_before = 0.0
+        """`Runner.shared` as it began."""
 
 
 class Runner:
@@ -82,6 +84,38 @@ class Runner:
         """The request for which we ended the process ourselves."""
         self.idle_since = heard_at
         self.memory = 0
+        self.devices = 0.0
+        """How many devices it holds."""
+        self.shared = 0.0
+        """Seconds that each of its attempts has been charged for so far, if it was there all the time: while n run
+        together, a second counts for 1/n."""
+        self._shared_at = heard_at
+
+    def begin(self, running: Running, now: float) -> None:
+        """An attempt is in its hands; `now` is monotonic."""
+        self._share(now)
+        running.shared_before = self.shared
+        self.running[running.claim.request.id] = running
+
+    def end(self, request_id: str, now: float) -> Spending:
+        """An attempt is over; what it took. Nothing where it does not run here."""
+        running = self.running.get(request_id)
+        if running is None:
+            return NOTHING_SPENT
+        spent = self.spent(running, now)
+        del self.running[request_id]
+        return spent
+
+    def spent(self, running: Running, now: float) -> Spending:
+        """What an attempt that runs here has taken so far."""
+        self._share(now)
+        seconds = self.shared - running.shared_before
+        return Spending(seconds, seconds * self.devices)
+
+    def _share(self, now: float) -> None:
+        if self.running:
+            self.shared += (now - self._shared_at) / len(self.running)
+        self._shared_at = now
 
     @property
     def slots(self) -> int:

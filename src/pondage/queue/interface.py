@@ -13,6 +13,7 @@ from typing import Protocol
 
 import msgspec
 
+from pondage.queue.counts import Counts
 from pondage.wire.events import Entry, Event, Outcome
 from pondage.wire.frames import AppInfo, Mode
 from pondage.wire.states import OutcomeKind, State
@@ -88,6 +89,17 @@ class Submission(msgspec.Struct, frozen=True):
     claim: Claim | None
     claimed: asyncio.Future[Claim | None] | None
     receipt: asyncio.Future[Receipt]
+
+
+class Spending(msgspec.Struct, frozen=True):
+    """What an attempt took: its share of its runner's time in seconds (shared equally by what ran together), and the
+    same times the devices that the runner holds."""
+
+    runner: float = 0.0
+    devices: float = 0.0
+
+
+NOTHING_SPENT = Spending()
 
 
 class Completion(msgspec.Struct, frozen=True):
@@ -279,14 +291,33 @@ class Queue(Protocol):
         """
         ...
 
-    def complete(self, request_id: str, attempt: int, outcome: Outcome) -> asyncio.Future[Completion]:
-        """The outcome, its event, and the webhook's outbox row, in one transaction. The first outcome wins."""
+    def complete(
+        self, request_id: str, attempt: int, outcome: Outcome, spent: Spending = NOTHING_SPENT
+    ) -> asyncio.Future[Completion]:
+        """The outcome, its event, the webhook's outbox row and what is counted, in one transaction. The first outcome
+        wins."""
         ...
 
     async def retry(
-        self, request_id: str, attempt: int, *, reason: str, strike: bool = False, alone: bool = False
+        self,
+        request_id: str,
+        attempt: int,
+        *,
+        reason: str,
+        strike: bool = False,
+        alone: bool = False,
+        spent: Spending = NOTHING_SPENT,
     ) -> bool:
         """Put a running request back at the head of its queue. False: the attempt no longer holds it."""
+        ...
+
+    def spend(self, app: str, caller: str, spent: Spending) -> None:
+        """Count what an attempt took after its request had ended otherwise: cancelled, or out of time."""
+        ...
+
+    @property
+    def counts(self) -> Counts:
+        """What is counted of requests."""
         ...
 
     # ---- upkeep

@@ -180,7 +180,7 @@ async def test_a_closed_database_answers_every_verb(database: SqliteDatabase, qu
     assert [type(answer) for answer in answers] == [Unavailable] * len(verbs)
 
 
-async def test_a_run_is_one_row_in_one_commit(database: SqliteDatabase, queue: SqliteQueue) -> None:
+async def test_a_run_is_one_row_with_its_facts_in_one_commit(database: SqliteDatabase, queue: SqliteQueue) -> None:
     def changes(cursor: Cursor) -> int:
         return int(cursor.execute("SELECT total_changes()").fetchone()[0])
 
@@ -188,7 +188,7 @@ async def test_a_run_is_one_row_in_one_commit(database: SqliteDatabase, queue: S
     request = new()
     queue.submit(request, slot="r1", lazy=True)
     await queue.complete(request.id, 1, ok())
-    assert await database.write(changes) == before + 1
+    assert await database.write(changes) == before + 2
 
 
 async def test_a_held_insert_is_written_after_a_while(queue: SqliteQueue) -> None:

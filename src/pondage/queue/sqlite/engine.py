@@ -22,7 +22,9 @@ import msgspec
 from pondage.clock import Clock
 from pondage.database.sqlite import SqliteDatabase
 from pondage.errors import PondageError
+from pondage.queue.counts import Spent
 from pondage.queue.interface import (
+    NOTHING_SPENT,
     Cancelled,
     Claim,
     Completion,
@@ -32,11 +34,13 @@ from pondage.queue.interface import (
     NewRequest,
     Page,
     RequestView,
+    Spending,
     Submission,
     Swept,
 )
 from pondage.queue.news import News, Watcher
 from pondage.queue.sqlite import moves, upkeep, views
+from pondage.queue.sqlite.counts import SqliteCounts, put_facts
 from pondage.queue.sqlite.memory import Memory, resolve
 from pondage.queue.sqlite.submits import Submits
 from pondage.queue.stored import StoredView, view
@@ -58,6 +62,8 @@ class SqliteQueue:
         self._loop = asyncio.get_running_loop()
         self._news = news
         self._memory = Memory(found, news)
+        self.counts = SqliteCounts(database, clock, settings)
+        database.write_notes(put_facts)
         self._submits = Submits(database, clock, settings, self._memory, self._nobody_took)
         self._taken_back: dict[str, int] = {}
         """Attempts that were handed out and whose claim was then not committed, the highest of each request."""
@@ -230,8 +236,10 @@ class SqliteQueue:
         self._database.post(lambda cursor: moves.append(cursor, request_id, attempt, entries, now), settled)
         return future
 
-    def complete(self, request_id: str, attempt: int, outcome: Outcome) -> asyncio.Future[Completion]:
-        held = self._submits.complete(request_id, attempt, outcome)
+    def complete(
+        self, request_id: str, attempt: int, outcome: Outcome, spent: Spending = NOTHING_SPENT
+    ) -> asyncio.Future[Completion]:
+        held = self._submits.complete(request_id, attempt, outcome, spent)
         if held is not None:
             return held
         self._submits.release(request_id)
@@ -245,15 +253,34 @@ class SqliteQueue:
                 self._news.changed(request_id)
             resolve(future, None if result is None else result[0], error)
 
-        self._database.post(lambda cursor: moves.complete(cursor, request_id, attempt, outcome, now), settled)
+        self._database.post(lambda cursor: moves.complete(cursor, request_id, attempt, outcome, spent, now), settled)
         return future
 
     async def retry(
-        self, request_id: str, attempt: int, *, reason: str, strike: bool = False, alone: bool = False
+        self,
+        request_id: str,
+        attempt: int,
+        *,
+        reason: str,
+        strike: bool = False,
+        alone: bool = False,
+        spent: Spending = NOTHING_SPENT,
     ) -> bool:
-        return await self._put_back(request_id, attempt, reason, strike, alone)
+        return await self._put_back(request_id, attempt, reason, strike, alone, spent)
 
-    def _put_back(self, request_id: str, attempt: int, reason: str, strike: bool, alone: bool) -> asyncio.Future[bool]:
+    def spend(self, app: str, caller: str, spent: Spending) -> None:
+        fact = Spent(self._clock.wall(), app, caller, spent.runner, spent.devices)
+        self._database.post(lambda cursor: cursor.notes.append(fact), _uncounted, lazy=True)
+
+    def _put_back(
+        self,
+        request_id: str,
+        attempt: int,
+        reason: str,
+        strike: bool,
+        alone: bool,
+        spent: Spending = NOTHING_SPENT,
+    ) -> asyncio.Future[bool]:
         self._submits.release(request_id)
         now = self._clock.wall()
         future: asyncio.Future[bool] = self._loop.create_future()
@@ -274,7 +301,9 @@ class SqliteQueue:
             resolve(future, left is not None, error)
 
         self._database.post(
-            lambda cursor: moves.retry(cursor, request_id, attempt, reason, strike, alone, now), settled, early=early
+            lambda cursor: moves.retry(cursor, request_id, attempt, reason, strike, alone, spent, now),
+            settled,
+            early=early,
         )
         return future
 
@@ -370,6 +399,12 @@ class SqliteQueue:
     async def _barrier(self) -> None:
         """All that was handed over before is committed."""
         await self._database.write(lambda cursor: None)
+
+
+def _uncounted(_: None, error: BaseException | None) -> None:
+    """What an attempt took beyond its outcome is counted where the disk has room for it."""
+    if error is not None:
+        log.warning("what an attempt took could not be counted: %s", error)
 
 
 def _unwritten(_: None, error: BaseException | None) -> None:

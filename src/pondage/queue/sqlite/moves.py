@@ -13,7 +13,8 @@ import msgspec
 from pondage.database.interface import Cursor
 from pondage.errors import InvalidInput, TooMany
 from pondage.queue import stored
-from pondage.queue.interface import Cancelled, Claim, Completion, NewRequest
+from pondage.queue.counts import MESSAGE_CHARS, Ended, Spent, Submitted, units
+from pondage.queue.interface import NOTHING_SPENT, Cancelled, Claim, Completion, NewRequest, Spending
 from pondage.queue.sqlite.rows import SQL, Insert, columns
 from pondage.queue.stored import STATES, StoredRequest, pack_entries, pack_extra, unpack_head
 from pondage.wire.events import Chunk, Entry, Log, Outcome, Progress, Retried, Stale, Started
@@ -39,6 +40,7 @@ class Hot(NamedTuple):
     runner: str
     webhook: str | None
     input_bytes: int
+    submitted_at: float
     head: bytes
 
 
@@ -69,6 +71,7 @@ def find(cursor: Cursor, request_id: str) -> Hot | None:
 def insert(cursor: Cursor, new: Insert) -> None:
     r = new.request
     cursor.execute(SQL["insert"], columns(new.hot()))
+    cursor.notes.append(Submitted(r.submitted_at, r.app, r.caller, len(r.input)))
     cursor.execute(SQL["insert_input"], (new.seq, r.input))
     for file_id in r.files:
         cursor.execute(SQL["insert_file"], (file_id, new.seq))
@@ -126,10 +129,13 @@ def insert_keyed(cursor: Cursor, new: Insert, expires_at: float, full: TooMany |
     return None
 
 
-def insert_finished(cursor: Cursor, new: Insert, outcome: Outcome, now: float) -> None:
+def insert_finished(cursor: Cursor, new: Insert, outcome: Outcome, spent: Spending, now: float) -> None:
     """A request that was claimed at once and ended before its insert was written."""
     r = new.request
     cursor.execute(SQL["insert_finished"], columns(new.cold(outcome, now)))
+    cursor.notes.append(Submitted(r.submitted_at, r.app, r.caller, len(r.input)))
+    times = (r.submitted_at, new.at, now)
+    cursor.notes.append(ended(r.id, r.app, r.caller, outcome, spent, *times))
     if r.subject is not None:
         _note_token(cursor, new.seq, r)
     if r.webhook is not None:
@@ -222,12 +228,12 @@ def _unknown(cursor: Cursor, seq: int, attempt: int, entries: Sequence[Entry]) -
 
 
 def complete(
-    cursor: Cursor, request_id: str, attempt: int, outcome: Outcome, now: float
+    cursor: Cursor, request_id: str, attempt: int, outcome: Outcome, spent: Spending, now: float
 ) -> tuple[Completion, Left | None]:
     row = find(cursor, request_id)
     if row is not None:
         if row.attempt == attempt and moved(STATES[row.state], Move.COMPLETE) is State.DONE:
-            return Completion("applied"), finish(cursor, request_id, row, outcome, "complete", now)
+            return Completion("applied"), finish(cursor, request_id, row, outcome, "complete", now, spent)
         evidence(cursor, SQL["hot_last_n"], row.seq, row.last_n, attempt, outcome, now)
         return Completion("stale"), None
     cold = cursor.execute(SQL["cold"], (request_id,)).fetchone()
@@ -262,8 +268,18 @@ def end(
     return told, finish(cursor, request_id, row, outcome, ended_by, now)
 
 
-def finish(cursor: Cursor, request_id: str, row: Hot, outcome: Outcome, ended_by: str, now: float) -> Left:
+def finish(
+    cursor: Cursor,
+    request_id: str,
+    row: Hot,
+    outcome: Outcome,
+    ended_by: str,
+    now: float,
+    spent: Spending = NOTHING_SPENT,
+) -> Left:
     """Move a request from the hot table to the cold one, with its outcome and its outbox row."""
+    started_at = row.started_at if STATES[row.state] is State.RUNNING else None
+    cursor.notes.append(ended(request_id, row.app, row.caller, outcome, spent, row.submitted_at, started_at, now))
     cursor.execute(
         SQL["finish"],
         {
@@ -290,7 +306,7 @@ def finish(cursor: Cursor, request_id: str, row: Hot, outcome: Outcome, ended_by
 
 
 def retry(
-    cursor: Cursor, request_id: str, attempt: int, reason: str, strike: bool, alone: bool, now: float
+    cursor: Cursor, request_id: str, attempt: int, reason: str, strike: bool, alone: bool, spent: Spending, now: float
 ) -> Left | None:
     """Back to the head of the line. The old attempt's `started` becomes a row, since its columns are used again."""
     row = find(cursor, request_id)
@@ -301,12 +317,42 @@ def retry(
         write_events(cursor, row.seq, row.started_n, attempt, [started])
     write_events(cursor, row.seq, row.last_n + 1, attempt, [Retried(now, reason, strike)])
     cursor.execute(SQL["back"], {"strike": 1 if strike else 0, "alone": 1 if alone else 0, "seq": row.seq})
+    cursor.notes.append(Spent(now, row.app, row.caller, spent.runner, spent.devices))
     return Left(row.app, row.caller, row.rank, State.RUNNING, row.attempt, row.runner, 0)
 
 
 def write_events(cursor: Cursor, seq: int, first_n: int, attempt: int, entries: Sequence[Entry]) -> None:
     last_chunk = max((entry.n for entry in entries if isinstance(entry, Chunk)), default=None)
     cursor.execute(SQL["insert_events"], (seq, first_n, attempt, len(entries), last_chunk, pack_entries(entries)))
+
+
+def ended(
+    request_id: str,
+    app: str,
+    caller: str,
+    outcome: Outcome,
+    spent: Spending,
+    submitted_at: float,
+    started_at: float | None,
+    now: float,
+) -> Ended:
+    """What is counted of an outcome. `started_at` is None where no runner has it."""
+    return Ended(
+        at=now,
+        app=app,
+        caller=caller,
+        request_id=request_id,
+        kind=outcome.kind,
+        waited=max((now if started_at is None else started_at) - submitted_at, 0.0),
+        ran=0.0 if started_at is None else max(now - started_at, 0.0),
+        total=max(now - submitted_at, 0.0),
+        output_bytes=len(outcome.body),
+        runner=spent.runner,
+        devices=spent.devices,
+        units=units(outcome.headers),
+        error_type=outcome.error_type,
+        error=outcome.error and outcome.error[: 4 * MESSAGE_CHARS],
+    )
 
 
 def deliver_started(cursor: Cursor, r: NewRequest, n: int, started: Started) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pondage.clock import Clock
 from pondage.database.sqlite import SqliteDatabase
 from pondage.errors import TooMany
-from pondage.queue.interface import Claim, Completion, NewRequest, Receipt, Submission
+from pondage.queue.interface import Claim, Completion, NewRequest, Receipt, Spending, Submission
 from pondage.queue.sqlite import moves
 from pondage.queue.sqlite.memory import Memory, resolve
 from pondage.queue.sqlite.rows import Insert
@@ -152,7 +152,9 @@ class Submits:
 
     # ---- held inserts
 
-    def complete(self, request_id: str, attempt: int, outcome: Outcome) -> asyncio.Future[Completion] | None:
+    def complete(
+        self, request_id: str, attempt: int, outcome: Outcome, spent: Spending
+    ) -> asyncio.Future[Completion] | None:
         """The hot path of `run`: a held insert and its outcome become one row. None where there is nothing held."""
         if not self._held or attempt != 1 or (held := self._held.pop(request_id, None)) is None:
             return None
@@ -171,7 +173,7 @@ class Submits:
             resolve(receipt, Receipt(request_id, 0), error)
             resolve(future, _APPLIED, error)
 
-        self._database.post(lambda cursor: moves.insert_finished(cursor, new, outcome, now), settled)
+        self._database.post(lambda cursor: moves.insert_finished(cursor, new, outcome, spent, now), settled)
         return future
 
     def release(self, request_id: str) -> None:

@@ -41,7 +41,7 @@ RETURNING id, app, path, caller, submitted_at, webhook, keep_io, head,
 
 -- name: hot
 SELECT seq, app, caller, state, rank, attempt, strikes, last_n, started_n, started_at, runner, webhook,
-  input_bytes, head
+  input_bytes, submitted_at, head
 FROM requests WHERE id = ?;
 
 -- name: cold
