@@ -49,6 +49,8 @@ class NewRequest(msgspec.Struct, frozen=True):
     retried_from: str | None = None
     files: tuple[str, ...] = ()
     """The ids of the server's own files that the input refers to; they are kept while the request lives."""
+    expected: float | None = None
+    """How many seconds it is expected to run; None where there is no history. Fair order is by it."""
     store_io: bool = True
     """False: input and output are dropped once the outcome was read or its delivery is done (`X-Fal-Store-IO: 0`)."""
     subject: str | None = None
@@ -131,6 +133,9 @@ class RequestView(msgspec.Struct, frozen=True):
     priority: int
     submitted_at: float
     last_event: int
+    work_ahead: float | None = None
+    """About how many seconds of running are ahead of it; each request without history counts for one. None unless
+    queued."""
     position: int | None = None
     """How many requests of the same app are ahead: counted up to a thousand when one request is read, else an estimate.
     None unless queued."""
@@ -266,6 +271,10 @@ class Queue(Protocol):
 
     async def page(self, filter: Filter) -> Page:
         """A page of requests, newest first."""
+        ...
+
+    def work_ahead(self, app: str, priority: int, caller: str) -> float:
+        """About how many seconds of running would be claimed before a request that this caller brought now."""
         ...
 
     def depth(self, app: str) -> Depth:

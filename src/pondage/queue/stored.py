@@ -39,6 +39,7 @@ class Head(msgspec.Struct, frozen=True, array_like=True):
     retried_from: str | None
     files: tuple[str, ...]
     subject: str | None = None
+    expected: float | None = None
 
 
 class Extra(msgspec.Struct, frozen=True, array_like=True):
@@ -170,8 +171,8 @@ def claim(row: StoredRequest, attempt: int, runner: str, strikes: int, alone: in
     return Claim(request(row), attempt, runner, strikes, bool(alone))
 
 
-def view(row: StoredView, position: int | None) -> RequestView:
-    """The request as it stands; `position` is not stored."""
+def view(row: StoredView, position: int | None, work_ahead: float | None = None) -> RequestView:
+    """The request as it stands; its place is not stored."""
     head = _decode_head(row.head)
     return RequestView(
         id=row.id,
@@ -187,6 +188,7 @@ def view(row: StoredView, position: int | None) -> RequestView:
         submitted_at=row.submitted_at,
         last_event=row.last_n,
         position=position,
+        work_ahead=work_ahead,
         started_at=row.started_at,
         finished_at=row.finished_at,
         runner=row.runner,

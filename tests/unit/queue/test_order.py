@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pondage.queue.sqlite.order import STEP, Line
+from pondage.queue.sqlite.order import STEP, Line, step_of
 
 
 def test_one_caller_is_served_in_order() -> None:
@@ -84,6 +84,36 @@ def test_idle_callers_are_forgotten() -> None:
         line.claimed(line.enter(0, f"k{n}"), f"k{n}")
         line.claimed(line.enter(0, "steady"), "steady")
     assert len(line._flows) < 200
+
+
+def test_fair_is_by_expected_seconds() -> None:
+    """Who brings requests of a minute gets as much of the runner's time as who brings requests of a second."""
+    line = Line()
+    dear = [line.enter(0, "dear", step_of(60.0)) for _ in range(10)]
+    cheap = [line.enter(0, "cheap", step_of(1.0)) for _ in range(300)]
+    order = sorted([*((rank, 60.0) for rank in dear), *((rank, 1.0) for rank in cheap)])
+    seconds = {60.0: 0.0, 1.0: 0.0}
+    for _, cost in order[:200]:
+        seconds[cost] += cost
+    assert abs(seconds[60.0] - seconds[1.0]) <= 60.0
+
+
+def test_work_ahead_is_in_expected_seconds() -> None:
+    line = Line()
+    first = line.enter(0, "a", step_of(10.0))
+    second = line.enter(0, "a", step_of(5.0))
+    assert line.work_ahead(0, "a", first) == 0.0
+    assert line.work_ahead(0, "a", second) == 10.0
+    assert line.work_ahead(0, "a") == 15.0, "one that came now"
+    assert line.work_ahead(1, "b") == 15.0, "low priority waits for all of it"
+    assert line.work_ahead(0, "b") == 0.0, "a new caller is first"
+    line.claimed(first, "a")
+    line.claimed(second, "a")
+    assert line.work_ahead(1, "b") == 0.0
+
+
+def test_nothing_costs_less_than_a_thousandth() -> None:
+    assert (step_of(None), step_of(0.0), step_of(1e-9), step_of(2.5)) == (STEP, 1, 1, 2500)
 
 
 @settings(max_examples=200, deadline=None)

@@ -42,6 +42,7 @@ from pondage.queue.news import News, Watcher
 from pondage.queue.sqlite import moves, upkeep, views
 from pondage.queue.sqlite.counts import SqliteCounts, put_facts
 from pondage.queue.sqlite.memory import Memory, resolve
+from pondage.queue.sqlite.order import TAG_BITS
 from pondage.queue.sqlite.submits import Submits
 from pondage.queue.stored import StoredView, view
 from pondage.settings import Settings
@@ -159,15 +160,22 @@ class SqliteQueue:
         rows, cursor = await self._database.read(lambda c: views.page(c, filter))
         return Page([self._view(row) for row in rows], cursor)
 
+    def work_ahead(self, app: str, priority: int, caller: str) -> float:
+        line = self._memory.lines.get(app)
+        return 0.0 if line is None else line.work_ahead(priority, caller)
+
     def depth(self, app: str) -> Depth:
         line = self._memory.lines.get(app)
         return Depth(0, 0) if line is None else Depth(line.queued, line.running)
 
     def _view(self, row: StoredView, ahead: int | None = None) -> RequestView:
         """`ahead`: as it was counted, if it was; else the place of a request that waits is an estimate."""
-        if row.state == 0 and row.rank is not None and ahead is None:
-            ahead = self._memory.line(row.app).ahead(row.rank, row.caller)
-        return view(row, ahead)
+        if row.state != 0 or row.rank is None:
+            return view(row, None)
+        line = self._memory.line(row.app)
+        if ahead is None:
+            ahead = line.ahead(row.rank, row.caller)
+        return view(row, ahead, line.work_ahead(row.rank >> TAG_BITS, row.caller, row.rank))
 
     # ---- dispatch
 

@@ -1,9 +1,10 @@
 """Fair order and places in line, in memory: what would be dear to count in a table.
 
 The order is start-time fair queueing. Each caller's requests of one app and priority are a flow; a request gets the
-next start tag of its flow, one `STEP` behind the last, and an idle flow starts again at the virtual time, the tag that
-was served last. So a caller who submits 100,000 requests does not starve one who submits three. `rank` is priority and
-tag in one integer: the one column that claims walk along.
+next start tag of its flow, as far behind the last as that one is dear, and an idle flow starts again at the virtual
+time, the tag that was served last. So a caller who submits 100,000 requests does not starve one who submits three, nor
+does one whose requests take a minute starve one whose requests take a second. `rank` is priority and tag in one
+integer: the one column that claims walk along.
 
 A place in line that nobody has counted is an estimate: of each flow, the share of its waiting requests that its tags
 put before this one. It is exact while one caller waits whose requests leave in order.
@@ -14,16 +15,18 @@ from __future__ import annotations
 TAG_BITS = 48
 _TAG = (1 << TAG_BITS) - 1
 STEP = 1000
-"""The distance between two requests of one flow. A thousand, so that a dearer request can be worth more than one."""
+"""What a request costs its flow that nobody expects to take so or so long; a thousand a second where somebody does."""
 
 
 class Flow:
-    """The waiting requests of one caller: `size` of them, with tags from `head` up to, not including, `next`."""
+    """The waiting requests of one caller: `size` of them, with tags from `head` up to, not including, `next`; `last` is
+    the tag of the newest."""
 
-    __slots__ = ("head", "next", "size")
+    __slots__ = ("head", "last", "next", "size")
 
     def __init__(self, tag: int) -> None:
         self.head = tag
+        self.last = tag
         self.next = tag
         self.size = 0
 
@@ -34,6 +37,11 @@ class Flow:
         if tag >= self.next:
             return self.size
         return -(-self.size * (tag - self.head) // (self.next - self.head))
+
+
+def step_of(expected: float | None) -> int:
+    """What a request costs its flow, of which `expected` is how many seconds it will run."""
+    return STEP if expected is None else max(1, round(1000 * expected))
 
 
 class Line:
@@ -47,8 +55,8 @@ class Line:
         self._flows: dict[tuple[int, str], Flow] = {}
         self._now: dict[int, int] = {}
 
-    def enter(self, priority: int, caller: str) -> int:
-        """A new request waits; returns its rank."""
+    def enter(self, priority: int, caller: str, step: int = STEP) -> int:
+        """A new request waits; returns its rank. `step` is what it costs its flow."""
         now = self._now.get(priority, 0)
         flow = self._flows.get((priority, caller))
         if flow is None:
@@ -58,14 +66,14 @@ class Line:
         if flow.size == 0:
             flow.head = flow.next = max(flow.next, now)
         tag = flow.next
-        flow.next = tag + STEP
+        flow.last, flow.next = tag, tag + step
         flow.size += 1
         self.queued += 1
         return priority << TAG_BITS | tag
 
-    def pass_by(self, priority: int, caller: str) -> int:
+    def pass_by(self, priority: int, caller: str, step: int = STEP) -> int:
         """A new request that goes to a free slot at once, since nobody waits; returns its rank."""
-        rank = self.enter(priority, caller)
+        rank = self.enter(priority, caller, step)
         self.claimed(rank, caller)
         return rank
 
@@ -79,8 +87,8 @@ class Line:
     def leave(self, rank: int, caller: str) -> None:
         """A waiting request is gone for good; the last of its flow gives its tag back."""
         flow = self._remove(rank, caller)
-        if flow is not None and (rank & _TAG) + STEP == flow.next:
-            flow.next = rank & _TAG
+        if flow is not None and (rank & _TAG) == flow.last:
+            flow.next = flow.last
 
     def _remove(self, rank: int, caller: str) -> Flow | None:
         flow = self._flows.get((rank >> TAG_BITS, caller))
@@ -89,7 +97,8 @@ class Line:
         flow.size -= 1
         self.queued -= 1
         if (tag := rank & _TAG) == flow.head:
-            flow.head = min(tag + STEP, flow.next)
+            # Where the next one lies is not known; on the average, this far.
+            flow.head = flow.next - (flow.next - tag) * flow.size // (flow.size + 1)
         return flow
 
     def back(self, rank: int, caller: str) -> None:
@@ -118,11 +127,28 @@ class Line:
                 count += min(before, flow.size - 1) if whose == caller else before
         return count
 
+    def work_ahead(self, priority: int, caller: str, rank: int | None = None) -> float:
+        """About how many seconds of running are claimed before a request: that of `rank`, or one that came now.
+
+        Where requests are not expected to take so or so long, each counts for a second.
+        """
+        if rank is None:
+            flow = self._flows.get((priority, caller))
+            now = self._now.get(priority, 0)
+            tag = max(flow.next, now) if flow is not None else now
+        else:
+            tag = rank & _TAG
+        work = 0
+        for (other, _), flow in self._flows.items():
+            if flow.size and other <= priority:
+                work += max((flow.next if other < priority else min(flow.next, tag)) - flow.head, 0)
+        return work / 1000
+
     def restore(self, priority: int, caller: str, first: int, last: int, size: int) -> None:
         """At start: a flow that waits, with its lowest and highest rank and how many it has."""
         first, last = first & _TAG, last & _TAG
         flow = self._flows.setdefault((priority, caller), Flow(first))
-        flow.head, flow.next = first, max(flow.next, last + STEP)
+        flow.head, flow.last, flow.next = first, last, max(flow.next, last + STEP)
         flow.size = size
         self.queued += size
         self._now.setdefault(priority, first)

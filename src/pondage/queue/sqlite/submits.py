@@ -16,6 +16,7 @@ from pondage.errors import TooMany
 from pondage.queue.interface import Claim, Completion, NewRequest, Receipt, Spending, Submission
 from pondage.queue.sqlite import moves
 from pondage.queue.sqlite.memory import Memory, resolve
+from pondage.queue.sqlite.order import step_of
 from pondage.queue.sqlite.rows import Insert
 from pondage.settings import Settings
 from pondage.wire.events import Outcome
@@ -78,12 +79,12 @@ class Submits:
         self._memory.last_seq += 1
         if not request.store_io:
             self._memory.private.add(request.id)
-        position = 0
+        position, step = 0, step_of(request.expected)
         if slot is not None:
-            rank = line.pass_by(request.priority, request.caller)
+            rank = line.pass_by(request.priority, request.caller, step)
             self._memory.started(request.id, request.app)
         else:
-            rank = line.enter(request.priority, request.caller)
+            rank = line.enter(request.priority, request.caller, step)
             position = line.ahead(rank, request.caller)
         memory = self._memory
         return Insert(request, memory.last_seq, rank, slot, memory.seat, self._clock.wall()), position
