@@ -39,9 +39,10 @@ from pondage.fleet.reload import watch_sources
 from pondage.processes import become_subreaper
 from pondage.queue.news import News
 from pondage.queue.sqlite import SqliteQueue
-from pondage.settings import Settings, masked
+from pondage.settings import Settings
 from pondage.steady import Services
 from pondage.tls import Reloading, with_certificate
+from pondage.wire.masking import masked
 
 if TYPE_CHECKING:
     import uvicorn

@@ -23,7 +23,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from pondage.database.backup import back_up
-    from pondage.settings import load, masked
+    from pondage.settings import load
+    from pondage.wire.masking import masked
 
     settings, _ = load({"data": args.data})
     data, target = Path(settings.data), Path(args.target)

@@ -154,8 +154,10 @@ def _descriptors() -> Finding:
 
 def _server(args: argparse.Namespace, settings: Settings) -> Iterator[Finding]:
     from pondage.client import errors
+    from pondage.wire.masking import masked
 
     url, source = reach.address(args.server)
+    url = masked(url)
     api = reach.Api(args)
     try:
         apps = api.get("/apps")["items"]

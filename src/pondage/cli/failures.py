@@ -100,10 +100,11 @@ def _client_failure(error: PondageError, server: str | None) -> Failure:
     request_id = getattr(error, "request_id", None)
     if isinstance(error, client.ConnectionError):
         from pondage.cli.reach import address
+        from pondage.wire.masking import masked
 
         url, source = address(server)
         hints = ["start one: pondage serve app.py          other address: --server URL          check: pondage doctor"]
-        return Failure("server.unreachable", f"nothing answers at {url} ({source})", hints, exits.NO_SERVER)
+        return Failure("server.unreachable", f"nothing answers at {masked(url)} ({source})", hints, exits.NO_SERVER)
     if isinstance(error, client.TimeoutError):
         hints = [f"it goes on: pondage requests show {request_id[-8:]}"] if request_id else []
         return Failure("request.timeout", str(error), hints, exits.STILL_RUNNING, request_id)

@@ -52,7 +52,8 @@ def run(args: argparse.Namespace) -> int:
 
     from pondage import telemetry
     from pondage.errors import SetupError
-    from pondage.settings import load, masked
+    from pondage.settings import load
+    from pondage.wire.masking import masked
 
     terminal: Terminal = args.terminal
     telemetry.set_up("DEBUG" if args.verbose else "WARNING", json_lines=args.log_json or args.json)
@@ -116,7 +117,7 @@ class Screen(Listener):
 
     def _greet(self, server: Server) -> None:
         from pondage import __version__
-        from pondage.settings import masked
+        from pondage.wire.masking import masked
 
         say, settings = self._terminal.say, server.settings
         depths = [server.queue.depth(name) for name in server.fleet.app_names()]

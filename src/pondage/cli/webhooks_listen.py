@@ -14,6 +14,7 @@ from pondage.cli.terminal import Terminal, duration, short, size
 from pondage.client import errors as client_errors
 from pondage.errors import WebhookError
 from pondage.webhooks.verify import WebhookEvent, verify_webhook
+from pondage.wire.masking import masked
 
 if TYPE_CHECKING:
     from pondage.cli.webhooks import Routes
@@ -132,7 +133,7 @@ def forward(url: str, headers: dict[str, str], body: bytes, timeout: float) -> H
     except httpx2.TimeoutException:
         return Handed(None, time.monotonic() - began, f"no answer in {duration(timeout)} (limit: --timeout)")
     except httpx2.HTTPError as error:
-        return Handed(None, time.monotonic() - began, f"no answer from {url}: {error}")
+        return Handed(None, time.monotonic() - began, f"no answer from {masked(url)}: {error}")
     text = answer.content[:ANSWER_KEPT].decode("utf-8", "replace")
     return Handed(answer.status_code, time.monotonic() - began, answer=text)
 

@@ -14,6 +14,7 @@ from urllib.parse import quote, urlsplit
 
 from pondage.client.errors import MissingCredentials
 from pondage.wire.ids import parse_endpoint
+from pondage.wire.masking import masked
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 CLOUD_HOSTS = frozenset({"fal.run", "queue.fal.run", "rest.fal.ai"})
@@ -71,7 +72,8 @@ def point(base_url: str | None, key: str | None, environ: Mapping[str, str] | No
     if url == "fal" or parts.hostname in CLOUD_HOSTS:
         return _cloud(key, environ)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError(f"the server's URL must begin with http:// or https:// and name a host, got {url!r}")
+        shown = masked(url)
+        raise ValueError(f"the server's URL must begin with http:// or https:// and name a host, got {shown!r}")
     return Target(
         run=url,
         queue=url + "/queue",

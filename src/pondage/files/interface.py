@@ -167,7 +167,11 @@ class Uploads(Protocol):
         ...
 
     async def abort(self, upload: Upload) -> None:
-        """Give an upload up, with all its parts."""
+        """Give an upload up, with all its parts.
+
+        Raises:
+            BadRequest: it is finished.
+        """
         ...
 
     def sign(self, purpose: str, subject: str, seconds: float) -> tuple[str, float]:

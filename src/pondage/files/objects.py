@@ -19,7 +19,7 @@ from obstore.store import from_url
 
 from pondage.errors import SetupError, Unavailable
 from pondage.files.blobs import BLOCK, Blob, DamagedFile, Lying, Sums, check_block, in_thread
-from pondage.settings import masked
+from pondage.wire.masking import masked
 
 PART = 8 * 1024 * 1024
 """Bytes of one part on the way to the store; a smaller object goes in one request."""

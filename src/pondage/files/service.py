@@ -250,8 +250,9 @@ class FilesService:
                     yield block
 
     async def abort(self, upload: Upload) -> None:
-        if upload.done_at is None:
-            await self._delete(await self._catalog.forget_upload(upload.id, self._clock.wall()))
+        if upload.done_at is not None:
+            raise BadRequest("this upload is finished, and its file stays; delete that by its own URL, with its key")
+        await self._delete(await self._catalog.forget_upload(upload.id, self._clock.wall()))
 
     # ---- signed words
 

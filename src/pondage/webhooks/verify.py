@@ -39,8 +39,9 @@ JWKS_MAX_BYTES = 1024 * 1024
 class WebhookEvent(msgspec.Struct, frozen=True):
     """A delivery that was signed by its sender.
 
-    `id` is the same for every try of one delivery: a receiver that remembers it handles each delivery once. `type` is
-    `completed`, or `started`, `progress`, `log` where these were asked for. `data` is the whole body.
+    `id` is the same for every try of one delivery: a receiver that remembers it handles each delivery once. It is
+    signed, like everything here. `type` is `completed`, or `started`, `progress`, `log` where these were asked for.
+    `data` is the whole body.
     """
 
     id: str
@@ -103,15 +104,18 @@ def verify_webhook(
     received = {name.lower(): value for name, value in headers.items()}
     now = SystemClock().wall() if now is None else now
     stamps: list[int] = []
+    delivery_id = request_id = ""
     if secret is not None and signing.STANDARD_SIGNATURE in received:
         secrets = [secret] if isinstance(secret, str) else secret
         stamps.append(_check_standard(received, raw, secrets, tolerance, now))
+        delivery_id = received[signing.STANDARD_ID]
     if (jwks is not None or jwks_url) and signing.FAL_SIGNATURE in received:
         stamps.append(_check_fal(received, raw, jwks, jwks_url, tolerance, now))
+        request_id = received[signing.FAL_REQUEST_ID]
     if not stamps:
         wanted = signing.STANDARD_SIGNATURE if secret is not None else signing.FAL_SIGNATURE
         raise WebhookUnsigned(f"the header {wanted} is missing")
-    return _read(received, raw, stamps[0])
+    return _read(raw, stamps[0], delivery_id, request_id)
 
 
 def _check_standard(received: dict[str, str], body: bytes, secrets: Sequence[str], tolerance: float, now: float) -> int:
@@ -197,14 +201,24 @@ def _fresh(received: dict[str, str], name: str, tolerance: float, now: float) ->
     return int(text)
 
 
-def _read(received: dict[str, str], body: bytes, stamp: int) -> WebhookEvent:
+def _read(body: bytes, stamp: int, delivery_id: str, request_id: str) -> WebhookEvent:
+    """What a signed body says.
+
+    Args:
+        delivery_id, request_id: the headers `webhook-id` and fal's, each empty unless the scheme was checked that signs
+            it.
+    """
     try:
         data = msgspec.json.decode(body, type=dict[str, Any])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise WebhookUnsigned(f"the signed body is no JSON object: {error}") from error
-    request_id = str(data.get("request_id") or received.get(signing.FAL_REQUEST_ID, ""))
+    request_id = request_id or str(data.get("request_id") or "")
+    if not delivery_id:
+        # fal's scheme does not sign `webhook-id`: anybody may have changed it. This is the same, from what is signed.
+        event = data.get("event") if data.get("type") else None
+        delivery_id = request_id if event is None else f"{request_id}-{event}"
     return WebhookEvent(
-        id=received.get(signing.STANDARD_ID) or request_id,
+        id=delivery_id,
         request_id=request_id,
         type=str(data.get("type") or "completed"),
         timestamp=stamp,

@@ -206,6 +206,17 @@ async def test_two_that_complete_at_once_get_the_same_answer(house: House, monke
     assert len(house.lying()) == 1
 
 
+async def test_a_finished_upload_is_not_given_up(house: House) -> None:
+    files = await house.open()
+    grant = await files.grant(
+        file_name="a", content_type="text/plain", lifecycle=Lifecycle(), owner="", multipart=False
+    )
+    await files.put_whole(await files.check(grant.upload_id, grant.token), pieces(b"whole"), Expected())
+    with pytest.raises(BadRequest, match="its file stays"):
+        await files.abort(await files.check(grant.upload_id, grant.token))
+    assert await files.info(grant.file_path) is not None
+
+
 async def test_an_upload_that_is_given_up_leaves_nothing(house: House) -> None:
     files = await house.open(multipart_ttl=100)
     kept = []

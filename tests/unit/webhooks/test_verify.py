@@ -46,10 +46,12 @@ def check(given: dict[str, str], body: bytes | str = BODY, **more: Any) -> Webho
     return verify_webhook(given, body, **{"now": NOW, **more})
 
 
-@pytest.mark.parametrize("key", [{"secret": SECRET}, {"jwks": JWKS}, {"secret": SECRET, "jwks": JWKS}])
-def test_reads_what_was_signed_either_way(key: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    ("key", "id"), [({"secret": SECRET}, "d1"), ({"jwks": JWKS}, "r1"), ({"secret": SECRET, "jwks": JWKS}, "d1")]
+)
+def test_reads_what_was_signed_either_way(key: dict[str, Any], id: str) -> None:
     event = check(headers(), **key)
-    assert (event.id, event.request_id, event.type, event.timestamp) == ("d1", "r1", "completed", NOW)
+    assert (event.id, event.request_id, event.type, event.timestamp) == (id, "r1", "completed", NOW)
     assert event.ok and event.payload == {"images": []} and event.error is None
 
 
@@ -81,6 +83,32 @@ def test_refuses_replays_outside_the_tolerance(key: dict[str, Any], away: int) -
         check(headers(at=NOW + away), **key)
     assert refused.value.status == 401
     check(headers(at=NOW + away), tolerance=302, **key)
+
+
+def test_what_fals_scheme_does_not_sign_is_not_believed() -> None:
+    """A delivery that was caught and sent again under another `webhook-id` keeps the id that it had."""
+    caught = headers() | {signing.STANDARD_ID: "replayed-under-another-id"}
+    assert check(caught, jwks=JWKS).id == "r1"
+    with pytest.raises(WebhookForged):
+        check(caught, secret=SECRET)
+    without = {name: value for name, value in caught.items() if name != signing.STANDARD_ID}
+    assert check(without, jwks=JWKS).id == "r1"
+
+
+def test_what_standard_webhooks_does_not_sign_is_not_believed() -> None:
+    assert check(headers() | {signing.FAL_REQUEST_ID: "another"}, secret=SECRET).request_id == "r1"
+    bare = b'{"status": "OK"}'
+    given = signing.standard_headers("d1", NOW, bare, [KEY]) | {signing.FAL_REQUEST_ID: "another"}
+    assert check(given, bare, secret=SECRET).request_id == ""
+
+
+def test_deliveries_before_the_end_have_ids_of_their_own() -> None:
+    """By either scheme the same, so that a receiver may change it."""
+    body = json.dumps({"request_id": "r1", "type": "progress", "event": 7, "status": "IN_PROGRESS"}).encode()
+    given = signing.fal_headers("r1", "local", NOW, body, PRIVATE.sign) | signing.standard_headers(
+        "r1-7", NOW, body, [KEY]
+    )
+    assert check(given, body, jwks=JWKS).id == check(given, body, secret=SECRET).id == "r1-7"
 
 
 def test_both_keys_given_and_one_scheme_forged() -> None:

@@ -23,6 +23,7 @@ from pondage.client.errors import ClientError, TimeoutError
 from pondage.client.outputs import decode_output
 from pondage.client.statuses import Status
 from pondage.client.uploads import StorageSettings, UploadRepositoryId
+from pondage.wire.masking import masked
 
 
 class AsyncClient:
@@ -58,7 +59,7 @@ class AsyncClient:
         self.ws_connect = self.realtime.ws_connect
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}(base_url={self.base_url!r})"
+        return f"{type(self).__name__}(base_url={masked(self.base_url or '') or None!r})"
 
     async def __aenter__(self) -> AsyncClient:
         return self

@@ -24,6 +24,7 @@ from pondage.client.errors import ClientError, TimeoutError
 from pondage.client.outputs import decode_output
 from pondage.client.statuses import Status
 from pondage.client.uploads import StorageSettings, UploadRepositoryId
+from pondage.wire.masking import masked
 
 
 class SyncClient:
@@ -59,7 +60,7 @@ class SyncClient:
         self.ws_connect = self.realtime.ws_connect
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}(base_url={self.base_url!r})"
+        return f"{type(self).__name__}(base_url={masked(self.base_url or '') or None!r})"
 
     def __enter__(self) -> SyncClient:
         return self

@@ -17,6 +17,7 @@ from pondage.client.deadline import Deadline
 from pondage.client.errors import ConnectionError, TimeoutError
 from pondage.client.target import Target, point
 from pondage.clock import Clock, SystemClock
+from pondage.wire.masking import masked
 
 if TYPE_CHECKING:
     import httpx2
@@ -255,7 +256,7 @@ def failure_of(error: Exception) -> Failure:
 
 def unreachable(call: Call, error: Exception) -> ConnectionError:
     """What a caller is told when no answer came."""
-    origin = "/".join(call.url.split("/", 3)[:3])
+    origin = masked("/".join(call.url.split("/", 3)[:3]))
     said: Any = str(error) or type(error).__name__
     if failure_of(error) is Failure.UNSENT:
         return ConnectionError(f"cannot reach {origin}: {said}; is the server running there? (PONDAGE_URL, base_url)")
