@@ -17,6 +17,7 @@ from pondage.app.context import get_current_request
 from pondage.app.exceptions import FieldException
 from pondage.app.sniff import HEAD, fits, kind_of
 from pondage.wire import data_uri, media_types
+from pondage.wire.text import clean
 
 MAX_URL = 2048
 """Longest address of an input, in characters. A data URI has the server's own limit, `fetch_max_bytes`."""
@@ -86,7 +87,7 @@ class File(BaseModel):
         cls,
         data: bytes,
         content_type: str | None = None,
-        file_name: str | None = None,
+        file_name: str | os.PathLike[str] | None = None,
         repository: str | None = None,
         *,
         sync_mode: bool = False,
@@ -123,9 +124,15 @@ class File(BaseModel):
 
     @classmethod
     def _stored(
-        cls, data: bytes | Path, content_type: str, file_name: str | None, *, inline: bool = False, **more: Any
+        cls,
+        data: bytes | Path,
+        content_type: str,
+        file_name: str | os.PathLike[str] | None,
+        *,
+        inline: bool = False,
+        **more: Any,
     ) -> Self:
-        name = file_name or f"{cls.family}{media_types.ending_of(content_type)}"
+        name = clean(os.fsdecode(file_name)) if file_name else f"{cls.family}{media_types.ending_of(content_type)}"
         request = get_current_request()
         if inline or request is None:
             whole = data if isinstance(data, bytes) else data.read_bytes()

@@ -16,6 +16,7 @@ from typing import ClassVar
 from pondage.app import renamed
 from pondage.app.app import App
 from pondage.errors import PondageError
+from pondage.wire.text import MAX_SENTENCE, MAX_TRACE, clean, cut, in_one_line, name_of, text_of
 
 
 class LoadError(PondageError):
@@ -53,8 +54,15 @@ def load(spec: str) -> list[type[App]]:
 def where_of(error: BaseException) -> str:
     """`file:line` of the innermost frame that is not ours, the standard library's or an installed package's.
 
-    A syntax error is where it stands in the source.
+    A syntax error is where it stands in the source. Empty where that cannot be told.
     """
+    try:
+        return cut(clean(_where(error)), MAX_SENTENCE)
+    except Exception:  # an error of the author's own class may have anything in its members
+        return ""
+
+
+def _where(error: BaseException) -> str:
     if isinstance(error, SyntaxError) and error.filename:
         return f"{error.filename}:{error.lineno}"
     frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith("<")]
@@ -64,12 +72,16 @@ def where_of(error: BaseException) -> str:
 
 
 def trace_of(error: BaseException) -> str:
-    """The traceback without our own frames above the author's."""
-    tb = error.__traceback__
-    while tb is not None and not _is_authors(tb.tb_frame.f_code.co_filename):
-        tb = tb.tb_next
-    shown = tb if isinstance(error, SyntaxError) else tb or error.__traceback__
-    return "".join(traceback.format_exception(type(error), error, shown)).rstrip()
+    """The traceback without our own frames above the author's; the error in one line where it has none to show."""
+    try:
+        tb = error.__traceback__
+        while tb is not None and not _is_authors(tb.tb_frame.f_code.co_filename):
+            tb = tb.tb_next
+        shown = tb if isinstance(error, SyntaxError) else tb or error.__traceback__
+        lines = "".join(traceback.format_exception(type(error), error, shown)).rstrip()
+    except BaseException as other:
+        return f"{in_one_line(error)}\nIts traceback cannot be shown: {in_one_line(other)}"
+    return cut(clean(lines), MAX_TRACE)
 
 
 def _own(module: ModuleType) -> list[type[App]]:
@@ -95,7 +107,7 @@ def _import(where: str) -> ModuleType:
     except BaseException as error:  # whatever the author's module raises, SystemExit too
         if isinstance(error, KeyboardInterrupt):
             raise
-        reason = f"{where} does not import: {type(error).__name__}: {_first_line(error)}"
+        reason = f"{where} does not import: {name_of(error)}: {_first_line(error)}"
         raise LoadError(reason, where_of(error), trace_of(error)) from error
 
 
@@ -173,7 +185,7 @@ def _import_module(name: str) -> ModuleType:
 
 
 def _first_line(error: BaseException) -> str:
-    text = error.msg if isinstance(error, SyntaxError) else str(error)
+    text = text_of(error.msg if isinstance(error, SyntaxError) else error)
     lines = text.strip().splitlines()
     return lines[0] if lines else ""
 

@@ -36,8 +36,8 @@ from pondage.queue.interface import (
 from pondage.queue.news import Listener, News
 from pondage.settings import Settings
 from pondage.steady import complain, until_done
-from pondage.wire.events import Chunk, Entry, Outcome
-from pondage.wire.frames import AppInfo, Cancel, Committed, Entries, Execute, Finished
+from pondage.wire.events import Chunk, Entry, Outcome, Retried
+from pondage.wire.frames import Again, AppInfo, Cancel, Committed, Entries, Execute, Finished
 from pondage.wire.states import State
 
 log = logging.getLogger("pondage.fleet")
@@ -284,11 +284,17 @@ class Dispatcher(Listener):
         if running is not None and running.claim.attempt == frame.attempt:
             if frame.retry and self._retry_declared(runner, running, frame):
                 return
+            if frame.again:
+                self._keep(self._unfinished(runner, running, frame))
+                return
             spent = self._release(runner, frame.request_id)
             if running.cancelled_at is not None:
                 # It has its outcome already; what it took until it let go is counted beside it.
                 request = running.claim.request
                 self._queue.spend(request.app, request.caller, spent)
+        self._deliver(runner, frame, spent)
+
+    def _deliver(self, runner: Runner, frame: Finished, spent: Spending) -> None:
         commit = partial(self._commit, frame.request_id, frame.attempt, frame.outcome, runner, spent)
         # It stays until it is empty: an outcome that comes twice must not overtake the chunks the second time.
         chunks = self._chunk_logs.get((frame.request_id, frame.attempt))
@@ -301,17 +307,43 @@ class Dispatcher(Listener):
         self._chunk_logs.pop((frame.request_id, frame.attempt), None)
         commit()
 
+    async def _unfinished(self, runner: Runner, running: Running, frame: Finished) -> None:
+        """It was not the request's doing: run it again where that may help, else hand its outcome in."""
+        if frame.again is Again.ELSEWHERE:
+            runner.leaving = runner.leaving or f"{fates.DEVICE} ({frame.outcome.error})"
+            self._look.set()
+        try:
+            before = frame.again is Again.ELSEWHERE and await self._was_elsewhere(frame.request_id)
+        except Exception as error:  # its outcome is there, and a log that cannot be read must not keep it back
+            complain(f"whether {frame.request_id} ran elsewhere before cannot be told", error)
+            before = True
+        if runner.running.get(frame.request_id) is not running:
+            return  # the runner was lost meanwhile, and its requests have their fates
+        fate = fates.of_unfinished(running, frame.again, frame.outcome, elsewhere_before=before, info=runner.info)
+        spent = self._release(runner, frame.request_id)
+        if fate is None:
+            self._deliver(runner, frame, spent)
+        else:
+            self._again(runner, frame, fate._replace(spent=spent))
+
+    async def _was_elsewhere(self, request_id: str) -> bool:
+        events = await self._queue.events(request_id, kinds=frozenset({"retried"}))
+        return any(isinstance(e.entry, Retried) and e.entry.reason.startswith(fates.DEVICE) for e in events)
+
+    def _again(self, runner: Runner, frame: Finished, fate: fates.Fate) -> None:
+        self._chunk_logs.pop((frame.request_id, frame.attempt), None)
+        self._carry_out(fate, runner.app)
+        if runner.link is not None:
+            runner.link.send_later(Committed(frame.request_id, frame.attempt, done=True))
+
     def _retry_declared(self, runner: Runner, running: Running, frame: Finished) -> bool:
         """The app asked for another attempt; granted until its strikes are used up."""
         limit = max_strikes(runner.info, self._settings)
         if running.cancelled_at is not None or running.claim.strikes + 1 >= limit:
             return False
         spent = self._release(runner, frame.request_id)
-        self._chunk_logs.pop((frame.request_id, frame.attempt), None)
         reason = frame.outcome.error or "the app asked for another attempt"
-        self._carry_out(fates.Fate(frame.request_id, frame.attempt, reason, strike=True, spent=spent), runner.app)
-        if runner.link is not None:
-            runner.link.send_later(Committed(frame.request_id, frame.attempt, done=True))
+        self._again(runner, frame, fates.Fate(frame.request_id, frame.attempt, reason, strike=True, spent=spent))
         return True
 
     def _commit(

@@ -7,12 +7,17 @@ that we ended it for.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from pondage.fleet.runners import Running
 from pondage.queue.interface import NOTHING_SPENT, Spending
 from pondage.wire.events import Outcome
-from pondage.wire.frames import AppInfo
+from pondage.wire.frames import Again, AppInfo
+
+DEVICE = "its device failed"
+"""How the reason of a retry begins that a device error is the cause of. It stands in the request's log, where the next
+gateway finds it, too."""
 
 
 class Fate(NamedTuple):
@@ -52,7 +57,6 @@ def of_dead_runner(
     for attempt in suspects:
         claim = attempt.claim
         request = claim.request
-        refuses_retry = request.headers.get("x-fal-no-retry", "").lower() in {"1", "true", "yes"}
         if request.mode == "session":
             fates.append(_ended(attempt, f"the runner of the session is gone ({cause})", "runner_disconnected"))
         elif attempt.seen_chunk and not may_repeat(info, request.path):
@@ -60,7 +64,7 @@ def of_dead_runner(
             fates.append(_ended(attempt, why, "runner_disconnected"))
         elif blameless or (killed_for is not None and killed_for != request.id):
             fates.append(Fate(request.id, claim.attempt, cause, alone=claim.alone))
-        elif refuses_retry:
+        elif refuses_retry(request.headers):
             why = f"the runner died ({cause}); the caller asked for no retry"
             fates.append(_ended(attempt, why, "runner_disconnected"))
         elif not culprit_known:
@@ -71,6 +75,37 @@ def of_dead_runner(
         else:
             fates.append(Fate(request.id, claim.attempt, cause, strike=True, alone=True))
     return fates
+
+
+def of_unfinished(
+    running: Running, again: Again, outcome: Outcome, *, elsewhere_before: bool = False, info: AppInfo | None = None
+) -> Fate | None:
+    """Decide for an attempt that ended through no fault of its own; None: its outcome stands.
+
+    Args:
+        running: the attempt. One that is cancelled has its outcome already.
+        again: what the runner asks for.
+        outcome: how it ended, if it must.
+        elsewhere_before: a device has failed under this request once already.
+        info: what the app declares; it says whether a stream that showed a chunk may run again.
+    """
+    claim = running.claim
+    request = claim.request
+    if running.cancelled_at is not None or request.mode == "session" or refuses_retry(request.headers):
+        return None
+    if running.seen_chunk and not may_repeat(info, request.path):
+        return None
+    why = outcome.error or "no reason was given"
+    if again is Again.ALONE and not claim.alone:
+        return Fate(request.id, claim.attempt, f"something else in its process ended it ({why})", alone=True)
+    if again is Again.ELSEWHERE and not elsewhere_before:
+        return Fate(request.id, claim.attempt, f"{DEVICE} ({why})", alone=claim.alone)
+    return None
+
+
+def refuses_retry(headers: Mapping[str, str]) -> bool:
+    """Whether the caller asked for no retry."""
+    return headers.get("x-fal-no-retry", "").lower() in {"1", "true", "yes"}
 
 
 def may_repeat(info: AppInfo | None, path: str) -> bool:

@@ -82,6 +82,8 @@ class Runner:
         """Monotonic time at which the process is ended, because it does not let go of an attempt."""
         self.killed_for: str | None = None
         """The request for which we ended the process ourselves."""
+        self.leaving: str | None = None
+        """Why it is given no more work, finishes what it has and goes: it can be trusted no longer."""
         self.idle_since = heard_at
         self.memory = 0
         self.devices = 0.0
@@ -125,6 +127,8 @@ class Runner:
     def free(self) -> int:
         """How many more attempts it may be given now."""
         if self.phase is not RunnerPhase.READY or self.exclusive or self.alone or self.replace_at is not None:
+            return 0
+        if self.leaving is not None:
             return 0
         return self.slots - len(self.running) - self.offered
 

@@ -205,6 +205,8 @@ class Supervisor:
     def _reconcile(self, app: ManagedApp) -> Wish | None:
         """What leaves, leaves; what should start is returned."""
         wards = [ward for ward in self.wards.values() if ward.runner.app == app.name]
+        for ward in wards:
+            self._let_leave(ward)
         fresh = [w for w in wards if w.generation == app.generation and w.runner.replace_at is None]
         ready = [w.runner for w in fresh if w.runner.phase is RunnerPhase.READY]
         starting = sum(w.runner.phase is RunnerPhase.STARTING for w in fresh)
@@ -254,6 +256,15 @@ class Supervisor:
         ward.end_by = self._clock.monotonic() + (grace + self._settings.cancel_grace if ready else 0)
         if ward.runner.link is not None:
             ward.runner.link.send(Drain(grace))
+
+    def _let_leave(self, ward: Ward) -> None:
+        """One that cannot be trusted any more, such as one whose device failed, leaves, and another takes its place."""
+        runner = ward.runner
+        if runner.leaving is not None and runner.phase is RunnerPhase.READY:
+            ward.cause = ward.cause or runner.leaving
+            self._runner_logs.note(runner.app, runner.id, "WARN", runner.leaving)
+            log.warning("runner %s of %s is replaced: %s", runner.id, runner.app, runner.leaving)
+            self._dismiss(ward)
 
     # ---- what runners and processes say
 

@@ -15,6 +15,7 @@ from pondage.app.served import Endpoint
 from pondage.runner.journal import Notebook
 from pondage.runner.stream import Chunks
 from pondage.wire.frames import Execute
+from pondage.wire.text import in_one_line
 
 T = TypeVar("T")
 
@@ -23,17 +24,38 @@ class Stopped(asyncio.CancelledError):
     """Raised in the thread of a synchronous function whose attempt is stopped."""
 
 
+class Interrupted(RuntimeError):
+    """Something in this process cancelled what the attempt waited for, and it was not the attempt's own end."""
+
+
+def carried(function: Callable[[], T]) -> T:
+    """Call `function` in a thread whose future somebody awaits, and raise only what a future can carry."""
+    try:
+        return function()
+    except (StopIteration, GeneratorExit) as error:
+        raise carriable(error) from None
+
+
+def carriable(error: BaseException) -> BaseException:
+    """The error, or RuntimeError in its place: a future that is to carry StopIteration stays pending for ever, and
+    GeneratorExit closes the coroutines that wait for it."""
+    if not issubclass(type(error), StopIteration | GeneratorExit):  # isinstance would ask the error itself
+        return error
+    return RuntimeError(f"the function raised {in_one_line(error)}").with_traceback(error.__traceback__)
+
+
 class Attempt:
     """The runner's side of an attempt; the sink of its context.
 
     `stopped` is why it is being stopped, empty while it is not: `client_cancelled`, `request_timeout`,
     `client_disconnected` or `stale`. `begun` is set by the task's first step: a task that is cancelled before it would
-    never run, and the attempt never end.
+    never run, and the attempt never end. `number` counts the attempts of this process; `company`: others ran as it
+    began.
     """
 
     __slots__ = (
-        "_lock", "_thread", "begun", "chunks", "context", "endpoint", "frame", "key",
-        "loop_thread", "notes", "response", "session",
+        "_lock", "_thread", "begun", "chunks", "company", "context", "endpoint", "frame", "key",
+        "loop_thread", "notes", "number", "response", "session",
         "started", "stopped", "task", "timer",
     )  # fmt: skip
 
@@ -47,6 +69,8 @@ class Attempt:
         self.started = now
         self.stopped = ""
         self.begun = False
+        self.number = 0
+        self.company = False
         self.loop_thread = threading.get_ident()
         self.task: asyncio.Task[None] | None = None
         self.timer: asyncio.TimerHandle | None = None
@@ -115,7 +139,7 @@ class Attempt:
                     raise Stopped
                 self._thread = threading.get_ident()
             try:
-                return function()
+                return carried(function)
             finally:
                 with self._lock:
                     self._thread = None

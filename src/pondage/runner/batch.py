@@ -9,7 +9,9 @@ from typing import Any, NamedTuple
 
 from pondage.app.context import RequestContext, _current
 from pondage.app.served import Endpoint
-from pondage.runner.attempt import Attempt
+from pondage.loop import apart
+from pondage.runner.attempt import Attempt, Interrupted, carriable
+from pondage.wire.text import name_of
 
 
 class _Item(NamedTuple):
@@ -72,9 +74,24 @@ class Batcher:
         self._waiting.append(item)
         if len(self._waiting) >= self._size:
             self._full.set()
+        self._start()
+        return await item.result
+
+    def _start(self) -> None:
         if self._worker is None or self._worker.done():
             self._worker = asyncio.create_task(self._work())
-        return await item.result
+            apart(self._worker)
+            self._worker.add_done_callback(self._ended)
+
+    def _ended(self, worker: asyncio.Task[None]) -> None:
+        """Whatever ended the worker, those that still wait get another."""
+        if not worker.cancelled() and (error := worker.exception()) is not None:
+            waiting, self._waiting = self._waiting, []
+            for item in waiting:
+                if not item.result.done():
+                    item.result.set_exception(_raisable(error))
+        elif self._waiting:
+            self._start()
 
     async def _work(self) -> None:
         while self._waiting:
@@ -114,8 +131,10 @@ class Batcher:
                 results = await self._threaded(lambda: self._endpoint.call(self._app, **arguments))
                 while inspect.isawaitable(results):  # as behind a decorator that is a plain function
                     results = await results
-            if not isinstance(results, list | tuple) or len(results) != len(batch):
-                count = len(results) if isinstance(results, list | tuple) else type(results).__name__
+            listed = isinstance(results, list | tuple)
+            results = list(results) if listed else name_of(results)
+            if not listed or len(results) != len(batch):
+                count = len(results) if listed else f"a {results}"
                 raise TypeError(f"a batch of {len(batch)} needs a list of {len(batch)} results, got {count}")
         except BaseException as error:
             results = [error] * len(batch)
@@ -124,14 +143,14 @@ class Batcher:
         for item, result in zip(batch, results, strict=True):
             if item.result.done():
                 continue
-            if isinstance(result, BaseException):
+            if issubclass(type(result), BaseException):  # isinstance would ask the value itself
                 item.result.set_exception(_raisable(result))
             else:
                 item.result.set_result(result)
 
 
 def _raisable(error: BaseException) -> BaseException:
-    """A future cannot carry StopIteration, and one that is cancelled would look like its waiter's own end."""
-    if isinstance(error, StopIteration | asyncio.CancelledError):
-        return RuntimeError(f"the batch ended with {type(error).__name__}")
-    return error
+    """What a future can carry; one that is cancelled would look like its waiter's own end."""
+    if issubclass(type(error), asyncio.CancelledError):
+        return Interrupted("the batch was cancelled").with_traceback(error.__traceback__)
+    return carriable(error)

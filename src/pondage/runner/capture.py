@@ -23,6 +23,7 @@ from typing import Any, Protocol, TextIO
 
 from pondage.app.context import get_current_request
 from pondage.wire.events import Level
+from pondage.wire.text import cut
 
 
 class Sink(Protocol):
@@ -261,8 +262,3 @@ class Lines:
         line = f"{self._part} … ({self._cut} characters cut)" if self._cut else self._part
         self._part, self._cut = "", 0
         return line
-
-
-def cut(line: str, limit: int) -> str:
-    """The line, or its beginning and how much is missing."""
-    return line if len(line) <= limit else f"{line[:limit]} … ({len(line) - limit} characters cut)"

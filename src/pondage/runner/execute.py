@@ -1,6 +1,7 @@
 """Attempts, from the frame that begins one to the frame that ends it.
 
-Whatever the author's code does, short of ending the process, an attempt ends in `_finish` with one outcome.
+Whatever the author's code does, short of ending the process, an attempt ends in `_finish` with one outcome. Where the
+code here fails itself, the attempt ends with an outcome that says so, and the traceback is in its log.
 """
 
 from __future__ import annotations
@@ -8,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, TypeVar
 
@@ -22,9 +24,11 @@ from pondage.app.loading import trace_of
 from pondage.app.media import prepare
 from pondage.app.served import HEALTH, Endpoint, health_endpoint, near_paths, slots_of
 from pondage.clock import Clock
+from pondage.loop import apart
 from pondage.runner import outcomes
-from pondage.runner.attempt import Attempt
+from pondage.runner.attempt import Attempt, Interrupted, carried
 from pondage.runner.batch import Batcher
+from pondage.runner.devices import device_error, names_a_device
 from pondage.runner.files import Transfers
 from pondage.runner.given import given, said
 from pondage.runner.journal import Journal, Limits, Notebook
@@ -33,6 +37,7 @@ from pondage.runner.session import Session
 from pondage.runner.stream import Chunks, asynchronous, is_many, is_plain, pull, pull_in_thread
 from pondage.wire.events import Outcome
 from pondage.wire.frames import (
+    Again,
     Cancel,
     Committed,
     Execute,
@@ -44,6 +49,7 @@ from pondage.wire.frames import (
     SessionMore,
     Welcome,
 )
+from pondage.wire.text import text_of
 
 T = TypeVar("T")
 
@@ -97,6 +103,7 @@ class Executor:
             if endpoint.signature.batches == "requests"
         }
         self.running: dict[tuple[str, int], Attempt] = {}
+        self._begun = 0
         self._unacknowledged: dict[tuple[str, int], tuple[Finished, Chunks | None]] = {}
         self._sessions: dict[str, Session] = {}
         self._idle = asyncio.Event()
@@ -106,10 +113,21 @@ class Executor:
 
     def execute(self, frame: Execute) -> None:
         """Begin an attempt."""
+        try:
+            self._begin(frame)
+        except Exception as error:
+            self._own.log("ERROR", f"request {frame.request_id} could not be begun\n{trace_of(error)}", "pondage")
+            self.running.pop((frame.request_id, frame.attempt), None)
+            self._sessions.pop(frame.request_id, None)
+            self._hand_in(Finished(frame.request_id, frame.attempt, outcomes.own_failure(error, 0.0)), None)
+
+    def _begin(self, frame: Execute) -> None:
         endpoint = self._endpoints.get(frame.path) or (self._health if frame.path == HEALTH else None)
         notes = Notebook(self._journal, self._limits, frame.request_id, frame.attempt)
         files = self._transfers.access(frame)
         attempt = Attempt(frame, endpoint, notes, files, self._clock.monotonic(), self._name)
+        self._begun += 1
+        attempt.number, attempt.company = self._begun, bool(self.running)
         self.running[attempt.key] = attempt
         self._idle.clear()
         if frame.timeout is not None:
@@ -117,6 +135,7 @@ class Executor:
         if frame.mode == "session" and endpoint is not None and endpoint.kind == "realtime":
             self._sessions[frame.request_id] = self._session(attempt, endpoint)
         attempt.task = self._loop.create_task(self._serve(attempt))
+        apart(attempt.task)
 
     def cancel(self, frame: Cancel) -> None:
         """Stop an attempt, if it still runs."""
@@ -178,21 +197,36 @@ class Executor:
         """Until nothing runs and every outcome is on the gateway's disk."""
         await self._idle.wait()
 
+    async def let_go(self) -> None:
+        """The process ends: cancel what still runs, and give it a moment. That is no outcome."""
+        tasks = [attempt.task for attempt in self.running.values() if attempt.task is not None]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=self._welcome.cancel_grace)
+
     # ---- one attempt
 
     async def _serve(self, attempt: Attempt) -> None:
+        try:
+            outcome, retry, again = await self._outcome(attempt)
+        except BaseException as error:  # whatever it was, it was ours
+            attempt.log("ERROR", f"the runner's own code failed\n{trace_of(error)}", "pondage")
+            outcome, retry, again = outcomes.own_failure(error, 0.0), False, Again.NO
+        self._finish(attempt, outcome, retry, again)
+
+    async def _outcome(self, attempt: Attempt) -> tuple[Outcome, bool, Again]:
         _current.set(attempt.context)
         attempt.begun = True
-        retry = False
         try:
             if attempt.cancelled:
                 raise asyncio.CancelledError
             body = await self._output(attempt)
-            headers = self._headers() | said(attempt.response)
+            headers = self._headers(attempt)
             outcome = outcomes.ok(body, self._clock.monotonic() - attempt.started, headers)
         except BaseException as error:  # SystemExit and the like end the request, never the process
-            outcome, retry = self._failure(attempt, error)
-        self._finish(attempt, outcome, retry)
+            return self._failure(attempt, error)
+        return outcome, False, Again.NO
 
     async def _output(self, attempt: Attempt) -> bytes:
         endpoint = attempt.endpoint
@@ -282,28 +316,57 @@ class Executor:
         return await self._loop.run_in_executor(self._pool, partial(attempt.in_thread, call))
 
     async def _pooled(self, call: Callable[[], T]) -> T:
-        return await self._loop.run_in_executor(self._pool, call)
+        return await self._loop.run_in_executor(self._pool, carried, call)
 
     # ---- its end
 
-    def _failure(self, attempt: Attempt, error: BaseException) -> tuple[Outcome, bool]:
+    def _failure(self, attempt: Attempt, error: BaseException) -> tuple[Outcome, bool, Again]:
         seconds = self._clock.monotonic() - attempt.started
         if attempt.stopped:
-            return outcomes.stopped(attempt.stopped, seconds, timeout=attempt.frame.timeout), False
+            return outcomes.stopped(attempt.stopped, seconds, timeout=attempt.frame.timeout), False, Again.NO
+        if (message := self._device_error(error)) is not None:
+            attempt.log("ERROR", trace_of(error), "pondage")
+            return outcomes.device_failed(message, seconds), False, Again.ELSEWHERE
         outcome = outcomes.failed(error, seconds)
         if outcome.status >= 500 and not isinstance(error, _FORESEEN):
             attempt.log("ERROR", outcome.payload_error or trace_of(error), "pondage")
-        return outcome, isinstance(error, Retry)
+        again = Again.NO
+        if isinstance(error, asyncio.CancelledError | Interrupted) and self._had_company(attempt):
+            again = Again.ALONE
+        return outcome, isinstance(error, Retry), again
 
-    def _finish(self, attempt: Attempt, outcome: Outcome, retry: bool) -> None:
+    def _device_error(self, error: BaseException) -> str | None:
+        on_purpose = isinstance(error, _FORESEEN) or hasattr(error, "status_code")
+        return device_error(error) if not on_purpose or names_a_device(error) else None
+
+    def _had_company(self, attempt: Attempt) -> bool:
+        """Whether other attempts ran at any time while this one did: they may have done to it what ended it."""
+        return attempt.company or self._begun > attempt.number
+
+    def _finish(self, attempt: Attempt, outcome: Outcome, retry: bool, again: Again) -> None:
         if attempt.timer is not None:
             attempt.timer.cancel()
-        attempt.notes.close(self._own)
+        outcome, left_out = outcomes.fit(outcome)
+        for sentence in left_out:
+            attempt.log("WARN", f"left out of the result: {sentence}", "pondage")
+        with self._careful():
+            attempt.notes.close(self._own)
         self.running.pop(attempt.key, None)
-        finished = Finished(*attempt.key, outcome, retry)
-        self._unacknowledged[attempt.key] = (finished, attempt.chunks)
+        self._hand_in(Finished(*attempt.key, outcome, retry, again), attempt.chunks)
+        with self._careful():
+            self._transfers.done(attempt.frame.request_id)
+
+    def _hand_in(self, finished: Finished, chunks: Chunks | None) -> None:
+        self._unacknowledged[finished.request_id, finished.attempt] = (finished, chunks)
         self._link.send(finished)
-        self._transfers.done(attempt.frame.request_id)
+
+    @contextmanager
+    def _careful(self) -> Iterator[None]:
+        """What goes wrong here is logged, and keeps no outcome back."""
+        try:
+            yield
+        except Exception as error:
+            self._own.log("ERROR", trace_of(error), "pondage")
 
     def stop(self, attempt: Attempt, reason: str) -> None:
         """Interrupt an attempt; if it has not let go after the grace period, say that this process is poisoned."""
@@ -322,11 +385,13 @@ class Executor:
         reason = f"it did not end within {self._welcome.cancel_grace:g} s of being stopped ({attempt.stopped})"
         self._link.send(Poisoned(*attempt.key, reason))
 
-    def _headers(self) -> dict[str, str]:
-        if not self._hints:
+    def _headers(self, attempt: Attempt) -> dict[str, str]:
+        if attempt.response is None and not self._hints:
             return outcomes.JSON
-        words = ",".join(self._app.provide_hints()).encode("latin-1", "replace").decode("latin-1")
-        return outcomes.JSON | {"x-fal-runner-hints": words}
+        headers = outcomes.JSON | said(attempt.response)
+        if self._hints:
+            headers["x-fal-runner-hints"] = ",".join(map(text_of, self._app.provide_hints()))
+        return headers
 
     def _no_path(self, path: str) -> outcomes.NoSuchPath:
         near = near_paths(path, self._endpoints)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import shutil
 import tempfile
 import threading
@@ -27,11 +28,14 @@ from pondage.wire.frames import (
     FromGateway,
     Welcome,
 )
+from pondage.wire.text import MAX_NAME, clean, text_of
 
 T = TypeVar("T")
 
 FILE_FRAMES = (FileStored, FileSlice, FileMore)
 _PATIENCE = 300.0
+_LONGEST_NAME = 4096
+"""Characters of a file's name that go to the gateway, which keeps its last part."""
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -147,7 +151,7 @@ class Transfers:
         """Copy one of the server's own files to `to`; returns its content type."""
         ref, transfer = self._begin()
         try:
-            self._link.send(FileGet(ref, url, request_id))
+            self._link.send(FileGet(ref, clean(url), request_id))
             self._wait(lambda: transfer.stored is not None, transfer)
             stored = _checked(transfer, url)
             if max_bytes is not None and stored.size > max_bytes:
@@ -210,8 +214,12 @@ class RequestFiles:
         self._numbers = itertools.count()
 
     def put(self, data: bytes | Path, *, content_type: str, file_name: str) -> tuple[str, int]:
-        """Store a file; returns its URL and size. A lost gateway is waited for, and the file sent again."""
-        return self._again(lambda: self._transfers.put(self._frame, data, content_type, file_name))
+        """Store a file; returns its URL and size. A lost gateway is waited for, and the file sent again.
+
+        A name may be a path; its last part counts.
+        """
+        name, kind = _text(file_name)[-_LONGEST_NAME:], text_of(content_type, MAX_NAME)
+        return self._again(lambda: self._transfers.put(self._frame, data, kind, name))
 
     def _again(self, transfer: Callable[[], T]) -> T:
         """Do a transfer with the next gateway, as often as one is lost in the middle of it."""
@@ -256,6 +264,11 @@ class RequestFiles:
             return to, self._transfers.inputs.fetch(url, to, max_bytes)
         to.chmod(0o444)
         return to, content_type
+
+
+def _text(name: object) -> str:
+    """A file's name, given as text, bytes or a path."""
+    return clean(os.fsdecode(name) if isinstance(name, bytes | os.PathLike) else text_of(name, _LONGEST_NAME))
 
 
 def _parts(data: bytes | Path, size: int) -> Iterator[tuple[bytes, bool]]:

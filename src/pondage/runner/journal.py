@@ -9,10 +9,11 @@ from typing import Any
 import msgspec
 
 from pondage.clock import Clock
-from pondage.runner.capture import Lines, cut
+from pondage.runner.capture import Lines
 from pondage.runner.link import Link
 from pondage.wire.events import Chunk, Entry, Level, Log, Progress
 from pondage.wire.frames import Entries, RunnerLog
+from pondage.wire.text import MAX_NAME, clean, number_of, text_of
 
 FLUSH_INTERVAL = 0.02
 FLUSH_BYTES = 64 * 1024
@@ -106,6 +107,8 @@ class Notebook:
         if self._closed_for is not None:
             self._closed_for.write(stream, text)
             return
+        if isinstance(text, str) and type(text) is not str:
+            text = str.__getitem__(text, slice(None))  # its characters, whatever a subclass says of them
         with self._lock:
             self.used = True
             key = (stream, threading.get_ident())
@@ -123,22 +126,31 @@ class Notebook:
         if self._closed_for is not None:
             self._closed_for.log(level, message, source)
             return
+        known: Any = level if level in LEVELS else "INFO"
+        text, name = text_of(message, self._limits.line), text_of(source, MAX_NAME)
         with self._lock:
             self.used = True
-            known: Any = level if level in LEVELS else "INFO"
-            self._add_log(known, cut(str(message), self._limits.line), source)
+            self._add_log(known, text, name)
             full = self._bytes >= FLUSH_BYTES
         self._noted(full)
 
     def progress(self, step: float, total: float | None, message: str) -> None:
+        """How far the work is.
+
+        Raises:
+            TypeError: `step` or `total` is no number. ValueError: it is NaN or infinite.
+        """
+        done = number_of(step, "progress(): step")
+        whole = None if total is None else number_of(total, "progress(): total")
+        text = text_of(message, self._limits.line)
         if self._closed_for is not None:
             return
         with self._lock:
             self.used = True
-            if self._count < self._limits.entries:
-                self._count += 1
-                self._entries.append(Progress(self._journal.clock.wall(), float(step), total, message))
-        self._noted(False)
+            if self._room(len(text)):
+                self._entries.append(Progress(self._journal.clock.wall(), done, whole, text))
+            full = self._bytes >= FLUSH_BYTES
+        self._noted(full)
 
     def chunk(self, chunk: Chunk) -> None:
         """Partial output; it goes out at once, after what was written before it."""
@@ -157,12 +169,17 @@ class Notebook:
         return self._journal.clock.wall()
 
     def _add_log(self, level: Level, message: str, source: str) -> None:
+        if self._room(len(message)):
+            self._entries.append(Log(self._journal.clock.wall(), level, clean(message), source))
+
+    def _room(self, length: int) -> bool:
+        """Take room for an entry with so many characters; without any it is counted as dropped."""
         if self._count >= self._limits.entries:
             self._dropped += 1
-            return
-        self._count += 1 + len(message) // LONG
-        self._bytes += len(message) + 32
-        self._entries.append(Log(self._journal.clock.wall(), level, message, source))
+            return False
+        self._count += 1 + length // LONG
+        self._bytes += length + 32
+        return True
 
     def _noted(self, full: bool) -> None:
         if not full:

@@ -281,7 +281,10 @@ class Link:
         with self._lock:
             inbox, self._inbox = self._inbox, []
         for frame in inbox:
-            self._received(frame)
+            try:
+                self._received(frame)
+            except Exception:
+                log.exception("a %s was not dealt with", type(frame).__name__)  # and those behind it are
 
     def peek(self) -> list[FromGateway]:
         """The frames that were read and not handed out; for the pulse, while the loop is blocked."""

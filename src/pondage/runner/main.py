@@ -27,19 +27,20 @@ from pondage.app.app import App, ignored_attributes
 from pondage.app.loading import LoadError, as_script, load, trace_of, where_of
 from pondage.app.served import Endpoint, app_info, compile_endpoints
 from pondage.clock import SystemClock
-from pondage.loop import new_loop, wind_up
+from pondage.loop import new_loop
 from pondage.runner import capture
+from pondage.runner.attempt import carried
 from pondage.runner.ending import leave
 from pondage.runner.execute import Executor
 from pondage.runner.files import FILE_FRAMES, Transfers
 from pondage.runner.journal import Journal, Limits, Notebook
 from pondage.runner.link import Link
 from pondage.runner.mainthread import MainThread, patches_loops
-from pondage.runner.outcomes import in_one_line
 from pondage.runner.pulse import Pulse
 from pondage.runner.session import SESSION_FRAMES
 from pondage.wire import frames
 from pondage.wire.frames import AppInfo, Frame, FromGateway, Hello, Ready, SetupFailed, Welcome
+from pondage.wire.text import in_one_line, text_of
 
 log = logging.getLogger("pondage.runner")
 
@@ -106,7 +107,9 @@ class Runner:
             self._flush()
             # What still runs is cancelled with the loop; that is no outcome: the gateway puts those requests back.
             self._link.close()
-            wind_up(main.loop)
+            if self._executor is not None:
+                main.run(self._executor.let_go())
+            main.wind_up()
         return main.ended or 0
 
     async def _join(self) -> None:
@@ -132,6 +135,11 @@ class Runner:
         if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:  # else the author's code means something by it
             asyncio.get_running_loop().add_signal_handler(
                 signal.SIGTERM, lambda: self._main.spawn(self._drain(TERM_GRACE))
+            )
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            # KeyboardInterrupt would come up wherever this thread is just then, in another request's function perhaps.
+            asyncio.get_running_loop().add_signal_handler(
+                signal.SIGINT, log.warning, "SIGINT has no meaning here; SIGTERM ends a runner"
             )
         self._main.spawn(self._begin())
         await self._main.over()
@@ -252,7 +260,7 @@ class Runner:
 
     def _refuse(self, error: BaseException) -> None:
         if isinstance(error, LoadError):
-            failed = SetupFailed(error.reason, error.where, error.trace)
+            failed = SetupFailed(text_of(error.reason), text_of(error.where), error.trace)
         else:
             failed = SetupFailed(f"setup() failed: {in_one_line(error)}", where_of(error), trace_of(error))
         self._app = self._info = None
@@ -292,7 +300,7 @@ class Runner:
         try:
             if inspect.iscoroutinefunction(hook):
                 await hook()
-            elif inspect.isawaitable(value := await asyncio.to_thread(hook)):
+            elif inspect.isawaitable(value := await asyncio.to_thread(carried, hook)):
                 await value
         except BaseException as error:
             self._own.log("ERROR", trace_of(error), "pondage")

@@ -14,6 +14,8 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
+from pondage.loop import apart, run_whatever_happens, wind_up
+
 _PATCHER = "nest_asyncio"
 """The library that makes loops re-entrant; it takes asyncio's own kind of loop only."""
 
@@ -55,12 +57,19 @@ class MainThread:
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run `work` beside the rest; on the loop only."""
         task = self.loop.create_task(work)
+        apart(task)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     def run(self, work: Coroutine[Any, Any, None]) -> None:
         """Run the loop in this thread until `work` is done."""
-        self.loop.run_until_complete(work)
+        run_whatever_happens(self.loop, work)
+
+    def wind_up(self) -> None:
+        """Cancel what is left on the loop, at the very end."""
+        for task in self._tasks:
+            task.cancel()
+        wind_up(self.loop)
 
     def lend(self, work: Callable[[], None], another_loop: Callable[[], bool] = lambda: False) -> None:
         """Do an author's plain `work` in this thread, outside of every loop.
@@ -85,7 +94,7 @@ class MainThread:
 
     def _tend(self, handed_back: asyncio.Future[bool]) -> None:
         self._moved(self.loop)
-        self.loop.run_until_complete(self._until(handed_back, decided=self.ended is not None))
+        run_whatever_happens(self.loop, self._until(handed_back, decided=self.ended is not None))
 
     async def _until(self, handed_back: asyncio.Future[bool], *, decided: bool) -> None:
         if not decided:

@@ -1,4 +1,7 @@
-"""How an attempt ended, as the outcome that its caller gets. Pure; the one place where exceptions become answers."""
+"""How an attempt ended, as the outcome that its caller gets. Pure; the one place where exceptions become answers.
+
+Nothing here trusts what an author's code raised or returned to have a text, or a size: `wire.text` bounds it.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +14,11 @@ import pydantic
 from pondage.app.exceptions import AppException, FieldException, RequestCancelledException, Retry
 from pondage.app.outputs import OutputError, encode_plain
 from pondage.errors import InvalidInput
+from pondage.runner.findings import validation_detail
 from pondage.wire.events import Outcome
 from pondage.wire.packets import MAX_PACKET
 from pondage.wire.states import OutcomeKind
+from pondage.wire.text import MAX_DETAIL, MAX_ENTRIES, MAX_HEADER, MAX_SENTENCE, cut, fit_headers, in_one_line, text_of
 
 JSON = {"content-type": "application/json"}
 
@@ -49,6 +54,31 @@ def check_size(body: bytes) -> None:
         raise OutputError(f"the endpoint's output has {len(body)} bytes; at most {MAX_BODY} are taken: return a File")
 
 
+def own_failure(error: BaseException, seconds: float) -> Outcome:
+    """The outcome of an attempt under which the runner's own code failed."""
+    why = f"the runner itself failed on this request: {in_one_line(error)}"
+    return _answer(500, "Internal Server Error", seconds, error=why)
+
+
+def device_failed(message: str, seconds: float) -> Outcome:
+    """The outcome of an attempt under which a device failed, should it not run again: fal's name for a runner that
+    failed outside of the app's function, and never 503, which clients answer with the same POST."""
+    outcome = Outcome.failure(500, message, "runner_server_error")
+    return msgspec.structs.replace(outcome, inference_time=seconds)
+
+
+def fit(outcome: Outcome) -> tuple[Outcome, list[str]]:
+    """The outcome with only such headers as HTTP can carry, and a sentence for each that was left out."""
+    if outcome.headers is JSON:
+        return outcome, []
+    headers, left_out = fit_headers(_pairs(outcome.headers))
+    return msgspec.structs.replace(outcome, headers=headers), left_out
+
+
+def _pairs(headers: Mapping[Any, Any]) -> list[tuple[object, object]]:
+    return [(name, value) for name, value in headers.items()]
+
+
 def failed(error: BaseException, seconds: float) -> Outcome:
     """The outcome of an attempt that raised."""
     if isinstance(error, pydantic.ValidationError):
@@ -58,11 +88,11 @@ def failed(error: BaseException, seconds: float) -> Outcome:
     if isinstance(error, AppException | Retry):
         return _answer(error.status_code, error.message, seconds, headers=_headers_of(error))
     if isinstance(error, RequestCancelledException):
-        return stopped("client_cancelled", seconds, error.message)
+        return stopped("client_cancelled", seconds, text_of(error.message))
     if isinstance(error, NoSuchPath):
         return _answer(404, str(error), seconds)
     if isinstance(error, OutputError):
-        return _answer(500, "Internal Server Error", seconds, error=str(error), payload_error=str(error))
+        return _answer(500, "Internal Server Error", seconds, error=text_of(error), payload_error=text_of(error))
     status, detail = getattr(error, "status_code", None), getattr(error, "detail", None)
     if isinstance(error, Exception) and isinstance(status, int) and hasattr(error, "detail"):
         # Starlette's and FastAPI's HTTPException
@@ -98,28 +128,6 @@ def stopped(reason: str, seconds: float, detail: str | None = None, timeout: flo
     )
 
 
-def validation_detail(error: pydantic.ValidationError) -> list[dict[str, Any]]:
-    """Pydantic's findings in fal's shape: `loc` begins with `body`."""
-    entries = []
-    for found in error.errors(include_url=False):
-        entry: dict[str, Any] = {"loc": ["body", *found["loc"]], "msg": found["msg"], "type": found["type"]}
-        given = _json_or_text(found["input"])
-        if given is not msgspec.UNSET:
-            entry["input"] = given
-        if context := found.get("ctx"):
-            entry["ctx"] = {
-                key: value if isinstance(value, str | int | float) else str(value) for key, value in context.items()
-            }
-        entries.append(entry)
-    return entries
-
-
-def in_one_line(error: BaseException) -> str:
-    """`ValueError: it broke`."""
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
-
-
 def lasting(status: int) -> int:
     """The status with which a begun request may end (DESIGN: clients repeat the others)."""
     return 500 if status in REPEATED_STATUSES or not 400 <= status <= 599 else status
@@ -135,24 +143,51 @@ def _answer(
     headers: Mapping[str, str] | None = None,
 ) -> Outcome:
     status = lasting(status)
-    if status == 422 and (
-        isinstance(detail, str) or (isinstance(detail, list) and all(isinstance(entry, dict) for entry in detail))
-    ):
+    detail = _bounded(detail)
+    if error is None:
+        error = _sentence_of(detail)
+    entries = isinstance(detail, list) and all(isinstance(entry, dict) for entry in detail)
+    if status == 422 and (entries or isinstance(detail, str)):
         body = InvalidInput(detail).body()
     else:
-        body = _detail_body(detail)
-    if error is None:
-        error = sentence(detail)
-    said = {**(headers or {}), **JSON, **({"x-fal-request-timeout-type": "user"} if status == 504 else {})}
-    return Outcome(OutcomeKind.ERROR, status, body, said, error, None, seconds, payload_error)
+        body = msgspec.json.encode({"detail": detail})
+    said = JSON
+    if headers or status == 504:
+        said = {**(headers or {}), **JSON, **({"x-fal-request-timeout-type": "user"} if status == 504 else {})}
+    return Outcome(OutcomeKind.ERROR, status, body, said, cut(error, MAX_SENTENCE), None, seconds, payload_error)
 
 
-def _detail_body(detail: Any) -> bytes:
-    """The body of an answer whose detail the author made; as text where JSON has no words for it."""
+def _bounded(detail: Any) -> Any:
+    """The `detail` as JSON can say it and a caller can read it.
+
+    Text is cut; a list ends with the count of what was cut; anything else that is too large, or no JSON, becomes text.
+    """
+    if isinstance(detail, str):
+        return text_of(detail, MAX_DETAIL)
+    if not isinstance(detail, list | tuple):
+        encoded = _encoded(detail, MAX_DETAIL)
+        return msgspec.json.decode(
+            encoded if len(encoded) <= MAX_DETAIL * 4 else _encoded(text_of(encoded.decode(), MAX_DETAIL), 0)
+        )
+    kept: list[Any] = []
+    size = 0
+    for entry in detail[: MAX_ENTRIES + 1]:  # the entry that says how many there are may stand behind them
+        encoded = _encoded(entry, MAX_SENTENCE)
+        size += len(encoded)
+        if size > MAX_DETAIL * 4:
+            break
+        kept.append(msgspec.json.decode(encoded))
+    if (more := len(detail) - len(kept)) > 0:
+        kept.append({"loc": ["body"], "msg": f"{more} more entries were cut", "type": "too_many_errors"})
+    return kept
+
+
+def _encoded(value: Any, limit: int) -> bytes:
+    """The value as JSON, or its text where it is none."""
     try:
-        return encode_plain({"detail": detail})
-    except OutputError:
-        return encode_plain({"detail": str(detail).encode(errors="replace").decode()})
+        return encode_plain(value)
+    except Exception:
+        return msgspec.json.encode(text_of(value, limit))
 
 
 def _headers_of(error: BaseException) -> dict[str, str]:
@@ -160,26 +195,24 @@ def _headers_of(error: BaseException) -> dict[str, str]:
     headers = getattr(error, "headers", None)
     if not isinstance(headers, Mapping):
         return {}
-    named = {str(name).lower(): str(value) for name, value in headers.items()}
+    named = {text_of(name).lower(): text_of(value, MAX_HEADER + 1) for name, value in headers.items()}
     return {name: value for name, value in named.items() if name not in NOT_SAID}
 
 
 def sentence(detail: Any) -> str:
-    """A detail as one line for people."""
-    return "; ".join(_sentence(entry) for entry in (detail if isinstance(detail, list) else [detail]))
+    """A detail as one line for people, whatever it is."""
+    return cut(_sentence_of(_bounded(detail)), MAX_SENTENCE)
+
+
+def _sentence_of(detail: Any) -> str:
+    if isinstance(detail, list):
+        return "; ".join(_sentence(entry) for entry in detail)
+    return detail if isinstance(detail, str) else msgspec.json.encode(detail).decode()
 
 
 def _sentence(entry: Any) -> str:
     if not isinstance(entry, dict) or "msg" not in entry:
-        return entry if isinstance(entry, str) else _detail_body(entry)[len(b'{"detail":') : -1].decode()
-    place = ".".join(str(part) for part in entry.get("loc", ()))
-    return f"{place}: {entry.get('msg')}" if place else str(entry.get("msg"))
-
-
-def _json_or_text(value: Any) -> Any:
-    """The value where JSON can hold it and it is short; UNSET otherwise: an answer does not send pictures back."""
-    try:
-        encoded = msgspec.json.encode(value, enc_hook=str)
-    except (TypeError, ValueError, RecursionError):
-        return msgspec.UNSET
-    return msgspec.Raw(encoded) if len(encoded) <= 1024 else msgspec.UNSET
+        return entry if isinstance(entry, str) else msgspec.json.encode(entry).decode()
+    loc = entry.get("loc", ())
+    place = ".".join(map(text_of, loc)) if isinstance(loc, list) else text_of(loc)
+    return f"{place}: {entry['msg']}" if place else text_of(entry["msg"])

@@ -9,6 +9,7 @@ cancelled or out of time.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import threading
 from collections.abc import Callable
@@ -19,6 +20,8 @@ from pondage.runner.execute import Executor
 from pondage.runner.journal import Journal
 from pondage.runner.link import Link
 from pondage.wire.frames import Cancel, Heartbeat, Welcome
+
+log = logging.getLogger("pondage.runner")
 
 
 class Pulse:
@@ -42,20 +45,26 @@ class Pulse:
     def _beat(self) -> None:
         never, ticks = threading.Event(), 0
         while not never.wait(self._welcome.heartbeat / 2):
-            executor = self._executor()
-            if not self._moved:
-                self._stand_in(executor)
-            else:
-                self._interrupted.clear()
-            self._moved = False
-            try:
-                self.loop.call_soon_threadsafe(self._move)
-            except RuntimeError:
-                pass  # that loop is closed: another takes its place, or the process ends
             ticks += 1
-            if ticks % 2 == 0:
-                self._link.send(Heartbeat(len(executor.running) if executor else 0, memory_used()))
-                self._link.flush()
+            try:
+                self._look(beat=ticks % 2 == 0)
+            except Exception:  # a pulse that stops would cost the runner its lease, and all its requests
+                log.exception("a look of the runner's pulse failed")
+
+    def _look(self, *, beat: bool) -> None:
+        executor = self._executor()
+        moved, self._moved = self._moved, False
+        try:
+            self.loop.call_soon_threadsafe(self._move)
+        except RuntimeError:
+            pass  # that loop is closed: another takes its place, or the process ends
+        if beat:
+            self._link.send(Heartbeat(len(executor.running) if executor else 0, memory_used()))
+            self._link.flush()
+        if moved:
+            self._interrupted.clear()
+        else:
+            self._stand_in(executor)
 
     def _move(self) -> None:
         self._moved = True

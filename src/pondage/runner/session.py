@@ -25,9 +25,12 @@ from pondage.app.outputs import OutputError
 from pondage.app.served import Endpoint
 from pondage.runner import outcomes
 from pondage.runner.attempt import Attempt
+from pondage.runner.devices import device_error
+from pondage.runner.findings import validation_detail
 from pondage.runner.stream import asynchronous, is_many, is_plain
 from pondage.wire.finite import find_odd, odd_in_text
 from pondage.wire.frames import MESSAGE_COST, SLICE, Frame, SessionClose, SessionMessage, SessionMore, session_messages
+from pondage.wire.text import in_one_line, text_of
 
 SESSION_FRAMES = (SessionMessage, SessionMore, SessionClose)
 _END = object()
@@ -158,7 +161,7 @@ class Session:
             self._close(1001, self.attempt.stopped or "stopped")
             raise
         except BaseException as error:
-            self._complain("INTERNAL_ERROR", outcomes.in_one_line(error))
+            self._complain("INTERNAL_ERROR", in_one_line(error))
             self._close(1011, "the endpoint failed")
             raise
         finally:
@@ -179,6 +182,8 @@ class Session:
                     raise
                 self._report(message, RuntimeError("the function was cancelled"))
             except BaseException as error:
+                if device_error(error) is not None:
+                    raise  # the next message would fail, too
                 self._report(message, error)
             if not self._inbox:
                 self._flush()
@@ -364,21 +369,21 @@ class Session:
     def _report(self, message: Message, error: BaseException) -> None:
         """Tell the caller what became of one message; the operator gets the traceback of what was not foreseen."""
         if isinstance(error, pydantic.ValidationError):
-            first = outcomes.validation_detail(error)[0]
+            first = validation_detail(error)[0]
             place = ".".join(map(str, first["loc"][1:]))
             self._complain("INVALID_INPUT", f"{place}: {first['msg']}" if place else first["msg"], message)
         elif isinstance(error, msgspec.MsgspecError | UnicodeDecodeError):
             kind = "JSON" if message.text else "msgpack"
-            self._complain("INVALID_INPUT", f"this is not {kind}: {error}", message)
+            self._complain("INVALID_INPUT", f"this is not {kind}: {text_of(error)}", message)
         elif isinstance(error, FieldException):
-            self._complain("INVALID_INPUT", str(error), message)
+            self._complain("INVALID_INPUT", text_of(error), message)
         elif isinstance(error, AppException | RequestCancelledException):
             self._complain("APP_ERROR", outcomes.sentence(error.message), message)
         elif isinstance(getattr(error, "status_code", None), int) and hasattr(error, "detail"):
             self._complain("APP_ERROR", outcomes.sentence(error.detail), message)
         else:
             self.attempt.log("ERROR", trace_of(error), "pondage")
-            self._complain("INTERNAL_ERROR", outcomes.in_one_line(error), message)
+            self._complain("INTERNAL_ERROR", in_one_line(error), message)
 
     def _complain(self, error: str, reason: str, message: Message | None = None) -> None:
         """A control message: JSON text, whatever the caller speaks (PROTOCOL 6.4)."""

@@ -10,6 +10,7 @@ WINDOW may be unacknowledged per transfer, so that a heartbeat or a cancel never
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import StrEnum
 from typing import Literal, cast
 
 import msgspec
@@ -114,13 +115,29 @@ class Entries(Frame, tag="entries"):
     entries: list[Entry]
 
 
+class Again(StrEnum):
+    """Whether an attempt that ended through no fault of its own should run again; if it cannot, its outcome stands.
+
+    `ALONE`: something else in the process ended it; it runs again with no neighbour. `ELSEWHERE`: the device failed
+    under it; it runs once more in another process, and this one is replaced.
+    """
+
+    NO = ""
+    ALONE = "alone"
+    ELSEWHERE = "elsewhere"
+
+
 class Finished(Frame, tag="finished"):
-    """The outcome of an attempt. Sent again after a reconnect until `Committed` has answered it."""
+    """The outcome of an attempt. Sent again after a reconnect until `Committed` has answered it.
+
+    `retry`: the app asked for another attempt. `again`: see there.
+    """
 
     request_id: str
     attempt: int
     outcome: Outcome
     retry: bool = False
+    again: Again = Again.NO
 
 
 class RunnerLog(Frame, tag="log"):

@@ -7,13 +7,28 @@ length then has its highest bit set, and four bytes behind it say how many bytes
 
 from __future__ import annotations
 
+import logging
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from typing import Generic, NamedTuple, TypeVar, cast
 
 import msgspec
 
-from pondage.wire.frames import FileSlice, Frame, SessionMessage, pack
+from pondage.wire.events import Log, Outcome
+from pondage.wire.frames import (
+    Entries,
+    FileSlice,
+    Finished,
+    Frame,
+    Ready,
+    RunnerLog,
+    SessionMessage,
+    SetupFailed,
+    pack,
+)
+from pondage.wire.text import in_one_line
+
+log = logging.getLogger("pondage.wire")
 
 F = TypeVar("F", bound=Frame)
 
@@ -36,7 +51,11 @@ class Packet(NamedTuple):
 
 
 def packets(frames: Sequence[Frame]) -> Iterator[Packet]:
-    """The packets of frames, in order."""
+    """The packets of frames, in order.
+
+    A frame that cannot be packed, or is too large for a packet, costs no other one: something that says so is sent in
+    its place, and logged.
+    """
     begin = 0
     for n, frame in enumerate(frames):
         if isinstance(frame, _WITH_DATA) and len(frame.data) >= BULK:
@@ -49,14 +68,45 @@ def packets(frames: Sequence[Frame]) -> Iterator[Packet]:
 
 
 def _plain(frames: Sequence[Frame]) -> Iterator[Packet]:
-    body = pack(frames)
-    if len(body) > MAX_PACKET and len(frames) > 1:
+    try:
+        body = pack(frames)
+        reason = "" if len(body) <= MAX_PACKET else f"it has {len(body)} bytes; a packet holds {MAX_PACKET}"
+    except Exception as error:  # half a character, a number of NumPy's: what no limit before this one has seen
+        reason = in_one_line(error)
+    if not reason:
+        head = struct.pack(">I", len(body))
+        yield Packet([head + body] if len(body) < _JOINED else [head, body], frames)
+    elif len(frames) > 1:
         middle = len(frames) // 2
         yield from _plain(frames[:middle])
         yield from _plain(frames[middle:])
+    else:
+        yield from _instead(frames[0], reason)
+
+
+def _instead(frame: Frame, reason: str) -> Iterator[Packet]:
+    """What is sent for a frame that cannot travel."""
+    if isinstance(frame, Entries | RunnerLog) and len(frame.entries) > 1:
+        middle = len(frame.entries) // 2
+        for part in (frame.entries[:middle], frame.entries[middle:]):
+            yield from _plain([msgspec.structs.replace(frame, entries=part)])
         return
-    head = struct.pack(">I", len(body))
-    yield Packet([head + body] if len(body) < _JOINED else [head, body], frames)
+    log.error("a %s cannot be sent: %s", type(frame).__name__, reason)
+    if (other := _stand_in(frame, reason)) is not None:
+        yield Packet(next(_plain([other])).buffers, [frame])
+
+
+def _stand_in(frame: Frame, reason: str) -> Frame | None:
+    if isinstance(frame, Finished):
+        why = f"the outcome of this request could not be handed in: {reason}"
+        return Finished(frame.request_id, frame.attempt, Outcome.failure(500, why, "internal_error"))
+    if isinstance(frame, Entries | RunnerLog):
+        at = getattr(frame.entries[0], "at", 0.0) if frame.entries else 0.0
+        lost = Log(float(at), "WARN", f"an entry of this log could not be sent: {reason}", "pondage")
+        return msgspec.structs.replace(frame, entries=[lost])
+    if isinstance(frame, Ready | SetupFailed):
+        return SetupFailed(f"what the app says of itself cannot be sent: {reason}", "", "")
+    return None
 
 
 def _bulk(frame: SessionMessage | FileSlice) -> Packet:

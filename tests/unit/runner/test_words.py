@@ -7,9 +7,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pondage.runner.capture import Lines, cut
+from pondage.runner.capture import Lines
 from pondage.wire.events import Log
 from pondage.wire.frames import RunnerLog
+from pondage.wire.text import cut
 
 from .conftest import Gateway, running
 
