@@ -129,10 +129,10 @@ def fit_headers(headers: Iterable[tuple[object, object]]) -> tuple[dict[str, str
             left_out.append(f"header {shown}: this is no name of a header")
         elif name.lower() in _FRAMING:
             left_out.append(f"header {shown}: the server sets it")
-        elif (found := _NOT_IN_A_VALUE.search(value)) is not None:
-            left_out.append(f"header {shown}: its value holds {found.group()!r}, which no header can carry")
         elif len(value) > MAX_HEADER:
             left_out.append(f"header {shown}: at most {MAX_HEADER} characters are taken")
+        elif (found := _NOT_IN_A_VALUE.search(value)) is not None:
+            left_out.append(f"header {shown}: its value holds {found.group()!r}, which no header can carry")
         else:
             kept[name] = value.strip()
     return kept, left_out
