@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from pondage.app.exceptions import FieldException as FieldException
     from pondage.app.exceptions import RequestCancelledException as RequestCancelledException
     from pondage.app.exceptions import Retry as Retry
+    from pondage.app.ported import BillingComponents as BillingComponents
+    from pondage.app.ported import BillingDeclaration as BillingDeclaration
     from pondage.app.ported import ContainerImage as ContainerImage
     from pondage.app.ported import cached as cached
 
@@ -34,7 +36,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
     "pondage.app.exceptions": (
         "AppException", "FalServerlessException", "FieldException", "RequestCancelledException", "Retry",
     ),
-    "pondage.app.ported": ("ContainerImage", "cached"),
+    "pondage.app.ported": ("BillingComponents", "BillingDeclaration", "ContainerImage", "cached"),
     "pondage.app.media": ("Audio", "CompressedFile", "File", "Image", "ImageSize", "Video"),
     "pondage.client": (
         "AsyncClient", "SyncClient", "cancel", "cancel_async", "encode", "encode_file", "encode_image", "result",

@@ -28,9 +28,11 @@ sdk = partial(pytest.mark.compat, client="sdk")
 
 
 @pytest.fixture(scope="module")
-def served() -> Iterator[ServedApp]:
-    with serve(*map(str, PORTED), owner="acme") as server:
-        yield server
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedApp]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        with serve(*map(str, PORTED), owner="acme") as server:
+            yield server
 
 
 @pytest.fixture
@@ -247,6 +249,75 @@ def test_a_repository_is_cloned_once(tmp_path: Path, monkeypatch: pytest.MonkeyP
         download.clone_repository(str(tmp_path / "nothing"))
 
 
+# ---- more names of the SDK
+
+
+@sdk(
+    "fal.container", "fal.ref.get_current_app", "fal.sdk", "toolkit.ImageSizeConstraints", "decorated endpoints",
+    "outputs by alias", "NumPy in outputs", call="App, endpoint",
+)  # fmt: skip
+def test_other_modules_have_the_names_that_apps_import(http: httpx2.Client) -> None:
+    answer = http.post("/acme/names", json={"image_size": "landscape_4_3", "guidanceScale": 2.5}).json()
+    assert answer == {"width": 1024, "guidance": 2.5, "app": ["Names", "Names"]}
+    assert http.post("/acme/names", json={"guidanceScale": 21}).json()["detail"][0]["loc"] == ["body", "guidanceScale"]
+    answer = http.post("/acme/names/scores", json={"labels": ["a"]}).json()
+    assert answer == {"byLabel": {"a": 0.5}, "raw": {"00000000-0000-0000-0000-000000000001": [0, 1]}}
+    document = http.get("/openapi.json").text
+    assert '"x-fal":{"max_width":2048}' in document.replace(" ", "")
+
+
+@sdk("fastapi.Header as a parameter", "fastapi.HTTPException", "x-fal-billable-units", call="endpoint, exceptions")
+def test_headers_come_in_and_go_out(http: httpx2.Client) -> None:
+    said = http.post("/acme/names/secret", json={"prompt": "a"}, headers={"X-Secret": "open sesame"})
+    assert said.json() == "a"
+    refused = http.post("/acme/names/secret", json={"prompt": "a"})
+    assert (refused.status_code, refused.json()) == (403, {"detail": {"code": "wrong_secret"}})
+    assert refused.headers["x-hint"] == "sesame"
+    refused = http.post("/acme/names/field", json={"units": 3})
+    assert (refused.status_code, refused.headers["x-fal-billable-units"]) == (422, "3")
+
+
+@sdk("StreamingResponse without a type", call="endpoint that streams")
+def test_a_stream_needs_no_type(http: httpx2.Client) -> None:
+    answer = http.post("/acme/names/tokens/stream", json={"count": 2})
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    assert [line for line in answer.text.splitlines() if line.startswith("data:")] == ["data: 0", "data: 1"]
+
+
+@sdk("toolkit.utils.retry", "fal.exceptions.catch_gpu_exceptions", "toolkit.KVStore", "toolkit.File, async methods",
+     call="retry, catch_gpu_exceptions, KVStore")  # fmt: skip
+def test_helpers_of_the_toolkit(http: httpx2.Client) -> None:
+    assert http.post("/acme/names/flaky").json() == 3
+    assert http.post("/acme/names/gpu").json() == "CUDA error: out of memory"
+    assert http.post("/acme/names/kept", json={"key": "k", "value": "é"}).json()["value"] == "é"
+    kept = http.post("/acme/names/kept", json={"key": "k"}).json()
+    assert kept["value"] == "é" and http.get(kept["file"]["url"]).content == "é".encode()
+
+
+@sdk("fal.realtime", "fal.realtime: a batch of one session", call="realtime: batches of one session")
+def test_the_messages_of_a_session_come_in_batches(served: ServedApp) -> None:
+    heard: list[int] = []
+    with connect(f"{served.url.replace('http', 'ws')}/acme/names/frames/realtime", compression=None) as socket:
+        for n in range(4):
+            socket.send(json.dumps({"n": n}))
+        while len(heard) < 4:
+            heard += json.loads(socket.recv(timeout=10))["numbers"]
+    assert heard == [0, 1, 2, 3]
+
+
+@sdk("fal.apps", call="apps.submit")
+def test_an_app_asks_another(served: ServedApp, http: httpx2.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pondage import SyncClient, apps
+
+    monkeypatch.setattr(apps, "sync_client", SyncClient(base_url=served.url))
+    handle = apps.submit("acme/names", {"image_size": "square_hd"})
+    assert all(isinstance(event, apps.Queued | apps.InProgress) for event in handle.iter_events(logs=True))
+    assert handle.get()["width"] == handle.fetch_result()["width"] == 1024
+    assert isinstance(handle.status(), apps.Completed)
+    assert list(apps.stream("acme/names", {"count": 2}, path="/tokens/stream")) == ["data: 0", "data: 1"]
+    assert apps.run("acme/names", {"labels": ["a"]}, path="/scores")["byLabel"] == {"a": 0.5}
+
+
 # ---- the promise itself
 
 
@@ -260,6 +331,8 @@ def test_the_name_of_the_package_stands_in_imports_only(path: Path) -> None:
     ours = {name for name in modules if name.startswith("pondage")}
     # Each of these is `fal.…` there.
     assert ours <= {
-        "pondage.exceptions", "pondage.toolkit", "pondage.toolkit.image", "pondage.toolkit.pydantic",
-        "pondage.toolkit.types", "pondage.toolkit.utils", "pondage.toolkit.utils.endpoint",
+        "pondage.container", "pondage.exceptions", "pondage.ref", "pondage.sdk",
+        "pondage.toolkit", "pondage.toolkit.file.file", "pondage.toolkit.image", "pondage.toolkit.image.image",
+        "pondage.toolkit.pydantic", "pondage.toolkit.types", "pondage.toolkit.utils", "pondage.toolkit.utils.endpoint",
+        "pondage.toolkit.utils.retry",
     }  # fmt: skip

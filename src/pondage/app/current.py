@@ -1,10 +1,13 @@
-"""`pondage.current_request`: the request that the calling code serves, wherever it is asked."""
+"""`pondage.current_request`: the request that the calling code serves, wherever it is asked; and the app."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from pondage.app.context import RequestContext, get_current_request
+
+if TYPE_CHECKING:
+    from pondage.app.app import App
 
 
 class CurrentRequest:
@@ -26,6 +29,20 @@ class CurrentRequest:
 
     def __repr__(self) -> str:
         return f"<current_request: {get_current_request()!r}>"
+
+
+_app: App | None = None
+
+
+def get_current_app() -> App | None:
+    """The app of this runner, from before its `setup()`; None in a process that is no runner."""
+    return _app
+
+
+def set_current_app(app: App | None) -> None:
+    """Say which app it is; the runner does."""
+    global _app
+    _app = app
 
 
 if TYPE_CHECKING:

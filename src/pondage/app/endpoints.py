@@ -19,11 +19,11 @@ OnDisconnect = Literal["keep", "cancel"]
 class HealthCheck(msgspec.Struct, frozen=True, kw_only=True):
     """fal's health check of an endpoint. Accepted; nobody calls it: the runner's own heartbeats decide here."""
 
-    start_period_seconds: int = 30
-    timeout_seconds: int = 5
-    failure_threshold: int = 3
-    call_regularly: bool = True
-    method: str = "GET"
+    start_period_seconds: int | None = 30
+    timeout_seconds: int | None = 5
+    failure_threshold: int | None = 3
+    call_regularly: bool | None = True
+    method: str | None = "GET"
 
 
 class Declaration(msgspec.Struct, frozen=True, kw_only=True):

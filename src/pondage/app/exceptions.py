@@ -102,3 +102,33 @@ class Retry(PondageError):
         super().__init__(message)
         self.message = message
         self.status_code = status_code
+
+
+class FileTooLargeError(PondageError):
+    """fal's name for a file that an app will not take; for apps to raise and catch."""
+
+    code: ClassVar[str] = "app.file_too_large"
+
+    def __init__(self, message: str = "File is too large.") -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class AppFileUploadException(PondageError):
+    """fal's name for a file of an app that could not be sent to its cloud; nothing here raises it."""
+
+    code: ClassVar[str] = "app.file_upload"
+
+    def __init__(self, message: str, relative_path: str) -> None:
+        super().__init__(message)
+        self.message = message
+        self.relative_path = relative_path
+
+
+class UnauthenticatedException(PondageError):
+    """fal's name for a call of its cloud without a key; nothing here raises it."""
+
+    code: ClassVar[str] = "app.unauthenticated"
+
+    def __init__(self, message: str = "There is no key to call with.") -> None:
+        super().__init__(message)

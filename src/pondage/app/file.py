@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import os
 import shutil
@@ -123,6 +124,16 @@ class File(BaseModel):
         return cls._stored(path, content_type or "application/octet-stream", path.name, inline=inline)
 
     @classmethod
+    async def from_bytes_async(cls, *args: Any, **keywords: Any) -> Self:
+        """`from_bytes` for `async` code: another thread waits for the storage."""
+        return await asyncio.to_thread(cls.from_bytes, *args, **keywords)
+
+    @classmethod
+    async def from_path_async(cls, *args: Any, **keywords: Any) -> Self:
+        """`from_path` for `async` code. Raises as it."""
+        return await asyncio.to_thread(cls.from_path, *args, **keywords)
+
+    @classmethod
     def _stored(
         cls,
         data: bytes | Path,
@@ -175,6 +186,10 @@ class File(BaseModel):
         path.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(self.local_path, path)
         return path
+
+    async def save_async(self, path: str | Path, overwrite: bool = False) -> Path:
+        """`save` for `async` code. Raises as it."""
+        return await asyncio.to_thread(self.save, path, overwrite)
 
     def _fetch(self) -> Path:
         request = get_current_request()

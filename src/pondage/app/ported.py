@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, Literal, ParamSpec, Protocol, TypedDict, TypeVar, runtime_checkable
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -42,3 +43,55 @@ class ContainerImage:
             OSError: it cannot be read.
         """
         return cls(Path(path).read_text("utf-8"), **options)
+
+    def add_dockerignore(self, patterns: list[str] | None = None, path: str | Path | None = None) -> None:
+        """Accepted: nothing is built, so nothing is left out."""
+
+
+@dataclass
+class ApplicationHealthCheckConfig:
+    """fal's health check as its platform has it. Accepted where a `HealthCheck` is, and as little called."""
+
+    path: str
+    start_period_seconds: int | None = None
+    timeout_seconds: int | None = None
+    failure_threshold: int | None = None
+    call_regularly: bool | None = None
+    method: str | None = None
+
+
+@dataclass
+class RetryConfig:
+    """fal's retries by reason. Accepted: here `max_strikes`, `Retry` and the caller's `X-Fal-No-Retry` decide."""
+
+    timeout: int | None = None
+    server_error: int | None = None
+    connection_error: int | None = None
+
+    def to_dict(self) -> dict[str, dict[str, int]]:
+        """The reasons that are set, each with its retries.
+
+        Raises:
+            ValueError: none is set.
+        """
+        said = {name: {"retries": max(int(n), 0)} for name, n in vars(self).items() if n is not None}
+        if not said:
+            raise ValueError("RetryConfig needs at least one of timeout, server_error, connection_error")
+        return said
+
+
+class BillingComponents(TypedDict):
+    """What an endpoint says it bills by: the JSON schema of its report. Nothing is billed here."""
+
+    version: Literal[1]
+    schema_id: str
+    app: dict[str, Any]
+
+
+@runtime_checkable
+class BillingDeclaration(Protocol):
+    """What `endpoint(billing=…)` is given. Accepted, and not asked."""
+
+    def declaration(self) -> BillingComponents:
+        """What is billed."""
+        ...

@@ -24,6 +24,7 @@ import msgspec
 
 from pondage.allocation import reuse_buffers
 from pondage.app.app import App, ignored_attributes
+from pondage.app.current import set_current_app
 from pondage.app.loading import LoadError, as_script, load, trace_of, where_of
 from pondage.app.served import Endpoint, app_info, compile_endpoints
 from pondage.clock import SystemClock
@@ -209,6 +210,7 @@ class Runner:
             as_script(self._arguments.app)
             cls, self._endpoints = self._load()
             app = cls()
+            set_current_app(app)
             self._info = app_info(cls, self._arguments.name, self._endpoints)
             os.environ["FAL_RUNNER_STATE"] = "SETUP"
             self._setting_up = None if inspect.iscoroutinefunction(app.setup) else app.setup()

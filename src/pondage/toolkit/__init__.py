@@ -3,7 +3,18 @@
 from __future__ import annotations
 
 from pondage.toolkit.audio import Audio as Audio
+from pondage.toolkit.compilation import get_gpu_type as get_gpu_type
+from pondage.toolkit.compilation import load_inductor_cache as load_inductor_cache
+from pondage.toolkit.compilation import sync_inductor_cache as sync_inductor_cache
+from pondage.toolkit.compilation import synchronized_inductor_cache as synchronized_inductor_cache
 from pondage.toolkit.compressed import CompressedFile as CompressedFile
+from pondage.toolkit.constraints import ImageSizeConstraints as ImageSizeConstraints
+from pondage.toolkit.constraints import ImageValidationConfig as ImageValidationConfig
+from pondage.toolkit.constraints import ImageValidationOptions as ImageValidationOptions
+from pondage.toolkit.constraints import VideoNormalizationConfig as VideoNormalizationConfig
+from pondage.toolkit.constraints import VideoValidationConfig as VideoValidationConfig
+from pondage.toolkit.constraints import VideoValidationOptions as VideoValidationOptions
+from pondage.toolkit.constraints import to_xfal as to_xfal
 from pondage.toolkit.download import FAL_MODEL_WEIGHTS_DIR as FAL_MODEL_WEIGHTS_DIR
 from pondage.toolkit.download import FAL_PERSISTENT_DIR as FAL_PERSISTENT_DIR
 from pondage.toolkit.download import FAL_REPOSITORY_DIR as FAL_REPOSITORY_DIR
@@ -11,6 +22,10 @@ from pondage.toolkit.download import DownloadError as DownloadError
 from pondage.toolkit.download import clone_repository as clone_repository
 from pondage.toolkit.download import download_file as download_file
 from pondage.toolkit.download import download_model_weights as download_model_weights
+from pondage.toolkit.exceptions import FalTookitException as FalTookitException
+from pondage.toolkit.exceptions import FileUploadException as FileUploadException
+from pondage.toolkit.exceptions import FileUploadFallbackException as FileUploadFallbackException
+from pondage.toolkit.exceptions import KVStoreException as KVStoreException
 from pondage.toolkit.fields import AudioField as AudioField
 from pondage.toolkit.fields import FileField as FileField
 from pondage.toolkit.fields import ImageField as ImageField
@@ -21,6 +36,7 @@ from pondage.toolkit.image import Image as Image
 from pondage.toolkit.image import ImageSize as ImageSize
 from pondage.toolkit.image import ImageSizeInput as ImageSizeInput
 from pondage.toolkit.image import get_image_size as get_image_size
+from pondage.toolkit.kv import KVStore as KVStore
 from pondage.toolkit.pydantic import FalBaseModel as FalBaseModel
 from pondage.toolkit.pydantic import Field as Field
 from pondage.toolkit.pydantic import Hidden as Hidden
@@ -35,19 +51,35 @@ __all__ = [
     "CompressedFile",
     "DownloadError",
     "FalBaseModel",
+    "FalTookitException",
     "Field",
     "File",
     "FileField",
+    "FileUploadException",
+    "FileUploadFallbackException",
     "Hidden",
     "Image",
     "ImageField",
     "ImageSize",
+    "ImageSizeConstraints",
     "ImageSizeField",
     "ImageSizeInput",
+    "ImageValidationConfig",
+    "ImageValidationOptions",
+    "KVStore",
+    "KVStoreException",
     "Video",
     "VideoField",
+    "VideoNormalizationConfig",
+    "VideoValidationConfig",
+    "VideoValidationOptions",
     "clone_repository",
     "download_file",
     "download_model_weights",
+    "get_gpu_type",
     "get_image_size",
+    "load_inductor_cache",
+    "sync_inductor_cache",
+    "synchronized_inductor_cache",
+    "to_xfal",
 ]

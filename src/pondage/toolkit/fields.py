@@ -6,6 +6,8 @@ from typing import Any
 
 from pydantic import Field
 
+from pondage.toolkit.constraints import Constraints, to_xfal
+
 
 def ImageField(*args: Any, **keywords: Any) -> Any:
     """`Field` of a picture's URL."""
@@ -32,14 +34,17 @@ def ImageSizeField(*args: Any, **keywords: Any) -> Any:
     return _field("", args, keywords)
 
 
-_CONSTRAINTS = ("constraints", "combined_constraints", "normalization")
+_NOT_SHOWN = ("combined_constraints", "normalization")
 
 
 def _field(kind: str, args: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
-    """`ui` is for forms. fal's limits of media are accepted and have no meaning here: a media type has its own."""
-    for name in _CONSTRAINTS:
+    """`ui` is for forms, and so are fal's limits of media, `x-fal`: a media type has its own that are kept."""
+    for name in _NOT_SHOWN:
         keywords.pop(name, None)
     extra: dict[str, Any] = dict(keywords.pop("json_schema_extra", None) or {})
+    limits: Any = keywords.pop("constraints", None)
+    if isinstance(limits, Constraints) and (told := to_xfal(limits)):
+        extra["x-fal"] = told
     shown = {"field": kind} if kind else {}
     shown |= {**extra.get("ui", {}), **(keywords.pop("ui", None) or {})}
     return Field(*args, json_schema_extra=extra | ({"ui": shown} if shown else {}), **keywords)

@@ -14,6 +14,7 @@ from starlette.responses import Response
 import pondage
 from pondage.app.served import HEALTH, compile_endpoints, health_endpoint
 from pondage.toolkit import AudioField, FalBaseModel, Field, FileField, Hidden, ImageField, ImageSizeField, VideoField
+from pondage.toolkit.constraints import ImageValidationConfig
 from pondage.toolkit.types import DataUri, FileInput, HttpsUrl
 
 
@@ -22,7 +23,7 @@ class Form(FalBaseModel):
     SCHEMA_IGNORES = {"strength"}
 
     strength: float = 0.5
-    image_url: str = ImageField(default="", ui={"important": True}, constraints={"max_width": 10})
+    image_url: str = ImageField(default="", ui={"important": True}, constraints=ImageValidationConfig(max_width=10))
     video_url: str = VideoField(default="", normalization=None)
     audio_url: str = AudioField(default="", json_schema_extra={"ui": {"order": 1}, "x-more": 2})
     file_url: str = FileField(default="")
@@ -40,7 +41,8 @@ def test_a_form_is_described() -> None:
     assert list(members) == [
         "prompt", "image_url", "strength", "video_url", "audio_url", "file_url", "image_size", "debug",
     ]  # fmt: skip
-    assert members["image_url"]["ui"] == {"field": "image", "important": True} and "constraints" not in members
+    assert members["image_url"]["ui"] == {"field": "image", "important": True}
+    assert members["image_url"]["x-fal"] == {"max_width": 10}
     assert (members["video_url"]["ui"], members["file_url"]["ui"]) == ({"field": "video"}, {"field": "file"})
     assert (members["audio_url"]["ui"], members["audio_url"]["x-more"]) == ({"field": "audio", "order": 1}, 2)
     assert members["strength"]["ui"] == {"hidden": True} and members["debug"]["ui"] == {"hidden": True}

@@ -1,0 +1,5 @@
+"""fal's home of `ContainerImage`."""
+
+from __future__ import annotations
+
+from pondage.app.ported import ContainerImage as ContainerImage
