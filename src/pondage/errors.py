@@ -20,7 +20,8 @@
     │   ├── TooMany            429 a limit that the caller may wait for; nothing was begun
     │   ├── InternalError      500
     │   ├── Unavailable        503 nothing was begun, so that a repeat is safe
-    │   └── StorageFull        507 the disk is full; not repeated by fal's clients
+    │   ├── StorageFull        507 the disk is full; not repeated by fal's clients
+    │   └── OutcomeDelayed     507 it was begun, and its outcome cannot be written yet
     ├── WebhookError               a delivery that `pondage.verify_webhook` refuses; answer it with its `status`
     │   ├── WebhookUnsigned    401 no signature of a scheme that a key was given for, or a header that cannot be read
     │   ├── WebhookForged      401 no signature fits the body and the keys
@@ -176,6 +177,12 @@ class Unavailable(RequestError):
 
 class StorageFull(RequestError):
     code, status, retryable, error_type = "server.disk_full", 507, True, "disk_full"
+
+
+class OutcomeDelayed(RequestError):
+    """The request was begun, and what became of it cannot be written yet. 507, which no client repeats by itself."""
+
+    code, status, error_type = "server.outcome_delayed", 507, "outcome_delayed"
 
 
 class WebhookError(PondageError):

@@ -36,6 +36,7 @@ from pondage.fleet.discover import AppSource, discover
 from pondage.fleet.fleet import LocalFleet
 from pondage.fleet.placement import gpu_devices
 from pondage.fleet.reload import watch_sources
+from pondage.health import Health
 from pondage.processes import become_subreaper
 from pondage.queue.news import News
 from pondage.queue.sqlite import SqliteQueue
@@ -119,9 +120,12 @@ class Server:
         self.url = f"{scheme}://{f'[{host}]' if ':' in host else host}:{self.port}"
         try:
             await self._open_rooms(Path(settings.data), host)
-        except BaseException:
+        except BaseException as error:
             self._socket.close()
             await self._rooms.aclose()
+            if isinstance(error, OSError):
+                where = error.filename or settings.data
+                raise SetupError(f"cannot use the data folder {settings.data}: {error.strerror} ({where})") from error
             raise
 
     async def _open_rooms(self, data: Path, host: str) -> None:
@@ -160,6 +164,7 @@ class Server:
         # From here on the runners set up; our own slower imports happen meanwhile.
         self.webhooks = await self._open_webhooks()
         closing(self.webhooks.close)
+        self.health = Health(settings, clock, self.database, self.news, self.files.probe)
         self.http = self._http(data)
         await self._make_first_key()
         _note(data, GatewayNote(os.getpid(), self.url, __version__))
@@ -230,6 +235,7 @@ class Server:
         extra["check_webhook"] = self.webhooks.check_target
         extra["check_webhook_events"] = check_events
         extra["damage"] = lambda: self.database.damage
+        extra["health"] = lambda: {**self.services.faults, **self.health.reasons}
         rooms = Rooms(settings, self._clock, self.queue, self.fleet, self.files, extra)
         return _uvicorn(settings, Gateway(rooms, access))
 
@@ -241,6 +247,8 @@ class Server:
             "the look at the keys": self._refresh_keys,
             "the sweep of the files": self.files.sweep,
             "the webhook sender": self.webhooks.run,
+            "the look at the disk": self.health.watch_disk,
+            "the look at the store of files": self.health.watch_files,
         }
         if self._reload:
             services["--reload"] = partial(watch_sources, self._sources, self.fleet.supervisor.serve)
@@ -276,7 +284,7 @@ class Server:
             task.cancel()
         await asyncio.gather(http, *tasks, return_exceptions=True)
         await self._rooms.aclose()
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(OSError):
             (Path(self.settings.data) / "gateway.json").unlink()
 
     async def _sweep(self) -> None:
@@ -406,7 +414,8 @@ def _uvicorn(settings: Settings, app: Any) -> uvicorn.Server:
         server_header=False,
         date_header=False,
         proxy_headers=False,
-        headers=[("pondage-version", __version__)],
+        # In every answer. What a file or an output claims to be is what a browser takes it for.
+        headers=[("pondage-version", __version__), ("x-content-type-options", "nosniff")],
         backlog=_BACKLOG,
         timeout_keep_alive=65,
         timeout_graceful_shutdown=int(_HTTP_GRACE),
@@ -469,5 +478,8 @@ def _check_names(sources: list[AppSource]) -> None:
 
 def _note(data: Path, note: GatewayNote) -> None:
     path = data / "gateway.json"
-    path.with_suffix(".new").write_bytes(msgspec.json.encode(note))
-    path.with_suffix(".new").rename(path)
+    try:
+        path.with_suffix(".new").write_bytes(msgspec.json.encode(note))
+        path.with_suffix(".new").rename(path)
+    except OSError as error:
+        log.warning("%s says nothing of this gateway: %s", path, error)

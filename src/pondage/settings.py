@@ -109,6 +109,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     sweep_interval: float = 1.0
     """How often start limits, leases and retention are looked at."""
 
+    write_patience: float = 10.0
+    """While nothing can be written (a full disk), a caller who waits for an outcome gets 507 after so long; the request
+    stays, and its result comes once there is room."""
+    least_free_bytes: int = 64 * 1024**2
+    """/readyz says not ready while less is free on the data folder's disk."""
+
     # runners
     heartbeat: float = 2.0
     """A runner's heartbeat."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx2
@@ -32,6 +34,7 @@ def tortured(tmp_path: Path) -> Iterator[GatewayProcess]:
         environ=environ,
         lease=1.0,
         heartbeat=0.2,
+        write_patience=0.5,
     ) as process:
         yield process
 
@@ -69,6 +72,33 @@ def test_a_full_disk_does_not_run_requests_over_and_over(tortured: GatewayProces
     assert answers == [200] * len(ids)
     assert during <= SLOTS * RUNNERS, "what was handed out is not handed out again"
     assert runs(tortured) <= len(ids) + SLOTS * RUNNERS
+
+
+@pytest.mark.parametrize("path", ["/torture/app", "/torture/app/pieces/stream"])
+def test_who_waits_for_an_outcome_that_cannot_be_written_hears_so_and_loses_nothing(
+    tortured: GatewayProcess, path: str
+) -> None:
+    plan = tortured.data.parent / "plan.json"
+    with httpx2.Client(base_url=tortured.url, timeout=60) as http, ThreadPoolExecutor() as pool:
+        called = pool.submit(http.post, path, json={"n": 1, "seconds": 1.0})
+        eventually(lambda: runs(tortured) == 1 and bool(http.get("/api/v1/requests").json()["items"]))
+        FaultPlan(disk_full=True).write(plan)
+        answer = called.result()
+        if path.endswith("/stream"):
+            assert answer.text.count("event: error") == 1
+            error = json.loads(answer.text.rpartition("data: ")[2])
+        else:
+            error = {**answer.json(), "status": answer.status_code}
+        assert (error["status"], error["error_type"]) == (507, "outcome_delayed"), answer.text
+        request_id = answer.headers["x-fal-request-id"]
+        assert request_id in error["detail"]
+        waiting = http.get("/readyz").json()["waiting"]
+        assert "disk is full" in waiting["disk"]
+        FaultPlan().write(plan)
+        result = http.get(f"{QUEUE}/requests/{request_id}", headers={"prefer": "wait=40"})
+        assert result.status_code == 200
+        eventually(lambda: http.get("/readyz").status_code == 200)
+    assert runs(tortured) == 1, "it is not run again"
 
 
 def test_a_gateway_that_stood_still_keeps_its_runners(tortured: GatewayProcess) -> None:

@@ -124,6 +124,11 @@ OURS: dict[str, Explanation] = {
     "server.unavailable": Explanation(
         "The server cannot take this just now, for example while it stops. Nothing was begun.", "Try again."
     ),
+    "server.outcome_delayed": Explanation(
+        "The request was begun, and the server's disk takes nothing more, so its outcome is not on record yet. "
+        "It is not lost.",
+        "Make room on the server's disk; read the result later by the id in `X-Fal-Request-Id`.",
+    ),
     "server.disk_full": Explanation(
         "The server's disk, or the quota of its files, is full. Nothing was begun.",
         "Make room, or lower `retention`, `retention_bytes` or `file_retention`.",
@@ -210,6 +215,7 @@ INFRASTRUCTURE: dict[str, Explanation] = {
     "bad_request": Explanation("See request.bad.", "The detail says why."),
     "internal_error": Explanation("See internal.", "Read the request's log."),
     "disk_full": Explanation("See server.disk_full.", "Make room."),
+    "outcome_delayed": Explanation("See server.outcome_delayed.", "Read the result later."),
 }
 
 FIELDS: dict[str, Explanation] = {

@@ -13,7 +13,6 @@ from pondage.gateway.call import Call, Handler, Response, Role
 _YEAR = 31_536_000
 
 _COMMON = [
-    (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
     (b"cross-origin-opener-policy", b"same-origin"),
     (b"cross-origin-resource-policy", b"same-origin"),

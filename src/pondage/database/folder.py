@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
+import logging
 import os
 import secrets
 from pathlib import Path
@@ -15,6 +17,11 @@ LOCK = "pondage.lock"
 KEYED = "keyed"
 """Is there once a key was made. Without a readable key beside it the server does not start: it would be open."""
 FILES = "files"
+RESERVE = "reserve"
+RESERVE_BYTES = 1024 * 1024
+"""Kept for a start on a full disk, which needs room for the log beside the database before anything can be read."""
+
+log = logging.getLogger("pondage.server")
 
 
 def is_new(folder: Path) -> bool:
@@ -73,7 +80,11 @@ def mark_keyed(folder: Path) -> None:
 
 
 class FolderLock:
-    """An exclusive lock on a data folder, held by the process until `release` or its death."""
+    """An exclusive lock on a data folder, held by the process until `release` or its death.
+
+    Two locks, in fact: on the file that names the holder, and on the folder itself, so that nobody who removes the file
+    lets a second gateway in. (A network file system may know no lock on a folder; there the file alone counts.)
+    """
 
     def __init__(self, folder: Path) -> None:
         """Take the lock; the folder is made if it is not there.
@@ -82,29 +93,111 @@ class FolderLock:
             DataFolderInUse: another process holds it; the message names its pid.
             SetupError: the folder cannot be made or written.
         """
+        self._folder = folder
         self._path = folder / LOCK
+        self._fd = self._folder_fd = -1
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._fd = self._open()
+            self._folder_fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError as error:
+            self.release()
             raise SetupError(f"cannot use the data folder {folder}: {error.strerror}") from error
-        try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        if not _locked(self._fd) or not _locked(self._folder_fd, needed=False):
             pid = os.read(self._fd, 32).decode("ascii", "replace").strip()
-            os.close(self._fd)
+            self.release()
             raise DataFolderInUse(
                 f"the data folder {folder} is in use by the process {pid or 'of another gateway'}; "
                 "stop it first, or choose another folder with --data"
-            ) from error
-        os.ftruncate(self._fd, 0)
-        os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
+            )
+        self._name_holder()
+
+    def keep(self) -> str:
+        """See that the folder is still the one that was taken, and make its lock file anew where somebody removed it.
+
+        Returns:
+            What is wrong, in a sentence; empty where all is well.
+        """
+        try:
+            there = os.stat(self._folder)
+        except OSError as error:
+            return f"the data folder {self._folder} cannot be reached: {error.strerror}"
+        if not os.path.samestat(there, os.fstat(self._folder_fd)):
+            return f"{self._folder} is not the data folder that was opened: it was removed, or another put in its place"
+        try:
+            if os.path.samestat(os.stat(self._path), os.fstat(self._fd)):
+                return ""
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            return f"{self._path} cannot be reached: {error.strerror}"
+        try:
+            fresh = self._open()
+        except OSError as error:
+            return f"{self._path} was removed, and cannot be made again: {error.strerror}"
+        if not _locked(fresh):
+            os.close(fresh)
+            return f"{self._path} was removed, and another process has made and locked one of its own"
+        log.warning("%s was removed under the running gateway, and is made again", self._path)
+        os.close(self._fd)
+        self._fd = fresh
+        self._name_holder()
+        return ""
 
     def release(self) -> None:
         """Give the folder back. Safe to call twice."""
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+        for fd in (self._fd, self._folder_fd):
+            if fd >= 0:
+                os.close(fd)
+        self._fd = self._folder_fd = -1
+
+    def _open(self) -> int:
+        return os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+    def _name_holder(self) -> None:
+        # The lock holds without a name in it: on a full disk there may be no room for one.
+        with contextlib.suppress(OSError):
+            os.ftruncate(self._fd, 0)
+            os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
+
+
+def _locked(fd: int, *, needed: bool = True) -> bool:
+    """Take an exclusive lock on what is open; False where another process has it.
+
+    With `needed` False, what knows no locks counts as locked.
+    """
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        return not needed and error.errno not in {errno.EWOULDBLOCK, errno.EACCES}
+    return True
+
+
+def keep_reserve(folder: Path) -> None:
+    """Set the reserve aside, unless it is there or there is no room for it."""
+    path = folder / RESERVE
+    with contextlib.suppress(OSError):
+        if path.exists() and path.stat().st_size == RESERVE_BYTES:
+            return
+        try:
+            with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600), "wb") as file:
+                file.write(bytes(RESERVE_BYTES))
+        except OSError:
+            path.unlink()
+
+
+def use_reserve(folder: Path, *, anyway: bool = False) -> bool:
+    """Give the reserve to a start that has no other room; True if it did. With `anyway`, whatever the disk says."""
+    path = folder / RESERVE
+    try:
+        space = os.statvfs(folder)
+        if space.f_bavail * space.f_frsize >= RESERVE_BYTES and not anyway:
+            return False
+        path.unlink()
+    except OSError:
+        return False
+    log.warning("the disk is full: the server starts with the room that %s kept", path)
+    return True
 
 
 def secret(path: Path) -> bytes:

@@ -17,11 +17,11 @@ from typing import Any, TypeVar
 import apsw
 
 from pondage.clock import Clock
-from pondage.database.folder import DATABASE, FolderLock
+from pondage.database.folder import DATABASE, FolderLock, keep_reserve, use_reserve
 from pondage.database.interface import Cursor
 from pondage.database.migrations import migrate, ours, version
 from pondage.database.writer import Write, Writer, translated
-from pondage.errors import DatabaseDamaged, SetupError, Unavailable
+from pondage.errors import DatabaseDamaged, SetupError, StorageFull, Unavailable
 
 T = TypeVar("T")
 
@@ -68,7 +68,16 @@ class SqliteDatabase:
         def prepare() -> tuple[FolderLock, apsw.Connection]:
             lock = FolderLock(folder)
             try:
-                return lock, connect(folder / DATABASE, check=check)
+                if not use_reserve(folder):
+                    keep_reserve(folder)
+                try:
+                    connection = connect(folder / DATABASE, check=check)
+                except SetupError as error:
+                    # A quota, say, of which the disk itself knows nothing.
+                    if not isinstance(error.__cause__, StorageFull) or not use_reserve(folder, anyway=True):
+                        raise
+                    connection = connect(folder / DATABASE, check=check)
+                return lock, connection
             except BaseException:
                 lock.release()
                 raise
@@ -137,6 +146,23 @@ class SqliteDatabase:
     def failing(self) -> bool:
         """Whether the last commit failed: a full disk, say."""
         return self._writer.failing
+
+    def keep_folder(self) -> str:
+        """See that the data folder is still ours; what is wrong with it, or an empty text. Blocks."""
+        return self._lock.keep() if self._lock is not None else ""
+
+    async def try_writing(self) -> None:
+        """Write something that changes nothing, so that `failing` says what is true now.
+
+        Raises:
+            StorageFull, Unavailable: it cannot be written still.
+        """
+
+        def operation(cursor: Cursor) -> None:
+            ((number,),) = list(cursor.execute("PRAGMA user_version"))
+            cursor.execute(f"PRAGMA user_version = {int(number)}")
+
+        await self.write(operation)
 
     @property
     def damage(self) -> DatabaseDamaged | None:
@@ -217,7 +243,7 @@ def connect(path: Path, *, check: bool) -> apsw.Connection:
     except apsw.Error as error:
         mine = translated(error, connection, str(path))
         connection.close()
-        raise SetupError(f"cannot open the database {path}: {mine}") from error
+        raise SetupError(f"cannot open the database {path}: {mine}") from mine
     except BaseException:
         connection.close()
         raise

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 import queue
 import threading
 from collections import deque
@@ -72,6 +73,8 @@ class Writer:
         self._write_notes: Callable[[Cursor, list[Any]], None] | None = None
         self._loop = loop
         self._path = path
+        self._file: os.stat_result | None = None
+        """The file that is written, as it was when the first operation came."""
         self._alone = alone
         self._pending: deque[Write] = deque()
         self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()
@@ -191,6 +194,7 @@ class Writer:
         """One transaction for the whole group. Never raises: whatever happens becomes the operations' errors."""
         told = False
         try:
+            self._see_the_file()
             done = self._apply(group)
             early = [write for write in done if write.early is not None]
             if early and not self.failing:
@@ -212,6 +216,21 @@ class Writer:
                     write.result = None
             self.failing = True
         self._tell(self._settle, group)
+
+    def _see_the_file(self) -> None:
+        """What is written to a file that nobody can find again is not kept: it must not be acknowledged.
+
+        Raises:
+            Unavailable: the file was removed, or another put in its place.
+        """
+        try:
+            found = os.stat(self._path)
+        except OSError as error:
+            raise Unavailable(f"the server's data folder cannot be reached: {error.strerror}") from error
+        if self._file is None:
+            self._file = found
+        if not os.path.samestat(found, self._file):
+            raise Unavailable("the server's database was replaced under it; nothing is written until it is restarted")
 
     def _apply(self, group: list[Write]) -> list[Write]:
         """Run the operations of the group in an open transaction; returns those that did not raise.
@@ -347,7 +366,7 @@ def translated(error: BaseException, connection: apsw.Connection, path: str) -> 
     mine: PondageError
     full = isinstance(error, apsw.IOError) and connection.system_errno in (errno.ENOSPC, errno.EDQUOT)
     if isinstance(error, apsw.FullError) or full:
-        mine = StorageFull(f"the disk is full: {path} cannot grow; free some space, nothing was changed")
+        mine = StorageFull("the disk is full: the server's database cannot grow; free some space, nothing was changed")
     elif isinstance(error, (apsw.CorruptError, apsw.NotADBError)):
         mine = DatabaseDamaged(f"the database {path} is damaged ({error}); stop the server and restore a backup")
     elif isinstance(error, (apsw.IOError, apsw.BusyError, apsw.LockedError, apsw.ReadOnlyError, apsw.CantOpenError)):

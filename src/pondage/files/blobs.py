@@ -88,6 +88,14 @@ class Blobs(Protocol):
         more. None if nothing lies there."""
         ...
 
+    async def probe(self) -> None:
+        """See that the store is there.
+
+        Raises:
+            Unavailable: it is not, and why.
+        """
+        ...
+
     async def close(self) -> None: ...
 
 

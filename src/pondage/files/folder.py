@@ -126,7 +126,10 @@ class FolderBlobs:
             file.close()
 
     async def delete(self, key: str) -> None:
-        await in_thread(self._path(key).unlink, True)
+        try:
+            await in_thread(self._path(key).unlink, True)
+        except OSError as error:
+            raise refused(error) from error
 
     async def size(self, key: str) -> int | None:
         def look() -> int | None:
@@ -134,7 +137,10 @@ class FolderBlobs:
                 return self._path(key).stat().st_size
             return None
 
-        return await in_thread(look)
+        try:
+            return await in_thread(look)
+        except OSError as error:
+            raise refused(error) from error
 
     async def lying(self) -> AsyncIterator[list[Lying]]:
         for folder in await in_thread(lambda: sorted(self._blobs.iterdir())):
@@ -145,6 +151,18 @@ class FolderBlobs:
 
     async def adopt(self, key: str) -> Blob | None:
         return None
+
+    async def probe(self) -> None:
+        def look() -> None:
+            for folder in (self._incoming.path().parent, self._blobs):
+                try:
+                    os.stat(folder)
+                except OSError as error:
+                    raise refused(error) from error
+                if not os.access(folder, os.W_OK | os.X_OK):
+                    raise Unavailable("the folder of files cannot be written")
+
+        await in_thread(look)
 
     async def close(self) -> None:
         await in_thread(self._incoming.close)
@@ -199,7 +217,9 @@ class _Pen:
     def abandon(self) -> None:
         """Leave nothing behind."""
         self._close()
-        self._path.unlink(missing_ok=True)
+        # What cannot be removed now is removed at the next start; why the writing failed is what counts.
+        with contextlib.suppress(OSError):
+            self._path.unlink(missing_ok=True)
 
     def _open(self) -> int:
         if self._fd is None:

@@ -46,7 +46,9 @@ class Incoming:
     def close(self) -> None:
         """Give the name back. Safe to call twice."""
         if self._fd >= 0:
-            (self._folder / f"{self._name}{_LOCK}").unlink(missing_ok=True)
+            # A lock file that cannot be removed is one that nobody holds: the next gateway removes it.
+            with contextlib.suppress(OSError):
+                (self._folder / f"{self._name}{_LOCK}").unlink(missing_ok=True)
             os.close(self._fd)
             self._fd = -1
 

@@ -43,6 +43,10 @@ SIGNED = {"s3", "s3a"}
 """Stores to which callers send bytes themselves: a PUT to a signed URL needs no header of the store's own."""
 
 
+PROBE = "pondage-probe"
+"""A key that nothing lies under: asking for it shows that the bucket answers."""
+
+
 class ObjectBlobs:
     """See `pondage.files.blobs.Blobs`."""
 
@@ -65,7 +69,7 @@ class ObjectBlobs:
         bare = masked(url.partition("?")[0])
         try:
             blobs = cls(store_of(url, timeout, retries), url=bare)
-            await blobs.size("pondage-probe")
+            await blobs.probe()
         except (*_FAILED, ValueError, Unavailable) as error:
             raise SetupError(f"cannot use the files at {bare}: {_without_secrets(error, url)}") from None
         return blobs
@@ -168,6 +172,9 @@ class ObjectBlobs:
             raise self._refused(error) from error
         size = await self.size(own)
         return None if size is None else Blob(own, size)
+
+    async def probe(self) -> None:
+        await self.size(PROBE)
 
     async def close(self) -> None:
         return None

@@ -68,6 +68,14 @@ class FilesService:
     async def close(self) -> None:
         await self._blobs.close()
 
+    async def probe(self) -> None:
+        """See that the store is there.
+
+        Raises:
+            Unavailable: it is not, and why.
+        """
+        await self._blobs.probe()
+
     async def sweep(self) -> None:
         """Delete what has expired, what was given up and what crashes left behind, for ever; a background service."""
         await self._sweeper.run()

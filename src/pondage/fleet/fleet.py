@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import logging
 import os
 import tempfile
 from collections.abc import Callable
@@ -26,6 +27,8 @@ from pondage.queue.interface import Cancelled, NewRequest, Queue
 from pondage.queue.news import News
 from pondage.settings import Settings
 from pondage.wire import frames
+
+log = logging.getLogger("pondage.fleet")
 
 
 class LocalFleet:
@@ -74,8 +77,11 @@ class LocalFleet:
         os.chmod(socket, 0o600)
         folder.mkdir(parents=True, exist_ok=True)
         note = folder / "gateway"
-        note.with_suffix(".new").write_text(f"unix:{socket}")
-        note.with_suffix(".new").rename(note)
+        try:
+            note.with_suffix(".new").write_text(f"unix:{socket}")
+            note.with_suffix(".new").rename(note)
+        except OSError as error:
+            log.warning("runners of the gateway before cannot come back, and end: %s", error)
         self._placement = LocalProcesses(
             folder=folder, socket=socket, token=self._token, devices=devices, orphans=self._orphans
         )
@@ -112,10 +118,11 @@ class LocalFleet:
         if app is None:
             return None
         runners = self.dispatcher.runners(name).values()
+        alive = self._clock.monotonic() - self._settings.lease
         return AppState(
             info=app.info,
             runners=len(runners),
-            slots=sum(runner.slots for runner in runners),
+            slots=sum(runner.slots for runner in runners if runner.last_heard >= alive),
             free=sum(max(runner.free, 0) for runner in runners),
             fault=app.fault if app.source is not None else f"{name} is not served by this server just now",
         )

@@ -14,7 +14,16 @@ from starlette.types import Message, Receive, Scope, Send
 from pondage.dashboard.live import PATH as LIVE
 from pondage.dashboard.live import live
 from pondage.dashboard.pages import for_people
-from pondage.errors import BadRequest, DatabaseDamaged, Forbidden, InternalError, RequestError, Unauthorized
+from pondage.errors import (
+    BadRequest,
+    DatabaseDamaged,
+    Forbidden,
+    InternalError,
+    PondageError,
+    RequestError,
+    Unauthorized,
+    Unavailable,
+)
 from pondage.gateway import answers
 from pondage.gateway.access import Access, require
 from pondage.gateway.address import Address, is_loopback, locate, prefixed, proxied
@@ -88,8 +97,7 @@ class Gateway:
                 raise
             request_id = call.request_id if call and call.request_id else new_request_id()
             log.error("%s %s: %s", scope["method"], scope["path"], problem, exc_info=problem)
-            why = DAMAGED if isinstance(problem, DatabaseDamaged) else "Internal Server Error"
-            response = answers.error(InternalError(why), request_id)
+            response = answers.error(_unforeseen(problem), request_id)
         await response(scope, receive, sending)
 
     def _call(self, scope: Scope, receive: Receive, send: Send, headers: dict[str, str]) -> Call:
@@ -212,6 +220,15 @@ def _seat(call: Call) -> None:
 def _is_a_programs(call: Call) -> bool:
     """Whether a header came along that no page can send to us without asking first."""
     return any(name == "authorization" or name.startswith(("x-fal-", "pondage-")) for name in call.headers)
+
+
+def _unforeseen(problem: Exception) -> RequestError:
+    """What a caller hears of an error that no handler translated: never its text, which may name what is ours."""
+    if isinstance(problem, DatabaseDamaged):
+        return InternalError(DAMAGED)
+    if isinstance(problem, OSError) and not isinstance(problem, ConnectionError | PondageError) and problem.strerror:
+        return Unavailable(f"the server's disk cannot be used just now: {problem.strerror}")
+    return InternalError("Internal Server Error")
 
 
 class _Sending:

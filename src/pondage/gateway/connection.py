@@ -402,7 +402,7 @@ def refusal(status: int, detail: str) -> bytes:
     body = msgspec.json.encode({"detail": detail})
     lines = [
         STATUS_LINE[status],
-        b"content-type: application/json\r\ncontent-length: %d\r\n" % len(body),
+        b"content-type: application/json\r\nx-content-type-options: nosniff\r\ncontent-length: %d\r\n" % len(body),
         b"x-fal-request-id: %b\r\nconnection: close\r\n\r\n" % new_request_id().encode(),
         body,
     ]

@@ -224,7 +224,6 @@ def _headers(call: Call, info: FileInfo, etag: str) -> list[tuple[str, str]]:
             "cache-control",
             "private, no-store" if info.private else f"public, max-age={age}, immutable",
         ),
-        ("x-content-type-options", "nosniff"),
         ("content-security-policy", _SANDBOX),
         ("cross-origin-resource-policy", "cross-origin"),
     ]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from pondage.errors import Unauthorized
 from pondage.gateway import answers
 from pondage.gateway.call import Call, Caller, Response, Rooms
 
@@ -22,23 +23,47 @@ async def healthz(call: Call) -> Response:
 
 
 async def readyz(call: Call) -> Response:
-    """200 once every served app has a ready runner, or may scale to none; 503 with the reasons before.
+    """200 once every served app has a ready runner, or may scale to none, and disk and files can be used; else 503.
 
-    503 as well from the moment on that the database is known to be damaged.
+    The reasons name apps, paths, and whatever a `setup()` raised: they are for an operator's key, or on an open server
+    for this machine. Everybody else learns whether it is ready.
     """
-    waiting: dict[str, str] = {}
-    if call.rooms.extra["damage"]() is not None:
-        waiting["database"] = DAMAGED
-    fleet = call.rooms.fleet
+    apps, server = _waiting(call.rooms)
+    ready = not apps and not server
+    shown: dict[str, Any] = {"ready": ready}
+    caller = _operator(call)
+    if caller is not None:
+        mine = {name: why for name, why in apps.items() if caller.may_call(name)}
+        # A key for some apps sees these; what is the whole server's is for who operates all of it.
+        shown["waiting"] = mine if caller.apps is not None else {**server, **mine}
+    return answers.json(shown, status=200 if ready else 503)
+
+
+def _waiting(rooms: Rooms) -> tuple[dict[str, str], dict[str, str]]:
+    """What is not ready, and why: of the apps, and of the server itself."""
+    server: dict[str, str] = dict(rooms.extra["health"]())
+    if rooms.extra["damage"]() is not None:
+        server["database"] = DAMAGED
+    apps: dict[str, str] = {}
+    fleet = rooms.fleet
     for name in fleet.app_names():
         app = fleet.app(name)
         if app is None or app.slots or (app.fault or "").endswith("not served by this server just now"):
             continue
         if app.info.min_concurrency == 0 and app.info.endpoints:
             continue
-        waiting[name] = app.fault or "setting up"
-    ready = not waiting
-    return answers.json({"ready": ready, "waiting": waiting}, status=200 if ready else 503)
+        apps[name] = app.fault or "setting up"
+    return apps, server
+
+
+def _operator(call: Call) -> Caller | None:
+    """Who asks, if it may see why."""
+    access = call.rooms.extra["access"]
+    try:
+        caller: Caller = access.identify(call.headers.get("authorization"), None)
+    except Unauthorized:
+        return None
+    return caller if caller.may("operate") else None
 
 
 async def metrics(call: Call) -> Response:

@@ -29,6 +29,7 @@ async def run(call: Call) -> Response:
     cancels = cancels_on_leave(call, target.on_disconnect)
     body = await read_input(call)
     ticket = call.rooms.fleet.submit(new_request(call, target, body), lazy=True)
+    call.request_id = ticket.request_id
     outcome = await (_unless_gone(call, ticket) if cancels else ticket.outcome())
     return answers.outcome(outcome, ticket.request_id)
 

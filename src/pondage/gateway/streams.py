@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 from starlette.types import Receive, Scope, Send
 
-from pondage.errors import BadRequest
+from pondage.errors import BadRequest, OutcomeDelayed
 from pondage.gateway.access import require
 from pondage.gateway.call import Call, Response
 from pondage.gateway.status import status_object
@@ -234,7 +234,11 @@ class Follower:
                 if self._gap:
                     await asyncio.sleep(_COMMIT_PAUSE)
             ended = True
-            outcome = ending.result()
+            try:
+                outcome = ending.result()
+            except OutcomeDelayed as error:
+                yield b"event: error\n" + sse.block(sse.data_of(delayed(error)))
+                return
             if outcome is not None and outcome.kind is not OutcomeKind.OK:
                 yield b"event: error\n" + sse.block(error_data(outcome))
         finally:
@@ -276,6 +280,11 @@ class Follower:
 
 def _block(attempt: int, chunk: Chunk) -> bytes:
     return b"id: %d-%d\ndata: %b\n\n" % (attempt, chunk.n, chunk.data)
+
+
+def delayed(error: OutcomeDelayed) -> dict[str, object]:
+    """The final event of a stream whose outcome cannot be written: the error's members, as of other errors."""
+    return {"type": "error", "status": error.status, "detail": str(error), "error_type": error.error_type}
 
 
 def error_data(outcome: Outcome) -> bytes:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from types import TracebackType
 
+from pondage.errors import OutcomeDelayed
 from pondage.queue.interface import Claim
 from pondage.wire.events import Outcome
 
@@ -72,6 +73,8 @@ class News:
     def __init__(self) -> None:
         self.watching: dict[str, list[Watcher]] = {}
         self.waiting: dict[str, list[asyncio.Future[Outcome | None]]] = {}
+        self._stuck: dict[asyncio.Future[Outcome | None], float] = {}
+        """While nothing can be written: who waits, and when each was first seen waiting."""
         self.closed = False
         self._listeners: list[Listener] = []
 
@@ -103,6 +106,24 @@ class News:
             if not future.done():
                 future.set_exception(error)
         self.changed(request_id)
+
+    def unwritten(self, now: float, patience: float) -> None:
+        """Nothing can be written just now. Said again and again, it lets those go who have waited for `patience` since.
+
+        Their requests stay, and end as usual once there is room.
+        """
+        waiting = [(request_id, future) for request_id, futures in self.waiting.items() for future in futures]
+        self._stuck = {future: self._stuck.get(future, now) for _, future in waiting}
+        for request_id, future in waiting:
+            if now - self._stuck[future] >= patience and not future.done():
+                future.set_exception(OutcomeDelayed(
+                    f"the server's disk takes nothing more, so what became of request {request_id} is not on record "
+                    "yet. It is not lost: its result will be at its URL as soon as there is room"
+                ))  # fmt: skip
+
+    def written(self) -> None:
+        """Commits succeed again."""
+        self._stuck.clear()
 
     def taken_back(self, claim: Claim) -> None:
         """The commit of a claim has failed."""

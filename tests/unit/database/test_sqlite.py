@@ -50,7 +50,7 @@ async def test_all_files_are_the_owners_only(tmp_path: Path) -> None:
     await database.write(lambda c: c.execute("CREATE TABLE words (word TEXT)"))
     modes = {file.name: file.stat().st_mode & 0o077 for file in tmp_path.iterdir()}
     await database.close()
-    assert modes == dict.fromkeys(["pondage.lock", "pondage.db", "pondage.db-wal", "pondage.db-shm"], 0)
+    assert modes == dict.fromkeys(["pondage.lock", "reserve", "pondage.db", "pondage.db-wal", "pondage.db-shm"], 0)
 
 
 async def test_commits_are_synced(tmp_path: Path) -> None:

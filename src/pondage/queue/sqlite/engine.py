@@ -21,7 +21,7 @@ import msgspec
 
 from pondage.clock import Clock
 from pondage.database.sqlite import SqliteDatabase
-from pondage.errors import PondageError
+from pondage.errors import OutcomeDelayed, PondageError
 from pondage.queue.counts import Spent
 from pondage.queue.interface import (
     NOTHING_SPENT,
@@ -136,7 +136,9 @@ class SqliteQueue:
             if timeout is None:
                 return self._was_read(request_id, await future)
             done, _ = await asyncio.wait((future,), timeout=timeout)
-            return self._was_read(request_id, future.result()) if done else None
+            # Who waits for so long and no longer hears nothing but that it has not ended.
+            known = done and not isinstance(future.exception(), OutcomeDelayed)
+            return self._was_read(request_id, future.result()) if known else None
         finally:
             self._news.forget(request_id, future)
 
