@@ -137,9 +137,11 @@ async def ended(pid: int) -> None:
     try:
         handle = os.pidfd_open(pid)
     except (AttributeError, OSError):
-        while started_at(pid):
+        while True:
+            with contextlib.suppress(OSError):  # no descriptor left, say: it is looked again
+                if not started_at(pid):
+                    return
             await asyncio.sleep(_LOOK)
-        return
     loop = asyncio.get_running_loop()
     over = asyncio.Event()
     loop.add_reader(handle, over.set)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import threading
 from datetime import UTC, datetime
 from typing import Any
 
@@ -56,3 +57,20 @@ def set_up(level: str = "INFO", *, json_lines: bool = False) -> None:
     others.handlers[:] = [handler]
     others.setLevel(logging.WARNING)
     logging.captureWarnings(True)
+    threading.excepthook = _of_a_thread
+    sys.unraisablehook = _unraisable
+
+
+def _of_a_thread(args: threading.ExceptHookArgs) -> None:
+    name = args.thread.name if args.thread is not None else "?"
+    _report(f"the thread {name} has ended", args.exc_value)
+
+
+def _unraisable(args: sys.UnraisableHookArgs) -> None:
+    _report(f"{args.err_msg or 'an exception was ignored'} in {args.object!r}", args.exc_value)
+
+
+def _report(what: str, error: BaseException | None) -> None:
+    """What Python would write to standard error in a form of its own."""
+    if not isinstance(error, SystemExit):
+        log.error("%s: %s", what, error, exc_info=error)

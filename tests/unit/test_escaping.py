@@ -20,7 +20,8 @@ WRITERS = {
     "cli/terminal.py": "all that a command says",
     "telemetry.py": "the log's handler, whose formatters escape",
     "runner/main.py": "the answer of `--list`, which the server reads and never shows as it is",
-    "runner/__main__.py": "flushes what the app left in its own buffers",
+    "runner/ending.py": "flushes what the app left in its own buffers",
+    "runner/descriptors.py": "lets the app's own streams write by lines",
     "runner/capture.py": "takes the app's output away from the terminal",
 }
 """The modules that may name a standard stream, each with its reason."""

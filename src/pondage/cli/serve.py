@@ -57,6 +57,8 @@ def run(args: argparse.Namespace) -> int:
 
     terminal: Terminal = args.terminal
     telemetry.set_up("DEBUG" if args.verbose else "WARNING", json_lines=args.log_json or args.json)
+    if args.log_json or args.json:
+        terminal.into_log(telemetry.log.getChild("serve"))
     flags: dict[str, Any] = {flag.replace("-", "_"): getattr(args, flag.replace("-", "_")) for flag in FLAGS}
     for assignment in args.settings:
         name, equals, value = assignment.partition("=")

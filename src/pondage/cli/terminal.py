@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import logging
 import os
 import re
 import shutil
@@ -45,9 +46,16 @@ class Terminal:
         self.accessible = os.environ.get("PONDAGE_ACCESSIBLE", "") not in ("", "0")
         self.colour = tty and not os.environ.get("NO_COLOR")
         self.redraws = tty and not self.accessible
+        self._log: logging.Logger | None = None
         # What stands for a colour until a line is written. Nobody can guess it, so nobody's text is taken for it.
         self._mark = f"colour-{os.urandom(8).hex()}:"
         self._marked = re.compile(self._mark + "([0-9]+);")
+
+    def into_log(self, log: logging.Logger) -> None:
+        """From now on whatever is not the result becomes an entry of `log`, which has standard error for itself."""
+        log.setLevel(logging.INFO)
+        self._log = log
+        self.colour = self.redraws = False
 
     def result(self, text: str) -> None:
         """A line of the result."""
@@ -93,7 +101,7 @@ class Terminal:
 
     def complain(self, text: str) -> None:
         """An error; also with `-q`."""
-        self._write(text)
+        self._write(text, logging.ERROR)
 
     def trace(self, error: BaseException) -> None:
         """An error's traceback, for `-v`."""
@@ -110,7 +118,10 @@ class Terminal:
         """`text` in colour, where there is colour: for a line of this terminal, and for nothing else."""
         return f"{self._mark}{_CODES[style]};{text}{self._mark}0;" if self.colour else text
 
-    def _write(self, text: str) -> None:
+    def _write(self, text: str, level: int = logging.INFO) -> None:
+        if self._log is not None:
+            self._log.log(level, "%s", text.strip())
+            return
         print(self._coloured(escape_lines(text), self._err), file=self._err, flush=True)
 
     def _coloured(self, line: str, file: TextIO) -> str:

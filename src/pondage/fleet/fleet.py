@@ -27,6 +27,7 @@ from pondage.queue.interface import Cancelled, NewRequest, Queue
 from pondage.queue.news import News
 from pondage.settings import Settings
 from pondage.wire import frames
+from pondage.wire.events import Entry, Level, Log
 
 log = logging.getLogger("pondage.fleet")
 
@@ -83,7 +84,12 @@ class LocalFleet:
         except OSError as error:
             log.warning("runners of the gateway before cannot come back, and end: %s", error)
         self._placement = LocalProcesses(
-            folder=folder, socket=socket, token=self._token, devices=devices, orphans=self._orphans
+            folder=folder,
+            socket=socket,
+            token=self._token,
+            last_words=self._last_words,
+            devices=devices,
+            orphans=self._orphans,
         )
         self.supervisor = Supervisor(
             self.dispatcher, self._look, self._queue, self._placement, self._clock, self._settings, self._runner_logs
@@ -110,6 +116,17 @@ class LocalFleet:
             link.close()
         if self._runtime is not None:
             await asyncio.to_thread(self._runtime.cleanup)
+
+    def _last_words(self, app: str, runner_id: str, lines: list[tuple[Level, str]]) -> None:
+        """What a process that has died had printed: of the request that it alone served, or of the runner."""
+        entries: list[Entry] = [Log(self._clock.wall(), stream, line) for stream, line in lines]
+        runner = self.dispatcher.runners(app).get(runner_id)
+        running = [] if runner is None else list(runner.running.items())
+        if runner is not None and len(running) == 1:
+            (request_id, alone), *_ = running
+            self.dispatcher.entries(runner, frames.Entries(request_id, alone.claim.attempt, entries))
+        else:
+            self._runner_logs.heard(app, runner_id, entries)
 
     # ---- Fleet, for the gateway
 

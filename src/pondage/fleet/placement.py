@@ -18,6 +18,7 @@ import msgspec
 
 from pondage import processes
 from pondage.fleet.discover import AppSource
+from pondage.wire.events import Level
 
 log = logging.getLogger("pondage.fleet")
 
@@ -29,6 +30,8 @@ _KIN_PAUSE = 0.02
 """Seconds between two looks at them."""
 _BURY_INTERVAL = 2.0
 """Seconds between two looks for orphans that have ended."""
+_LEFT = 1024 * 1024
+"""Bytes that are read of what a process left unread in a stream; a pipe holds 64 KiB by default."""
 _NOTHING = processes.Survey({}, {}, ())
 
 
@@ -69,13 +72,29 @@ class Placement(Protocol):
         ...
 
 
+LastWords = Callable[[str, str, list[tuple[Level, str]]], None]
+"""Called with the app, the runner's id, and lines of its streams."""
+
+
 class LocalProcesses:
     """Child processes on this machine, each in a session of its own so that ^C in the terminal reaches only us."""
 
     def __init__(
-        self, *, folder: Path, socket: Path, token: str, devices: list[str] | None = None, orphans: bool = False
+        self,
+        *,
+        folder: Path,
+        socket: Path,
+        token: str,
+        last_words: LastWords,
+        devices: list[str] | None = None,
+        orphans: bool = False,
     ) -> None:
-        """`orphans`: this process inherits what runners leave behind, and ends it."""
+        """
+        Args:
+            last_words: gets what a process, or what it had started, had printed and not said before it died.
+            orphans: this process inherits what runners leave behind, and ends it.
+        """
+        self._last_words = last_words
         self._folder = folder.absolute()
         self._socket = socket
         self._token = token
@@ -98,27 +117,43 @@ class LocalProcesses:
             self._next_device += 1
         if self._orphans and not self._chores:
             self._do(self._bury())
-        process = self._spawn(runner_id, source, environment)
+        process, output = self._spawn(runner_id, source, environment)
         self._children[runner_id] = process
         self._remember(runner_id, source, process.pid)
-        self._watch(runner_id, self._wait(process, runner_id), died)
+        self._watch(runner_id, self._wait(process, runner_id, source.name, output), died)
         return process.pid
 
-    def _spawn(self, runner_id: str, source: AppSource, environment: dict[str, str]) -> subprocess.Popen[bytes]:
-        # Not asyncio's: that reaps a child at once, and its group's number is then anybody's.
-        return subprocess.Popen(  # noqa: S603 - our own interpreter and module
-            # -P: the working folder must not hide what a runner itself imports.
-            [
-                sys.executable, "-P", "-m", "pondage.runner",
-                "--connect", f"unix:{self._socket}", "--app", source.spec, "--name", source.name,
-                "--id", runner_id, "--note", str(self._folder / "gateway"),
-            ],
-            stdin=subprocess.DEVNULL, env=environment, start_new_session=True,
-        )  # fmt: skip
+    def _spawn(
+        self, runner_id: str, source: AppSource, environment: dict[str, str]
+    ) -> tuple[subprocess.Popen[bytes], tuple[int, int]]:
+        """Start the process. It reads itself what is written to its streams, and we what is left when it has died."""
+        (out, to_out), (err, to_err) = os.pipe(), os.pipe()
+        try:
+            # Not asyncio's: that reaps a child at once, and its group's number is then anybody's.
+            process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+                # -P: the working folder must not hide what a runner itself imports.
+                [
+                    sys.executable, "-P", "-m", "pondage.runner",
+                    "--connect", f"unix:{self._socket}", "--app", source.spec, "--name", source.name,
+                    "--id", runner_id, "--note", str(self._folder / "gateway"), "--output", f"{out},{err}",
+                ],
+                stdin=subprocess.DEVNULL, stdout=to_out, stderr=to_err, pass_fds=(out, err),
+                env=environment, start_new_session=True,
+            )  # fmt: skip
+        except BaseException:
+            os.close(out)
+            os.close(err)
+            raise
+        finally:
+            os.close(to_out)
+            os.close(to_err)
+        return process, (out, err)
 
-    async def _wait(self, process: subprocess.Popen[bytes], runner_id: str) -> str:
+    async def _wait(self, process: subprocess.Popen[bytes], runner_id: str, app: str, output: tuple[int, int]) -> str:
         await processes.ended(process.pid)
         await self._end_kin(runner_id, process.pid)
+        if lines := _left_in(output):
+            self._last_words(app, runner_id, lines)
         code = process.wait()
         if code < 0:
             return f"runner {runner_id} was ended by {_signal(-code)}"
@@ -293,6 +328,19 @@ class LocalProcesses:
         self._notes.pop(runner_id, None)
         self._watches.pop(runner_id, None)
         _remove(self._folder / f"{runner_id}.json")
+
+
+def _left_in(output: tuple[int, int]) -> list[tuple[Level, str]]:
+    """The lines that nobody has read from standard output and error; both are closed."""
+    lines: list[tuple[Level, str]] = []
+    streams: tuple[Level, Level] = ("STDOUT", "STDERR")
+    for stream, descriptor in zip(streams, output, strict=True):
+        with open(descriptor, "rb", buffering=0) as left:
+            os.set_blocking(descriptor, False)
+            data = left.read(_LEFT) or b""
+        text = data.decode("utf-8", "replace").replace("\r", "\n")
+        lines += [(stream, line) for line in text.split("\n") if line]
+    return lines
 
 
 def _signal(number: int) -> str:

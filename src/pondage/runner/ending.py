@@ -11,6 +11,7 @@ import time
 from typing import NoReturn
 
 from pondage import processes
+from pondage.runner.descriptors import flush_c
 
 EXIT_PATIENCE = 3.0
 """Seconds that what libraries have registered with `atexit` may take."""
@@ -27,6 +28,7 @@ def leave(code: int) -> NoReturn:
         for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
             if stream is not None:
                 stream.flush()
+        flush_c()
     with contextlib.suppress(OSError):
         _end_kin()
     os._exit(code)

@@ -78,7 +78,9 @@ class Executor:
         own: Notebook,
         transfers: Transfers,
         clock: Clock,
+        settle: Callable[[], None],
     ) -> None:
+        """`settle`: takes in what child processes and C code have printed so far."""
         self._app = app
         self._name = name
         self._endpoints = endpoints
@@ -90,6 +92,7 @@ class Executor:
         self._own = own
         self._transfers = transfers
         self._clock = clock
+        self._settle = settle
         self._loop = asyncio.get_running_loop()
         self._hints = type(app).provide_hints is not App.provide_hints
         # Threads are made when they are needed; a few more than slots, for those that could not be stopped.
@@ -350,6 +353,8 @@ class Executor:
         for sentence in left_out:
             attempt.log("WARN", f"left out of the result: {sentence}", "pondage")
         with self._careful():
+            if len(self.running) <= 2:  # else it is nobody's, now and next
+                self._settle()
             attempt.notes.close(self._own)
         self.running.pop(attempt.key, None)
         self._hand_in(Finished(*attempt.key, outcome, retry, again), attempt.chunks)

@@ -109,17 +109,29 @@ class Notebook:
             return
         if isinstance(text, str) and type(text) is not str:
             text = str.__getitem__(text, slice(None))  # its characters, whatever a subclass says of them
+        self._noted(self._write(stream, text, threading.get_ident()))
+
+    def overhear(self, stream: Level, data: bytes) -> None:
+        """What a child process or C code has written to a standard stream. Never holds the caller."""
+        if self._closed_for is not None:
+            self._closed_for.overhear(stream, data)
+        elif self._write(stream, data, 0):
+            self.flush()
+        else:
+            self._journal.note(self, now=False)
+
+    def _write(self, stream: Level, text: str | bytes, writer: int) -> bool:
+        """Keep the lines that `text` completes of those of one writer; whether it is time to send."""
         with self._lock:
             self.used = True
-            key = (stream, threading.get_ident())
+            key = (stream, writer)
             lines = self._lines.get(key)
             if lines is None:
                 lines = self._lines[key] = Lines(self._limits.line)
             for line in lines.feed(text):
                 if line:
                     self._add_log(stream, line, "")
-            full = self._bytes >= FLUSH_BYTES
-        self._noted(full)
+            return self._bytes >= FLUSH_BYTES
 
     def log(self, level: str, message: str, source: str = "") -> None:
         """One entry."""
@@ -203,16 +215,22 @@ class Notebook:
             else:
                 self._journal.link.send(RunnerLog(entries))
 
+    def end_lines(self) -> None:
+        """What no line end has completed is complete now."""
+        with self._lock:
+            for (stream, _), lines in self._lines.items():
+                if line := lines.rest():
+                    self._add_log(stream, line, "")
+        self._journal.note(self, now=False)
+
     def close(self, rest: Notebook) -> None:
         """The attempt is over: unfinished lines and the count of dropped entries go out; what is written later goes to
         `rest`."""
         self._closed_for = rest
         if not self.used:
             return
+        self.end_lines()
         with self._lock:
-            for (stream, _), lines in self._lines.items():
-                if line := lines.rest():
-                    self._add_log(stream, line, "")
             if self._dropped:
                 text = f"{self._dropped} more log entries were dropped: one request may write {self._limits.entries}"
                 self._entries.append(Log(self._journal.clock.wall(), "WARN", text, "pondage"))

@@ -31,10 +31,11 @@ from pondage.clock import SystemClock
 from pondage.loop import new_loop
 from pondage.runner import capture
 from pondage.runner.attempt import carried
+from pondage.runner.descriptors import Descriptors, flush_c
 from pondage.runner.ending import leave
 from pondage.runner.execute import Executor
 from pondage.runner.files import FILE_FRAMES, Transfers
-from pondage.runner.journal import Journal, Limits, Notebook
+from pondage.runner.journal import MAX_UNSENT, STUCK, Journal, Limits, Notebook
 from pondage.runner.link import Link
 from pondage.runner.mainthread import MainThread, patches_loops
 from pondage.runner.pulse import Pulse
@@ -64,6 +65,7 @@ class Arguments(msgspec.Struct, frozen=True):
     id: str
     note: Path | None
     token: str
+    output: tuple[int, int] | None = None
 
 
 class Runner:
@@ -90,6 +92,7 @@ class Runner:
         self._executor: Executor | None = None
         self._transfers: Transfers | None = None
         self._pulse: Pulse | None = None
+        self._descriptors: Descriptors | None = None
         self._app: App | None = None
         self._endpoints: dict[str, Endpoint] = {}
         self._setting_up: Any = None
@@ -127,6 +130,7 @@ class Runner:
         welcome = self._welcomed.result()
         self._reconnect_for = welcome.reconnect
         capture.install(self._own)
+        self._descriptors = Descriptors(self._arguments.output, whose=self._whose, room=self._room, send=self._send)
         os.register_at_fork(after_in_child=self._link.forget)
         self._transfers = Transfers(self._link, welcome)
         self._pulse = Pulse(self._link, self._journal, welcome, self._clock, lambda: self._executor)
@@ -156,9 +160,24 @@ class Runner:
         self._flush()
         leave(code)
 
-    def _flush(self) -> None:
+    def _whose(self) -> Notebook:
+        """To whom belongs what child processes and C code print now: the request that is served alone, if one is."""
+        running = list(self._executor.running.values()) if self._executor is not None else []
+        return running[0].notes if len(running) == 1 else self._own
+
+    def _room(self) -> None:
+        self._link.wait_for_room(MAX_UNSENT, STUCK)
+
+    def _send(self) -> None:
         self._journal.flush()
         self._link.flush()
+
+    def _flush(self) -> None:
+        if self._descriptors is not None:
+            flush_c()
+            self._descriptors.settle()
+            self._own.end_lines()
+        self._send()
 
     # ---- the link
 
@@ -222,7 +241,7 @@ class Runner:
     async def _begin(self) -> None:
         """The rest of `setup()` where it is `async`, and then the word that requests may come."""
         app, info, transfers = self._app, self._info, self._transfers
-        if app is None or info is None or transfers is None:
+        if app is None or info is None or transfers is None or self._descriptors is None:
             return
         try:
             if inspect.iscoroutinefunction(app.setup):
@@ -246,6 +265,7 @@ class Runner:
             own=self._own,
             transfers=transfers,
             clock=self._clock,
+            settle=self._descriptors.settle,
         )
         self._link.send(Ready(info))
 
@@ -266,7 +286,7 @@ class Runner:
         else:
             failed = SetupFailed(f"setup() failed: {in_one_line(error)}", where_of(error), trace_of(error))
         self._app = self._info = None
-        self._journal.flush()
+        self._flush()
         self._link.send(failed)
         self._link.flush()
         self._main.end(3)
@@ -320,6 +340,7 @@ def parse(argv: list[str]) -> Arguments | str:
     parser.add_argument("--name", help="owner/alias")
     parser.add_argument("--id", help="this runner's id")
     parser.add_argument("--note", type=Path, help="the file in which a restarted gateway notes its socket")
+    parser.add_argument("--output", help="the descriptors that standard output and error are read from, as 5,6")
     parser.add_argument("--list", help="print the App classes of a target as JSON, and exit")
     given = parser.parse_args(argv)
     if given.list:
@@ -328,7 +349,11 @@ def parse(argv: list[str]) -> Arguments | str:
         if getattr(given, name) is None:
             parser.error(f"--{name} is required")
     token = os.environ.pop("PONDAGE_RUNNER_TOKEN", "")
-    return Arguments(given.connect, given.app, given.name, given.id, given.note, token)
+    output = None
+    if given.output is not None:
+        first, _, second = given.output.partition(",")
+        output = int(first), int(second)
+    return Arguments(given.connect, given.app, given.name, given.id, given.note, token, output)
 
 
 def main(argv: list[str]) -> int:

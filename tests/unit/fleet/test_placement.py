@@ -37,7 +37,9 @@ class Told:
 
 
 def local_processes(tmp_path: Path) -> LocalProcesses:
-    return LocalProcesses(folder=tmp_path / "runners", socket=tmp_path / "none.sock", token="t")
+    return LocalProcesses(
+        folder=tmp_path / "runners", socket=tmp_path / "none.sock", token="t", last_words=lambda *_: None
+    )
 
 
 async def test_an_end_is_told_though_its_note_cannot_be_removed(tmp_path: Path) -> None:
