@@ -86,6 +86,14 @@ def test_idle_callers_are_forgotten() -> None:
     assert len(line._flows) < 200
 
 
+def test_a_tag_is_not_given_back_under_a_running_request() -> None:
+    line = Line()
+    line.ran(1000, "k")
+    line.restore(0, "k", 0, 0, 1)
+    line.leave(0, "k")
+    assert line.enter(0, "k") > 1000
+
+
 def test_fair_is_by_expected_seconds() -> None:
     """Who brings requests of a minute gets as much of the runner's time as who brings requests of a second."""
     line = Line()

@@ -148,7 +148,9 @@ class Line:
         """At start: a flow that waits, with its lowest and highest rank and how many it has."""
         first, last = first & _TAG, last & _TAG
         flow = self._flows.setdefault((priority, caller), Flow(first))
-        flow.head, flow.last, flow.next = first, last, max(flow.next, last + STEP)
+        # A running one may lie behind the last that waits; then no tag is given back.
+        flow.head, flow.last = first, last if flow.next <= last + STEP else -1
+        flow.next = max(flow.next, last + STEP)
         flow.size = size
         self.queued += size
         self._now.setdefault(priority, first)

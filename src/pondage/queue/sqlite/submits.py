@@ -1,9 +1,4 @@
-"""Submits: a place in line or a slot at once, decided in memory; the insert; and inserts that are held back.
-
-The insert of a request that was claimed at once and whose caller waits for the outcome is held for `HOLD` seconds,
-because mostly the outcome comes first: both are then one row, one statement and one commit. Every other verb on that
-request lets the insert go first, so that whatever comes after a submit is written after it.
-"""
+"""Submits: a place in line or a slot at once, decided in memory; then the insert, at once or held back."""
 
 from __future__ import annotations
 
@@ -13,6 +8,7 @@ from collections.abc import Callable
 from pondage.clock import Clock
 from pondage.database.sqlite import SqliteDatabase
 from pondage.errors import TooMany
+from pondage.queue.held import Held
 from pondage.queue.interface import Claim, Completion, NewRequest, Receipt, Spending, Submission
 from pondage.queue.sqlite import moves
 from pondage.queue.sqlite.memory import Memory, resolve
@@ -20,9 +16,6 @@ from pondage.queue.sqlite.order import step_of
 from pondage.queue.sqlite.rows import Insert
 from pondage.settings import Settings
 from pondage.wire.events import Outcome
-
-HOLD = 0.02
-"""Seconds that the insert of a `run` waits for its outcome."""
 
 _APPLIED = Completion("applied")
 
@@ -44,11 +37,9 @@ class Submits:
         self._memory = memory
         self._nobody_took = nobody_took
         self._loop = asyncio.get_running_loop()
-        self._held: dict[str, tuple[Insert, float]] = {}
-        """Inserts that wait for their outcome, and since when on the loop's clock."""
+        self._held: Held[Insert] = Held(self._insert_held)
         self._receipts: dict[str, asyncio.Future[Receipt]] = {}
         """Receipts of the inserts that are not committed yet, held or in the writer's hands."""
-        self._timer: asyncio.TimerHandle | None = None
 
     def submit(self, request: NewRequest, slot: str | None, *, lazy: bool) -> Submission:
         """See `pondage.queue.interface.Queue.submit`."""
@@ -157,9 +148,9 @@ class Submits:
         self, request_id: str, attempt: int, outcome: Outcome, spent: Spending
     ) -> asyncio.Future[Completion] | None:
         """The hot path of `run`: a held insert and its outcome become one row. None where there is nothing held."""
-        if not self._held or attempt != 1 or (held := self._held.pop(request_id, None)) is None:
+        if attempt != 1 or (new := self._held.take(request_id)) is None:
             return None
-        new, now = held[0], self._clock.wall()
+        now = self._clock.wall()
         receipt = self._receipts[request_id]
         future: asyncio.Future[Completion] = self._loop.create_future()
 
@@ -179,12 +170,10 @@ class Submits:
 
     def release(self, request_id: str) -> None:
         """Hand a held insert to the writer, ahead of whatever follows."""
-        if self._held and (held := self._held.pop(request_id, None)) is not None:
-            self._insert(held[0], self._receipts[request_id], 0, lazy=False)
+        self._held.release(request_id)
 
     def release_all(self) -> None:
-        for request_id in list(self._held):
-            self.release(request_id)
+        self._held.release_all()
 
     def under_way(self, request_id: str) -> bool:
         """Whether the insert is not committed yet."""
@@ -192,24 +181,11 @@ class Submits:
 
     def close(self) -> None:
         """Hand everything to the writer."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        self.release_all()
+        self._held.close()
 
     def _hold(self, new: Insert, receipt: asyncio.Future[Receipt]) -> None:
-        self._held[new.request.id] = (new, self._loop.time())
         self._receipts[new.request.id] = receipt
-        if self._timer is None:
-            self._timer = self._loop.call_later(HOLD, self._release_old)
+        self._held.hold(new.request.id, new)
 
-    def _release_old(self) -> None:
-        """Let go what has waited for long enough; one timer for all."""
-        self._timer = None
-        oldest = self._loop.time() - HOLD
-        for request_id, (_, since) in list(self._held.items()):
-            if since > oldest:
-                break
-            self.release(request_id)
-        if self._held:
-            self._timer = self._loop.call_later(HOLD, self._release_old)
+    def _insert_held(self, new: Insert) -> None:
+        self._insert(new, self._receipts[new.request.id], 0, lazy=False)
