@@ -49,6 +49,8 @@ class Descriptors:
         self._room = room
         self._send = send
         self._lock = threading.Lock()
+        self.unread = False
+        """Something was written that is not taken in yet, as far as is known."""
         self._open: dict[int, Level] = dict(zip(reads or _replace(), _STREAMS, strict=True))
         # Two, since no two threads may ask one.
         self._waiting, self._ready = select.poll(), select.poll()
@@ -69,6 +71,7 @@ class Descriptors:
     def _read_on(self) -> None:
         while self._open:
             self._waiting.poll()
+            self.unread = True
             # Who prints and dies at once has left its last words in the pipe, where the gateway finds them.
             time.sleep(_PAUSE)
             self._room()
@@ -77,6 +80,7 @@ class Descriptors:
             self._send()
 
     def _take(self) -> None:
+        self.unread = False
         for descriptor, stream in list(self._open.items()):
             try:
                 data = os.read(descriptor, _PIECE)

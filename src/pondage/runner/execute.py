@@ -28,6 +28,7 @@ from pondage.loop import apart
 from pondage.runner import outcomes
 from pondage.runner.attempt import Attempt, Interrupted, carried
 from pondage.runner.batch import Batcher
+from pondage.runner.descriptors import Descriptors
 from pondage.runner.devices import device_error, names_a_device
 from pondage.runner.files import Transfers
 from pondage.runner.given import given, said
@@ -78,9 +79,8 @@ class Executor:
         own: Notebook,
         transfers: Transfers,
         clock: Clock,
-        settle: Callable[[], None],
+        descriptors: Descriptors,
     ) -> None:
-        """`settle`: takes in what child processes and C code have printed so far."""
         self._app = app
         self._name = name
         self._endpoints = endpoints
@@ -92,7 +92,7 @@ class Executor:
         self._own = own
         self._transfers = transfers
         self._clock = clock
-        self._settle = settle
+        self._descriptors = descriptors
         self._loop = asyncio.get_running_loop()
         self._hints = type(app).provide_hints is not App.provide_hints
         # Threads are made when they are needed; a few more than slots, for those that could not be stopped.
@@ -116,6 +116,8 @@ class Executor:
 
     def execute(self, frame: Execute) -> None:
         """Begin an attempt."""
+        if self._descriptors.unread:
+            self._descriptors.settle()  # it was printed before this one
         try:
             self._begin(frame)
         except Exception as error:
@@ -354,7 +356,7 @@ class Executor:
             attempt.log("WARN", f"left out of the result: {sentence}", "pondage")
         with self._careful():
             if len(self.running) <= 2:  # else it is nobody's, now and next
-                self._settle()
+                self._descriptors.settle()
             attempt.notes.close(self._own)
         self.running.pop(attempt.key, None)
         self._hand_in(Finished(*attempt.key, outcome, retry, again), attempt.chunks)

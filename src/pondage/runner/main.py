@@ -255,6 +255,7 @@ class Runner:
         cls = type(app)
         if ignored := ignored_attributes(cls):
             self._own.log("INFO", f"{cls.__name__}: {', '.join(ignored)} mean nothing here and are ignored", "pondage")
+        self._descriptors.settle()
         self._executor = Executor(
             app,
             self._arguments.name,
@@ -265,7 +266,7 @@ class Runner:
             own=self._own,
             transfers=transfers,
             clock=self._clock,
-            settle=self._descriptors.settle,
+            descriptors=self._descriptors,
         )
         self._link.send(Ready(info))
 
