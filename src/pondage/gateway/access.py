@@ -40,6 +40,16 @@ class Keys(Protocol):
     def get(self, key_id: str) -> KeyRecord | None: ...
 
 
+class _Claims(msgspec.Struct):
+    """What a token says."""
+
+    sub: str
+    exp: float
+    apps: list[str]
+    scopes: list[str]
+    subject: str | None = None
+
+
 class Access:
     """Decides who a caller is. `token_secret` signs short-lived tokens; it lies in the data folder.
 
@@ -88,22 +98,22 @@ class Access:
 
         try:
             # Another gateway may have made it a moment ago by a clock that is ahead: only its end is looked at, below.
-            claims = jwt.decode(
+            decoded = jwt.decode(
                 token,
                 self._secret,
                 algorithms=["HS256"],
                 options={"require": ["exp", "sub", "apps", "scopes"], "verify_iat": False, "verify_exp": False},
             )
-        except jwt.InvalidTokenError:
+            claims = msgspec.convert(decoded, _Claims)
+        except (jwt.InvalidTokenError, msgspec.ValidationError):
             raise Unauthorized("the token is not one of this server's") from None
-        if claims["exp"] <= self._clock.wall():
+        if claims.exp <= self._clock.wall():
             raise Unauthorized("the token has expired; ask for a new one")
-        record = self._keys.get(claims["sub"])
+        record = self._keys.get(claims.sub)
         if record is None:
             raise Unauthorized("the key of this token was revoked")
-        apps = frozenset(claims["apps"])
-        scopes = within(record.scopes, claims["scopes"])
-        return Caller(record.id, scopes, apps, by_token=True, subject=claims.get("subject"))
+        scopes = within(record.scopes, claims.scopes)
+        return Caller(record.id, scopes, frozenset(claims.apps), by_token=True, subject=claims.subject)
 
     def token(
         self,
