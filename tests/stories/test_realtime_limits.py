@@ -381,4 +381,4 @@ def test_many_sessions_open_and_close_without_a_rest(live: ServedApp, http: http
     while (left := running()) and time.monotonic() < end:
         time.sleep(0.02)
     assert not left
-    assert not live.server.fleet.sessions._channels
+    assert not live.server.fleet.sessions._channels.all()

@@ -20,13 +20,13 @@ STEP = 1000
 
 class Flow:
     """The waiting requests of one caller: `size` of them, with tags from `head` up to, not including, `next`; `last` is
-    the tag of the newest."""
+    the tag of the newest, -1 where something else may stand behind it."""
 
     __slots__ = ("head", "last", "next", "size")
 
     def __init__(self, tag: int) -> None:
         self.head = tag
-        self.last = tag
+        self.last = -1
         self.next = tag
         self.size = 0
 
