@@ -1,6 +1,7 @@
 """`make bench`: every scenario in one run, a JSON result, a Markdown page, a picture, a check against the last one.
 
-python -m benchmarks [NAME]… [--quick] [--only NAME]… [--out DIR] [--rounds N] [--seconds S] [--commit]
+python -m benchmarks [NAME]… [--quick] [--only NAME,…] [--out DIR] [--rounds N] [--seconds S] [--commit]
+python -m benchmarks --against REVISION [--only NAME,…] [--pairs N] [--bound RATIO] [--seconds S]
 """
 
 from __future__ import annotations
@@ -19,11 +20,13 @@ from types import ModuleType
 import msgspec
 import uvloop
 
-from benchmarks import limits, machine, picture, regression, report
+from benchmarks import against, limits, machine, paired, picture, regression, report
+from benchmarks.against import SCENARIOS
 from benchmarks.figures import Result, Section
 from benchmarks.peers import postgres
 from benchmarks.peers.environments import MAIN, Missing, redis_version, versions_of
 from benchmarks.plan import Plan, say
+from benchmarks.revisions import NoRevision
 from benchmarks.scenarios import ALL
 from benchmarks.servers import Running, answers, raw_asgi
 
@@ -37,6 +40,8 @@ def main(arguments: list[str] | None = None) -> int:
     # A run that is ended ends its servers, too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     names = {*args.names, *(args.only or ())}
+    if args.against:
+        return _against(args, names)
     if unknown := names - {scenario.NAME for scenario in ALL}:
         sys.exit(f"there is no scenario {', '.join(sorted(unknown))}")
     wanted = [scenario for scenario in ALL if not names or scenario.NAME in names]
@@ -77,13 +82,45 @@ def _parser() -> argparse.ArgumentParser:
         help="under 3 minutes: main peers only, fewer, shorter rounds and curves",
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help="these scenarios; all of them without a name")
-    parser.add_argument("--only", action="append", choices=[s.NAME for s in ALL], help="this scenario; may be repeated")
+    parser.add_argument(
+        "--only", action="extend", type=lambda text: text.split(","), metavar="NAME,…", help="the same as a list"
+    )
     parser.add_argument("--out", default="bench-out", help="folder of the results (./bench-out)")
     parser.add_argument("--rounds", type=int, help="samples of each figure (5, quick 2)")
     parser.add_argument("--seconds", type=float, help="duration of a sample (3, quick 0.8)")
     parser.add_argument("--scratch", help="folder on the disk whose fsync counts (the system's temporary folder)")
     parser.add_argument("--commit", action="store_true", help="also write benchmarks/results, to be committed")
+    pairs = parser.add_argument_group(
+        "against a commit",
+        "Installs it and this checkout side by side and measures them by turns. It holds if the\n"
+        "median of new by old is within the bound, or its 95 % interval includes 1.00, for CPU per\n"
+        "request, start to first answer and memory at rest. An interval wider than 5 % to both sides\n"
+        "is measured again. Exit code 1: something does not hold. It takes about ten minutes.\n"
+        f"Scenarios: {', '.join(SCENARIOS)}.",
+    )
+    pairs.add_argument("--against", metavar="REVISION", help="compare with this commit instead of with peers")
+    pairs.add_argument("--pairs", type=int, default=paired.PAIRS, help=f"alternating pairs ({paired.PAIRS})")
+    pairs.add_argument(
+        "--bound", type=float, default=paired.BOUND, help=f"largest median that holds ({paired.BOUND}; 1.06 where work "
+        "was added to each request)",
+    )  # fmt: skip
     return parser
+
+
+def _against(args: argparse.Namespace, names: set[str]) -> int:
+    """Exit code 0: it holds; 1: it does not; 2: the commit cannot be had, or a name is none of these."""
+    if unknown := names - SCENARIOS.keys():
+        say(f"--against measures {', '.join(SCENARIOS)}, not {', '.join(sorted(unknown))}")
+        return 2
+    with tempfile.TemporaryDirectory(prefix="bench-", dir=args.scratch) as scratch:
+        measured = against.measure(
+            args.against, names, pairs=args.pairs, bound=args.bound, seconds=args.seconds or 1.0, scratch=Path(scratch)
+        )
+        try:
+            return 0 if uvloop.run(measured) else 1
+        except NoRevision as error:
+            say(str(error))
+            return 2
 
 
 async def _measure(plan: Plan, wanted: list[ModuleType], peers: dict[str, str]) -> Result:

@@ -43,17 +43,22 @@ def pondage(
     env: Mapping[str, str] = {},
     name: str = "pondage",
     settings: tuple[str, ...] = (),
+    command: Path | None = None,
 ) -> Iterator[Running]:
-    """`pondage serve benchmarks/apps/APP`. What it prints goes to a file, as under any service manager."""
+    """`pondage serve benchmarks/apps/APP`. What it prints goes to a file, as under any service manager.
+
+    Args:
+        command: the `pondage` of another environment than this one.
+    """
     folder = scratch / name
     folder.mkdir(parents=True, exist_ok=True)
     processes = Processes(folder / "log", folder)
     port = free_port()
-    command = [str(Path(sys.executable).with_name("pondage")), "serve", str(HERE / "apps" / app)]
-    command += ["--port", str(port), "--data", str(folder / "data")]
+    called = [str(command or Path(sys.executable).with_name("pondage")), "serve", str(HERE / "apps" / app)]
+    called += ["--port", str(port), "--data", str(folder / "data")]
     for setting in settings:
-        command += ["--set", setting]
-    processes.start(command, env)
+        called += ["--set", setting]
+    processes.start(called, env)
     try:
         yield Running("Pondage", port, processes, "/bench/noop")
     finally:

@@ -30,10 +30,10 @@ async def measure(plan: Plan, section: Section) -> None:
         await ready(server)
         await answers(server)
         await answers(bare)
-        await _starts(server.port, 50)
+        await starts(server.port, 50)
         await _hops(bare.port, 50)
         for _ in range(plan.rounds):
-            times = await _starts(server.port, COUNT)
+            times = await starts(server.port, COUNT)
             middles.append(quantile(times, 0.5) * 1e3)
             tails.append(quantile(times, 0.99) * 1e3)
             hops.append(quantile(await _hops(bare.port, COUNT), 0.5) * 1e3)
@@ -43,7 +43,7 @@ async def measure(plan: Plan, section: Section) -> None:
     section.goal("submit to start, p50", "ms", middles, most=2)
 
 
-async def _starts(port: int, count: int) -> list[float]:
+async def starts(port: int, count: int) -> list[float]:
     times = []
     for _ in range(count):
         before = time.monotonic_ns()
