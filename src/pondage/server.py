@@ -42,6 +42,7 @@ from pondage.queue.news import News
 from pondage.queue.sqlite import SqliteQueue
 from pondage.settings import Settings
 from pondage.steady import Services
+from pondage.telemetry import LineFile
 from pondage.tls import Reloading, with_certificate
 from pondage.wire.masking import masked
 
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     import uvicorn
 
     from pondage.files.service import FilesService
+    from pondage.gateway.audit import Audit
     from pondage.webhooks.service import Webhooks
 
 log = logging.getLogger("pondage.server")
@@ -165,6 +167,7 @@ class Server:
         self.webhooks = await self._open_webhooks()
         closing(self.webhooks.close)
         self.health = Health(settings, clock, self.database, self.news, self.files.probe)
+        self.audit = self._open_audit()
         self.http = self._http(data)
         await self._make_first_key()
         _note(data, GatewayNote(os.getpid(), self.url, __version__))
@@ -216,6 +219,18 @@ class Server:
             is_open=self.is_open,
         )
 
+    def _open_audit(self) -> Audit:
+        from pondage.gateway.audit import Audit
+
+        access: LineFile | None = None
+        if path := self.settings.access_log:
+            try:
+                access = LineFile(path)
+            except OSError as error:
+                raise SetupError(f"access_log {path} cannot be written: {error.strerror}") from error
+            self._rooms.push_async_callback(asyncio.to_thread, access.close)
+        return Audit(self.settings, self._clock, access)
+
     def _http(self, data: Path) -> uvicorn.Server:
         from pondage.gateway.access import Access
         from pondage.gateway.app import Gateway
@@ -237,7 +252,7 @@ class Server:
         extra["damage"] = lambda: self.database.damage
         extra["health"] = lambda: {**self.services.faults, **self.health.reasons}
         rooms = Rooms(settings, self._clock, self.queue, self.fleet, self.files, extra)
-        return _uvicorn(settings, Gateway(rooms, access))
+        return _uvicorn(settings, Gateway(rooms, access, self.audit), self.audit)
 
     async def run(self, stop: asyncio.Event, ready: Callable[[Server], None] | None = None) -> None:
         """Serve until `stop`, then drain: running requests finish within the grace period or go back to the queue."""
@@ -310,10 +325,19 @@ class Server:
     async def _refresh_keys(self) -> None:
         while True:
             await asyncio.sleep(_KEYS_INTERVAL)
+            before = self.keys.known()
             try:
-                await self.keys.refresh()
+                if await self.keys.refresh():
+                    self._tell_of_keys(before)
             except Exception as error:
                 log.error("the keys cannot be read again: %s", error)
+
+    def _tell_of_keys(self, before: dict[str, bool]) -> None:
+        for key_id, good in self.keys.known().items():
+            if key_id not in before:
+                self.audit.keys_changed(key_id, "was made")
+            elif before[key_id] and not good:
+                self.audit.keys_changed(key_id, "was revoked")
 
 
 async def serve(
@@ -386,7 +410,7 @@ async def serving(settings: Settings, targets: list[str], *, clock: Clock | None
         await running
 
 
-def _uvicorn(settings: Settings, app: Any) -> uvicorn.Server:
+def _uvicorn(settings: Settings, app: Any, audit: Audit) -> uvicorn.Server:
     import uvicorn
 
     from pondage.gateway.connection import connection_class
@@ -402,7 +426,7 @@ def _uvicorn(settings: Settings, app: Any) -> uvicorn.Server:
 
     config = uvicorn.Config(
         app,
-        http=connection_class(settings, Crowd(settings, _openable() * 3 // 4)),
+        http=connection_class(settings, Crowd(settings, _openable() * 3 // 4), audit),
         ws=CallerSocket,
         ws_per_message_deflate=False,
         ws_ping_interval=settings.session_ping,

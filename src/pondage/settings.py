@@ -51,6 +51,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     tls_folder: str = ""
     """Folder of that authority; empty for `pondage/tls` in the user's configuration folder."""
 
+    # logs
+    access_log: str = ""
+    """File that gets a line for every call, `-` for standard output; empty for none."""
+    audit_rate: float = 20.0
+    """Lines a second, at most, that the log has of refused calls, and as many of operators' acts."""
+
     # callers
     max_input_bytes: int = 16 * 1024 * 1024
     """Largest request body; more is 413."""

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
+import queue
 import sys
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime
+from logging.handlers import QueueListener, WatchedFileHandler
 from typing import Any
 
 from pondage.escaping import escape_lines
@@ -42,16 +45,60 @@ class TextLines(logging.Formatter):
         return escape_lines(super().format(record))
 
 
+class LineFile:
+    """A file that gets a line for each entry, written by a thread of its own; `-` is standard output.
+
+    It is opened again where it was moved away (logrotate). What its disk does not take in time is left out.
+    """
+
+    MOST = 100_000
+    """Entries that wait at most."""
+
+    def __init__(self, path: str) -> None:
+        """Raises OSError: the file cannot be opened."""
+        self._json = _json_lines
+        target = logging.StreamHandler(sys.stdout) if path == "-" else WatchedFileHandler(path, encoding="utf-8")
+        target.setFormatter(logging.Formatter("%(message)s"))
+        self._entries: queue.Queue[logging.LogRecord] = queue.Queue(self.MOST)
+        self._listener = QueueListener(self._entries, target)
+        self._listener.start()
+        self._target = target
+        self._open = True
+        self.left_out = 0
+
+    def put(self, entry: dict[str, Any], text: Callable[[dict[str, Any]], str]) -> None:
+        """Write an entry, as JSON or as `text(entry)`. Never blocks."""
+        line = json.dumps(entry) if self._json else escape_lines(text(entry)).replace("\n", " ")
+        try:
+            self._entries.put_nowait(logging.makeLogRecord({"msg": line}))
+        except queue.Full:
+            self.left_out += 1
+
+    def close(self) -> None:
+        """Write what waits, and close the file. Blocks. Safe to call twice."""
+        if self._open:
+            self._open = False
+            self._listener.stop()
+            self._target.close()
+
+
+_json_lines = False
+
+
 def set_up(level: str = "INFO", *, json_lines: bool = False) -> None:
     """Send our logs, and the warnings of the libraries, to standard error in one form.
 
     Called by the commands only; a library never configures logging.
     """
+    global _json_lines
+    _json_lines = json_lines
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines() if json_lines else TextLines())
     log.handlers[:] = [handler]
     log.setLevel(level)
     log.propagate = False
+    # Whom it lets in and what operators do is said whatever else is not.
+    logging.getLogger("pondage.audit").setLevel(logging.INFO)
     # Without a handler of its own Python writes a library's bare message, whoever worded it.
     others = logging.getLogger()
     others.handlers[:] = [handler]

@@ -28,6 +28,7 @@ FLAGS: dict[str, str] = {
     "tls-cert": "PEM certificate chain, for https",
     "tls-key": "PEM key of the certificate",
     "grace": "seconds that running requests get at a stop (30)",
+    "access-log": "a line for every call: a file, or - for standard output",
     "retention": "seconds that a finished request is kept (604800)",
 }
 """Flags that are settings; any other setting is given with --set."""

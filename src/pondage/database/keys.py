@@ -75,6 +75,10 @@ class KeyStore:
         """Whether a key was ever made. Also a revoked or expired one closes the open door: it meant to."""
         return bool(self._records)
 
+    def known(self) -> dict[str, bool]:
+        """Each key's id, and whether it is not revoked; as of the last `refresh`."""
+        return {key_id: record.revoked_at is None for key_id, (record, _, _) in self._records.items()}
+
     async def create(
         self,
         name: str,

@@ -27,6 +27,7 @@ from pondage.errors import (
 from pondage.gateway import answers
 from pondage.gateway.access import Access, require
 from pondage.gateway.address import Address, is_loopback, locate, prefixed, proxied
+from pondage.gateway.audit import REFUSED, Audit
 from pondage.gateway.call import Call, Response, Role, Rooms, read_headers
 from pondage.gateway.crowd import PLACE, Place
 from pondage.gateway.machines import DAMAGED
@@ -37,6 +38,9 @@ from pondage.wire.ids import new_request_id
 log = logging.getLogger("pondage.gateway")
 
 PROXY_PATH = "/api/fal/proxy"
+
+CALL = "pondage.call"
+"""Where the scope of an exchange has its call, once there is one."""
 
 _CORS_HEADERS = (
     "authorization, content-type, accept, cache-control, last-event-id, idempotency-key, prefer, range, "
@@ -60,7 +64,8 @@ _NO_GET = (
 class Gateway:
     """The ASGI application over the rooms."""
 
-    def __init__(self, rooms: Rooms, access: Access) -> None:
+    def __init__(self, rooms: Rooms, access: Access, audit: Audit) -> None:
+        self._audit = audit
         self._rooms = rooms
         self._access = access
         self._router = Router(ROUTES)
@@ -69,11 +74,30 @@ class Gateway:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            await self._http(scope, receive, send)
+            if self._audit.access is None:
+                await self._http(scope, receive, send)
+            else:
+                await self._http_on_record(scope, receive, send)
         elif scope["type"] == "websocket":
             await self._websocket(scope, receive, send)
 
     # ---- HTTP
+
+    async def _http_on_record(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """With a line in the access log, however it ends."""
+        began, status, size = self._rooms.clock.monotonic(), 0, 0
+
+        async def counted(message: Message) -> None:
+            nonlocal status, size
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            size += len(message.get("body", b""))
+            await send(message)
+
+        try:
+            await self._http(scope, receive, counted)
+        finally:
+            self._audit.answered(scope, scope.get(CALL), status, size, began)
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = read_headers(scope)
@@ -82,15 +106,17 @@ class Gateway:
         if origin is not None:
             sending.cors = self._cors(origin, headers)
         call: Call | None = None
+        refused = ""
         try:
             if origin is not None and not sending.cors and self._access.open:
                 raise Forbidden(f"pages of {origin} may not call a server that asks for no key; allow it with --cors")
             if scope["method"] == "OPTIONS" and origin is not None:
                 await _preflight(sending, scope, receive)
                 return
-            call = self._call(scope, receive, sending, headers)
+            call = scope[CALL] = self._call(scope, receive, sending, headers)
             response = await self._answer(call)
         except RequestError as problem:
+            refused = str(problem) if problem.status in REFUSED else ""
             response = answers.error(problem, call.request_id if call and call.request_id else new_request_id())
         except Exception as problem:
             if sending.started:
@@ -99,6 +125,10 @@ class Gateway:
             log.error("%s %s: %s", scope["method"], scope["path"], problem, exc_info=problem)
             response = answers.error(_unforeseen(problem), request_id)
         await response(scope, receive, sending)
+        if refused:
+            self._audit.refused(scope, call, sending.status, refused)
+        elif call is not None and call.route is not None and _is_act(call):
+            self._audit.acted(scope, call, sending.status)
 
     def _call(self, scope: Scope, receive: Receive, send: Send, headers: dict[str, str]) -> Call:
         address = locate(scope, headers, self._rooms.settings, open_server=self._access.open)
@@ -121,12 +151,14 @@ class Gateway:
         found = self._router.find(call.role, call.method, call.path)
         if found is not None:
             route, call.params = found
+            call.route = route
             if route.scope or call.path not in OPEN:
                 self._identify(call, route.scope)
             return await route.handler(call)
         if call.role in {Role.REST, Role.CDN} and (as_run := self._router.find(Role.RUN, call.method, call.path)):
             # `/.well-known/jwks.json` is asked of the REST host as well.
             route, call.params = as_run
+            call.route = route
             if route.scope:
                 self._identify(call, route.scope)
             return await route.handler(call)
@@ -166,6 +198,7 @@ class Gateway:
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = read_headers(scope)
         call: Call | None = None
+        began, status = self._rooms.clock.monotonic(), 101
         try:
             call = self._call(scope, receive, send, headers)
             if call.path == LIVE and call.role is Role.RUN:
@@ -176,12 +209,17 @@ class Gateway:
             await realtime(call)
         except RequestError as problem:
             request_id = call.request_id if call and call.request_id else new_request_id()
+            status = problem.status
             await _deny(scope, send, problem, request_id)
+            if status in REFUSED:
+                self._audit.refused(scope, call, status, str(problem))
         except (asyncio.CancelledError, OSError):
             raise
         except Exception as problem:
             log.error("WebSocket %s: %s", scope["path"], problem, exc_info=problem)
             await send({"type": "websocket.close", "code": 1011, "reason": "Internal Server Error"})
+        finally:
+            self._audit.answered(scope, call, status, 0, began)
 
     def _identify_socket(self, call: Call, headers: dict[str, str], scope: str) -> None:
         """A token in the query, as fal's clients send it, or in a header or subprotocol as ours prefers."""
@@ -231,21 +269,31 @@ def _unforeseen(problem: Exception) -> RequestError:
     return InternalError("Internal Server Error")
 
 
+def _is_act(call: Call) -> bool:
+    """Whether it took an operator's key: a change that others may not make, or a look at the server's secrets."""
+    scope = call.route.scope if call.route is not None else ""
+    if not call.caller.key_id or not call.caller.may("operate"):
+        return False
+    return scope == "admin" or (call.method not in {"GET", "HEAD"} and "operate" in scope)
+
+
 class _Sending:
     """`send`, which remembers whether the answer has begun, counts it, and adds CORS where a page asks."""
 
-    __slots__ = ("_answered", "_send", "cors", "started")
+    __slots__ = ("_answered", "_send", "cors", "started", "status")
 
     def __init__(self, send: Send, answered: Counter[int]) -> None:
         self._send = send
         self._answered = answered
         self.started = False
+        self.status = 0
         self.cors = ""
 
     def __call__(self, message: Message) -> Awaitable[None]:
         if not self.started and message["type"] == "http.response.start":
             self.started = True
-            self._answered[message["status"]] += 1
+            self.status = message["status"]
+            self._answered[self.status] += 1
             if self.cors:
                 message["headers"] = [
                     *message.get("headers", ()),

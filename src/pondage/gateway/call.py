@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from enum import StrEnum
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from urllib.parse import parse_qs
 
 import msgspec
@@ -23,6 +23,9 @@ from pondage.settings import Settings
 from pondage.wire.scopes import opened_by
 
 T = TypeVar("T")
+
+if TYPE_CHECKING:
+    from pondage.gateway.routes import Route
 
 
 class Role(StrEnum):
@@ -104,6 +107,7 @@ class Call:
         "request_id",
         "role",
         "rooms",
+        "route",
         "scope",
         "send",
     )
@@ -133,6 +137,8 @@ class Call:
         self.params: dict[str, str] = {}
         self.request_id = ""
         """The request that this exchange is about; answered as `x-fal-request-id`."""
+        self.route: Route | None = None
+        """Its row of the table; an endpoint has none."""
         self._query: dict[str, str] | None = None
 
     @property

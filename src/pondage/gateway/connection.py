@@ -7,11 +7,13 @@ limited here. Refusals are JSON objects like every other answer, since some clie
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING, ClassVar, cast
 
 import msgspec
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
+from pondage.gateway.audit import Audit
 from pondage.gateway.crowd import PLACE, Crowd, Place
 from pondage.gateway.together import Together
 from pondage.gateway.turns import Turns, turns_of
@@ -44,6 +46,7 @@ class Connection(HttpToolsProtocol):
 
     settings: ClassVar[Settings] = Settings()
     crowd: ClassVar[Crowd] = Crowd(Settings())
+    audit: ClassVar[Audit | None] = None
     server_state: ServerState
     transport: Together  # type: ignore[assignment]  # a transport in all that is used of it
 
@@ -393,6 +396,8 @@ class Connection(HttpToolsProtocol):
         cycle.keep_alive = False
 
     def _refuse(self) -> None:
+        if self.audit is not None:
+            self.audit.refused_connection(self.client[0] if self.client else "", self._status, self._detail)
         self.transport.write(refusal(self._status, self._detail))
         self.transport.close()
 
@@ -409,6 +414,12 @@ def refusal(status: int, detail: str) -> bytes:
     return b"".join(lines)
 
 
-def connection_class(settings: Settings, crowd: Crowd) -> type[Connection]:
+def connection_class(settings: Settings, crowd: Crowd, audit: Audit | None = None) -> type[Connection]:
     """The protocol with the limits of these settings, for connections that stand in this crowd."""
-    return type("Connection", (Connection,), {"settings": settings, "crowd": crowd})
+    # What is no HTTP is told in the audit log, with its address; the library's own line says neither.
+    logging.getLogger("uvicorn.error").addFilter(_is_news)
+    return type("Connection", (Connection,), {"settings": settings, "crowd": crowd, "audit": audit})
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    return record.msg not in {"Invalid HTTP request received.", "Unsupported upgrade request."}
