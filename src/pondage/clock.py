@@ -30,6 +30,31 @@ class SystemClock:
         return time.monotonic()
 
 
+class SteadyWall:
+    """Wall time for what cannot be undone: what is deleted by its age.
+
+    It goes on with the monotonic clock and never jumps ahead with the wall clock: one that was set forward by a week
+    must not delete a week's results. Where it is behind, it catches up at twice the pace; deleting late does no harm.
+
+    Args:
+        since: a wall time at which the world is known to have been, such as that of the newest row; now, if none is.
+    """
+
+    CATCH_UP = 2.0
+
+    def __init__(self, clock: Clock, since: float | None = None) -> None:
+        self._clock = clock
+        self._at = clock.monotonic()
+        self._now = clock.wall() if since is None else min(since, clock.wall())
+
+    def now(self) -> float:
+        """Seconds since 1970, never more than the wall clock says."""
+        at = self._clock.monotonic()
+        self._now = min(self._clock.wall(), self._now + (at - self._at) * self.CATCH_UP)
+        self._at = at
+        return self._now
+
+
 class ManualClock:
     """A clock that a test moves by hand; `jump` moves wall time only, as an administrator does."""
 

@@ -117,6 +117,23 @@ async def test_retention_by_age(queue: Queue, clock: ManualClock) -> None:
 
 
 @pytest.mark.settings(retention_bytes=2500)
+async def test_a_clock_that_jumps_ahead_drops_nothing(engine: Engine, clock: ManualClock) -> None:
+    kept = (await running(engine.queue, clock)).request
+    await engine.queue.complete(kept.id, 1, ok())
+    clock.jump(8 * 86_400.0)
+    assert (await engine.queue.sweep()).dropped == 0
+    # Nor does a start whose clock is wrong: as far as it knows hardly any time has passed.
+    other = await engine.crash()
+    try:
+        assert (await other.queue.sweep()).dropped == 0
+        assert await other.queue.outcome(kept.id) == ok()
+        clock.jump(-8 * 86_400.0)
+        clock.advance(7 * 86_400.0 + 1)
+        assert (await other.queue.sweep()).dropped == 1, "it goes once it is really old"
+    finally:
+        await other.close()
+
+
 async def test_retention_by_bytes_drops_the_oldest(queue: Queue, clock: ManualClock) -> None:
     ids = []
     for _ in range(4):

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 
-from pondage.clock import Clock
+from pondage.clock import Clock, SteadyWall
 from pondage.errors import TooLarge
 from pondage.files.blobs import Blobs
 from pondage.files.catalog import Catalog
@@ -42,6 +42,7 @@ class Sweeper:
         self._referenced = referenced
         self._adopt = adopt
         self._searched: float | None = None
+        self._steady = SteadyWall(clock)
 
     async def run(self) -> None:
         while True:
@@ -64,7 +65,7 @@ class Sweeper:
     async def _expired(self) -> int:
         gone = 0
         after = (float("-inf"), "")
-        while found := await self._catalog.expired(self._clock.wall(), after, BATCH):
+        while found := await self._catalog.expired(self._steady.now(), after, BATCH):
             after = found[-1]
             ids = [file_id for _, file_id in found]
             needed = await self._referenced(ids)
@@ -74,7 +75,7 @@ class Sweeper:
         return gone
 
     async def _given_up(self) -> None:
-        while stale := await self._catalog.stale_uploads(self._clock.wall(), BATCH):
+        while stale := await self._catalog.stale_uploads(self._steady.now(), BATCH):
             for upload_id, file_id in stale:
                 # What came straight to the object store may have come without anybody asking for it yet.
                 with suppress(TooLarge):
@@ -90,8 +91,9 @@ class Sweeper:
                 await self._catalog.forget_blob(key)
 
     async def _orphans(self) -> None:
+        now = self._steady.now()
         async for batch in self._blobs.lying():
-            old = [one.key for one in batch if self._clock.wall() - one.written_at > ORPHAN_AGE]
+            old = [one.key for one in batch if now - one.written_at > ORPHAN_AGE]
             for key in await self._catalog.unknown(old):
                 log.info("deleting bytes that no file refers to: %s", key)
                 await self._blobs.delete(key)

@@ -11,7 +11,7 @@ import contextlib
 import random
 from collections.abc import Callable
 
-from pondage.clock import Clock
+from pondage.clock import Clock, SteadyWall
 from pondage.settings import Settings
 from pondage.telemetry import log
 from pondage.webhooks import payload, schedule
@@ -65,6 +65,7 @@ class Sender:
         self._tasks: set[asyncio.Task[None]] = set()
         self._progress_at: dict[str, float] = {}
         self._ahead = clock.wall() - clock.monotonic()
+        self._steady = SteadyWall(clock)
 
     def wake(self) -> None:
         """Something was committed that may be a delivery. Cheap; called on the event loop."""
@@ -141,7 +142,7 @@ class Sender:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _upkeep(self) -> None:
-        now = self._clock.wall()
+        now = self._steady.now()
         await self._outbox.expire(now, now - max(self._settings.retention, self._settings.webhook_window))
         await self._outbox.drop_listeners("", now - self._settings.webhook_listener_ttl)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import time
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
@@ -267,18 +268,29 @@ async def test_expired_files_go_but_not_those_that_a_request_needs(house: House)
 
 
 async def test_bytes_without_a_row_are_found_and_deleted(house: House) -> None:
+    house.clock.jump(time.time() - house.clock.wall())  # the times of files are the machine's
     files = await house.open()
     info = await files.put(pieces(b"keep"), file_name="a", content_type="", lifecycle=Lifecycle(expires_in=1e9))
     (path,) = house.lying()
     left = path.with_name(path.name[:2] + "0" * 62 + "-" + "0" * 16)
     left.write_bytes(b"left by a crash")
-    house.clock.jump(left.stat().st_mtime - house.clock.wall() + 10)
     await files.sweep_once()
     assert left.exists()  # perhaps its upload is under way
     house.clock.advance(86_400)
     await files.sweep_once()
     assert not left.exists()
     assert await whole(files, info.path) == b"keep"
+
+
+async def test_a_clock_that_jumps_ahead_deletes_nothing(house: House) -> None:
+    files = await house.open()
+    info = await files.put(pieces(b"1"), file_name="a", content_type="", lifecycle=Lifecycle(expires_in=86_400.0))
+    house.clock.jump(8 * 86_400.0)
+    assert await files.sweep_once() == 0
+    house.clock.jump(-8 * 86_400.0)
+    assert await files.info(info.path) is not None and len(house.lying()) == 1
+    house.clock.advance(86_401.0)
+    assert await files.sweep_once() == 1
 
 
 async def test_the_quota_is_kept_and_freed(house: House) -> None:

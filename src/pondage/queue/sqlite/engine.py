@@ -19,7 +19,7 @@ from typing import Any
 
 import msgspec
 
-from pondage.clock import Clock
+from pondage.clock import Clock, SteadyWall
 from pondage.database.sqlite import SqliteDatabase
 from pondage.errors import OutcomeDelayed, PondageError
 from pondage.queue.counts import Spent
@@ -62,6 +62,7 @@ class SqliteQueue:
         self._settings = settings
         self._loop = asyncio.get_running_loop()
         self._news = news
+        self._steady = SteadyWall(clock, found.newest)
         self._memory = Memory(found, news)
         self.counts = SqliteCounts(database, clock, settings)
         database.write_notes(put_facts)
@@ -327,7 +328,8 @@ class SqliteQueue:
         expired = await self._expire(now)
         excess = self._memory.kept_bytes - self._settings.retention_bytes
         retention = self._settings.retention
-        dropped, size = await self._database.write(lambda c: upkeep.drop_old(c, now, retention, excess), lazy=True)
+        kept = self._steady.now()
+        dropped, size = await self._database.write(lambda c: upkeep.drop_old(c, kept, retention, excess), lazy=True)
         self._memory.kept_bytes -= size
         if self._memory.private:
             forgotten = await self._database.write(lambda c: upkeep.forget_private(c, now), lazy=True)

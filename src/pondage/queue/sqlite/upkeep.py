@@ -32,6 +32,8 @@ class Found(NamedTuple):
     lines: dict[str, Line]
     running: dict[str, str]
     private: set[str]
+    newest: float | None
+    """When something was last written down; None: nothing is there."""
 
 
 class Expired(NamedTuple):
@@ -57,7 +59,8 @@ def take_seat(cursor: Cursor, now: float) -> Found:
     (last_seq,) = cursor.execute(SQL["last_seq"]).fetchone()
     (kept_bytes,) = cursor.execute(SQL["kept_bytes"]).fetchone()
     private = {row[0] for row in cursor.execute(SQL["private"])}
-    return Found(seat, last_seq, kept_bytes, lines, running, private)
+    (newest,) = cursor.execute(SQL["newest_moment"]).fetchone()
+    return Found(seat, last_seq, kept_bytes, lines, running, private, newest)
 
 
 class OrphanRow(NamedTuple):
@@ -104,7 +107,7 @@ def drop_old(cursor: Cursor, now: float, retention: float, excess: int) -> tuple
     """Drop finished requests that are too old, or too much; returns how many, and their bytes."""
     cursor.execute(SQL["forget_keys"], (now,))
     dropped = size = 0
-    until = now if excess > 0 else now - retention
+    until = float("inf") if excess > 0 else now - retention
     for seq, request_id, bytes_, finished_at in cursor.execute(SQL["oldest"], (until, BATCH)).fetchall():
         if finished_at > now - retention and size >= excess:
             break

@@ -27,6 +27,9 @@ GROUP BY app, rank >> 48, caller ORDER BY first;
 -- name: running
 SELECT id, app, caller, rank FROM requests WHERE state = 1;
 
+-- name: newest_moment
+SELECT max(at) FROM (SELECT max(finished_at) AS at FROM finished UNION ALL SELECT max(submitted_at) FROM requests);
+
 -- name: kept_bytes
 SELECT coalesce(sum(bytes), 0) FROM finished;
 
