@@ -95,6 +95,7 @@ class RequestError(PondageError):
         error_type: fal's name of an infrastructure error, if it is one.
         headers: extra response headers.
         extra: further members of the body.
+        inner: the same for operators, with the names and places of what is ours; it is `str(error)` then, and logged.
     """
 
     status: ClassVar[int] = 500
@@ -107,8 +108,12 @@ class RequestError(PondageError):
         error_type: str | None = None,
         headers: dict[str, str] | None = None,
         extra: dict[str, Any] | None = None,
+        inner: str | None = None,
     ) -> None:
-        super().__init__(detail if isinstance(detail, str) else "; ".join(str(d.get("msg")) for d in detail))
+        self.told = detail if isinstance(detail, str) else "; ".join(str(d.get("msg")) for d in detail)
+        """What a caller may read of it."""
+        super().__init__(inner or self.told)
+        self.inner = inner
         self.detail = detail
         self.error_type = error_type or type(self).error_type
         self.headers = headers or {}
@@ -121,7 +126,7 @@ class RequestError(PondageError):
             members["error_type"] = self.error_type
         if self.status == 422:
             # PROTOCOL 9.3: Dart and JavaScript read these members of a 422.
-            members |= {"status": 422, "message": str(self), "body": self.detail}
+            members |= {"status": 422, "message": self.told, "body": self.detail}
         return msgspec.json.encode(members)
 
 

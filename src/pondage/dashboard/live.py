@@ -298,7 +298,7 @@ class Socket:
 
     async def _refuse(self, topic: str, problem: RequestError) -> None:
         self._following.pop(topic, None)
-        error = {"status": problem.status, "detail": str(problem)}
+        error = {"status": problem.status, "detail": problem.told}
         await self._say({"topic": topic, "error": error})
 
     async def _say(self, members: dict[str, Any]) -> None:

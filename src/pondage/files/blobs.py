@@ -46,6 +46,9 @@ class DamagedFile(InternalError):
 
     code = "files.damaged"
 
+    def __init__(self, inner: str) -> None:
+        super().__init__("what is stored of this file is damaged or gone", inner=inner)
+
 
 class Blobs(Protocol):
     """A store of immutable bytes. What `write` has returned is whole and durable."""

@@ -180,7 +180,8 @@ class ObjectBlobs:
         return None
 
     def _refused(self, error: Exception) -> Unavailable:
-        return Unavailable(f"the object store {self._url} does not take or give the bytes: {_in_one_line(error)}")
+        why = f"the object store {self._url} does not take or give the bytes: {_in_one_line(error)}"
+        return Unavailable("the store of files does not take or give bytes just now", inner=why)
 
 
 def store_of(url: str, timeout: float = TIMEOUT, retries: int = RETRIES) -> Any:

@@ -115,5 +115,9 @@ class Transfers:
 def _refused(ref: int, error: Exception) -> FileStored:
     if not isinstance(error, PondageError):
         log.error("a runner's file: %s", error, exc_info=error)
-    error_type = error.error_type if isinstance(error, RequestError) else None
-    return FileStored(ref, error=str(error), error_type=error_type or "internal_error")
+        return FileStored(ref, error="the server failed; its log says why", error_type="internal_error")
+    if not isinstance(error, RequestError):
+        return FileStored(ref, error=str(error), error_type="internal_error")
+    if error.inner is not None:
+        log.error("a runner's file: %s", error)
+    return FileStored(ref, error=error.told, error_type=error.error_type or "internal_error")

@@ -117,6 +117,8 @@ class Gateway:
             response = await self._answer(call)
         except RequestError as problem:
             refused = str(problem) if problem.status in REFUSED else ""
+            if problem.inner is not None:
+                log.error("%s %s: %s", scope["method"], scope["path"], problem)
             response = answers.error(problem, call.request_id if call and call.request_id else new_request_id())
         except Exception as problem:
             if sending.started:

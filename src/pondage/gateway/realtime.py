@@ -41,11 +41,11 @@ async def realtime(call: Call) -> None:
     try:
         channel = await _opened(call, request, held)
     except RequestError as error:
-        await _say(call, "x-fal-error", error=error.error_type or error.code, reason=str(error))
+        await _say(call, "x-fal-error", error=error.error_type or error.code, reason=error.told)
         if error.error_type == "client_cancelled":
             code, reason = 1001, error.error_type  # as of a session that was cancelled while it ran
         else:
-            code, reason = 1013, str(error)
+            code, reason = 1013, error.told
         await call.send({"type": "websocket.close", "code": code, "reason": reason[:120]})
         return
     if channel is not None:

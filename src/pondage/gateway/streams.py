@@ -284,7 +284,7 @@ def _block(attempt: int, chunk: Chunk) -> bytes:
 
 def delayed(error: OutcomeDelayed) -> dict[str, object]:
     """The final event of a stream whose outcome cannot be written: the error's members, as of other errors."""
-    return {"type": "error", "status": error.status, "detail": str(error), "error_type": error.error_type}
+    return {"type": "error", "status": error.status, "detail": error.told, "error_type": error.error_type}
 
 
 def error_data(outcome: Outcome) -> bytes:

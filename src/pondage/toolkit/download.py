@@ -173,7 +173,7 @@ def _fetch(url: str, part: Path, headers: dict[str, str], limit: int | None) -> 
     if urlsplit(url).scheme not in {"http", "https"}:
         raise DownloadError(f"{shown} is no http(s) address")
     try:
-        asked = urllib.request.Request(quote(url, safe=_AS_IT_IS), headers=headers)  # noqa: S310 - http(s), and the author's own
+        asked = urllib.request.Request(_in_ascii(url), headers=headers)  # noqa: S310 - http(s), and the author's own
         with urllib.request.urlopen(asked) as answer, part.open("wb") as file:  # noqa: S310
             while data := answer.read(1 << 20):
                 file.write(data)
@@ -181,6 +181,15 @@ def _fetch(url: str, part: Path, headers: dict[str, str], limit: int | None) -> 
                     raise DownloadError(f"{shown} is larger than {limit} bytes")
     except (OSError, ValueError) as error:
         raise DownloadError(f"cannot fetch {shown}: {error}") from error
+
+
+def _in_ascii(url: str) -> str:
+    """The address as it stands, with escapes for what lies beyond ASCII, and such a host as it is registered."""
+    if url.isascii():
+        return quote(url, safe=_AS_IT_IS)
+    host = urlsplit(url).netloc
+    before, _, behind = url.partition(host)
+    return before + host.encode("idna").decode() + quote(behind, safe=_AS_IT_IS)
 
 
 def _git(*arguments: str) -> None:

@@ -157,6 +157,11 @@ def test_at_the_start_an_address_is_fetched_once_and_taken_for_no_other(sender: 
     assert not list(tmp_path.rglob("*.part"))
 
 
+def test_addresses_beyond_ascii() -> None:
+    assert download._in_ascii("http://bücher.example/ä%2F?ö=a+b") == "http://xn--bcher-kva.example/%C3%A4%2F?%C3%B6=a+b"
+    assert download._in_ascii("http://a.example/%2f/../b?c=%zz&d= e") == "http://a.example/%2f/../b?c=%zz&d=%20e"
+
+
 def test_weights_have_a_folder_of_their_address(
     sender: Sender, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
