@@ -134,6 +134,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Time a cancelled attempt gets to end by itself before its process is replaced."""
     startup_timeout: float = 600.0
     """Time `setup()` may take, unless the app says."""
+    fault_patience: float = 10.0
+    """Time that a direct call, or a request with `on_fault="fail"`, waits for an app that does not import or whose
+    `setup()` fails; then it is 500 with the reason. Other requests wait on, and their status says why."""
     crash_backoff: float = 1.0
     """Wait before a runner that failed to start is tried again; doubles."""
     crash_backoff_max: float = 60.0

@@ -9,7 +9,7 @@ import pytest
 from pondage.clock import ManualClock
 from pondage.errors import BadRequest
 from pondage.queue.interface import Depth, Filter, KnownApp, Queue
-from pondage.wire.events import Chunk, Log
+from pondage.wire.events import Chunk, Log, Outcome
 from pondage.wire.frames import AppInfo, EndpointInfo
 from pondage.wire.states import OutcomeKind, State
 
@@ -217,3 +217,15 @@ async def test_files_are_referenced_while_the_request_lives(queue: Queue, clock:
     assert await queue.referenced(["file1111", "file3333", "file9999"]) == {"file1111", "file3333"}
     await queue.complete(claim.request.id, 1, ok())
     assert await queue.referenced(["file1111", "file2222"]) == set()
+
+
+async def test_only_what_waits_can_be_failed(engine: Engine, clock: ManualClock) -> None:
+    queue, outcome = engine.queue, Outcome.failure(500, "cannot run", "runner_scheduling_failure")
+    claim = await running(queue, clock)
+    waiting = await submitted(queue, clock)
+    assert await queue.fail(waiting.id, outcome) and await queue.outcome(waiting.id) == outcome
+    assert not await queue.fail(claim.request.id, outcome), "it runs"
+    assert not await queue.fail(waiting.id, outcome), "it has ended"
+    assert not await queue.fail("unknown", outcome)
+    view = await queue.get(claim.request.id)
+    assert view is not None and view.state is State.RUNNING and queue.depth(APP) == Depth(0, 1)

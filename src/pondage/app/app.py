@@ -6,7 +6,7 @@ import difflib
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from pondage.app.context import RequestContext, get_current_request
 from pondage.app.endpoints import MARK, Declaration
@@ -16,10 +16,10 @@ KEYWORDS = frozenset(
     {
         "app_name", "max_multiplexing", "min_concurrency", "max_concurrency", "concurrency_buffer", "keep_alive",
         "request_timeout", "request_start_timeout", "startup_timeout", "termination_grace_period_seconds",
-        "max_strikes", "retry_streams", "num_gpus", "version",
+        "max_strikes", "retry_streams", "on_fault", "num_gpus", "version",
     }
 )  # fmt: skip
-"""Attributes that mean something here; each is a class keyword too."""
+"""Attributes that are class keywords, too; all but `num_gpus` mean something here."""
 
 IGNORED = frozenset(
     {
@@ -56,7 +56,9 @@ class App:
         termination_grace_period_seconds: time that running requests get at a stop.
         max_strikes: attempts that a request may spoil before it ends with an error.
         retry_streams: whether a stream may run again after its caller has seen chunks.
-        num_gpus: GPUs that a runner is pinned to.
+        on_fault: what becomes of waiting requests while the app does not import or its `setup()` fails: `wait` for the
+            author, or `fail` after the server's `fault_patience`. Direct callers never wait longer than that.
+        num_gpus: accepted for fal's sake: each runner is given one of the machine's GPUs in turn, whatever it says.
         host_kwargs: fal's dictionary of further options; `keep_alive` in it counts.
     """
 
@@ -72,6 +74,7 @@ class App:
     termination_grace_period_seconds: ClassVar[float | None] = None
     max_strikes: ClassVar[int | None] = None
     retry_streams: ClassVar[bool] = False
+    on_fault: ClassVar[Literal["wait", "fail"] | None] = None
     num_gpus: ClassVar[int | None] = None
     version: ClassVar[str] = ""
     host_kwargs: ClassVar[dict[str, Any]] = {}
@@ -105,7 +108,7 @@ class App:
         return {"version": self.version}
 
     def provide_hints(self) -> list[str]:
-        """Words that are sent with each result in `X-Fal-Runner-Hints`."""
+        """Words that are sent with each result in `X-Fal-Runner-Hints`. Nothing here chooses a runner by them."""
         return []
 
     # ---- what an author uses
@@ -143,6 +146,9 @@ def endpoints_of(cls: type[App]) -> dict[str, tuple[Declaration, Callable[..., A
 
 
 def ignored_attributes(cls: type[App]) -> list[str]:
-    """Which of fal's attributes the class sets that mean nothing here, sorted."""
+    """Which of fal's attributes, and of the arguments of endpoints, are set and mean nothing here; sorted."""
     own = {name for base in cls.__mro__[:-2] for name in base.__dict__}
-    return sorted((own & IGNORED) | (cls.host_kwargs.keys() - KEYWORDS))
+    inert = {name for name in ("num_gpus",) if getattr(cls, name) is not None}
+    checked = any(declaration.health_check is not None for declaration, _ in endpoints_of(cls).values())
+    given = {"endpoint(health_check=…)"} if checked else set[str]()
+    return sorted((own & IGNORED) | inert | given | (cls.host_kwargs.keys() - KEYWORDS))

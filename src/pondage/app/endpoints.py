@@ -33,6 +33,7 @@ class Declaration(msgspec.Struct, frozen=True, kw_only=True):
     realtime: bool = False
     on_disconnect: OnDisconnect = "keep"
     retry_streams: bool | None = None
+    health_check: HealthCheck | None = None
     max_batch_size: int = 1
     batch_wait: float = 0.01
     buffering: int | None = None
@@ -60,7 +61,7 @@ def endpoint(
     Args:
         path: begins with `/`; `/` is the app's own address.
         is_websocket: fal's raw WebSocket endpoints are not supported; use `pondage.realtime`.
-        health_check: accepted for fal's sake.
+        health_check: accepted for fal's sake, and never called: a runner is known to live by its heartbeats.
         billing: accepted for fal's sake.
         on_disconnect: what becomes of a direct call whose caller hangs up and did not say itself.
         retry_streams: whether a stream may run again after its caller has seen chunks; None: as the app says.
@@ -78,6 +79,7 @@ def endpoint(
             path=path,
             on_disconnect=on_disconnect,
             retry_streams=retry_streams,
+            health_check=health_check,
             max_batch_size=max_batch_size,
             batch_wait=batch_wait,
         )

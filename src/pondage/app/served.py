@@ -12,6 +12,7 @@ from pondage.app.callables import innermost, place_of
 from pondage.app.endpoints import Declaration
 from pondage.app.signature import Mode, Signature
 from pondage.wire.frames import AppInfo, EndpointInfo
+from pondage.wire.text import clean
 
 
 class Endpoint:
@@ -49,7 +50,7 @@ class Endpoint:
         return EndpointInfo(
             path=self.path,
             kind=self.kind,
-            description=inspect.getdoc(innermost(self.call)) or "",
+            description=clean(inspect.getdoc(innermost(self.call)) or ""),
             input_schema=self.signature.input.schema,
             output_schema=self.signature.output.schema,
             buffering=declared.buffering,
@@ -127,8 +128,9 @@ def app_info(cls: type[App], name: str, endpoints: dict[str, Endpoint]) -> AppIn
         max_strikes=cls.max_strikes,
         retry_streams=cls.retry_streams,
         num_gpus=cls.num_gpus,
-        description=doc or "",
+        description=clean(doc or ""),
         version=cls.version,
+        on_fault=cls.on_fault,
     )
 
 

@@ -202,11 +202,12 @@ INFRASTRUCTURE: dict[str, Explanation] = {
         "Its last output is in the request's log; memory and native crashes are the usual reasons.",
     ),
     "runner_scheduling_failure": Explanation(
-        "From fal's cloud only: no runner could be placed.",
-        "Here such a request waits; `pondage apps` and its status say why.",
+        "The app does not import, or its `setup()` fails, and this request did not wait for its author any longer.",
+        "The message has the reason; `pondage runners logs APP` the traceback. See `fault_patience` and `on_fault`.",
     ),
     "runner_server_error": Explanation(
-        "From fal's cloud only: the runner failed outside of the app's function.", "Ask fal with the request id."
+        "A device failed under the request (out of its memory, say), in two runners one after the other.",
+        "The message is the framework's own. Ask for less at once, or give the app a larger device.",
     ),
     "client_cancelled": Explanation("The caller cancelled the request.", "Nothing is wrong."),
     "client_disconnected": Explanation(
@@ -219,6 +220,9 @@ INFRASTRUCTURE: dict[str, Explanation] = {
 }
 
 FIELDS: dict[str, Explanation] = {
+    "too_many_errors": Explanation(
+        "The last entry of a `detail` that was cut: it says how many there are.", "Mend those that are listed first."
+    ),
     "missing": Explanation("A required field is not there.", "Send it."),
     "value_error": Explanation("A field's value does not fit.", "The message says why."),
     "internal_server_error": Explanation("The app raised an exception of its own.", "Its log has the traceback."),

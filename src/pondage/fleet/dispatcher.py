@@ -21,6 +21,7 @@ from pondage.errors import PondageError, StorageFull, Unavailable
 from pondage.fleet import fates
 from pondage.fleet.channels import Channels
 from pondage.fleet.chunks import ChunkLog
+from pondage.fleet.patience import Patience
 from pondage.fleet.runners import Runner, RunnerPhase, Running, offer, pick
 from pondage.queue.interface import (
     NOTHING_SPENT,
@@ -98,13 +99,17 @@ class Dispatcher(Listener):
         self._sinks: defaultdict[str, list[ChunkSink]] = defaultdict(list)
         self._chunk_logs: dict[tuple[str, int], ChunkLog] = {}
         """By request and attempt, while the attempt runs."""
+        self.patience = Patience(queue, clock, settings)
         self._stopping = False
         news.listen(self)
 
     # ---- callers
 
-    def submit(self, request: NewRequest, *, lazy: bool = False) -> PendingRequest:
-        """Put a request into the queue, and to a runner at once where a slot is free and nobody waits."""
+    def submit(self, request: NewRequest, *, lazy: bool = False, direct: bool = False) -> PendingRequest:
+        """Put a request into the queue, and to a runner at once where a slot is free and nobody waits.
+
+        `direct`: its caller stays for the outcome, as that of a lazy one and of a session does in any case.
+        """
         pool = self._pools.get(request.app)
         runner = pick(pool.values()) if pool and not self._stopping else None
         submission = self._queue.submit(request, slot=runner.id if runner else None, lazy=lazy)
@@ -114,6 +119,7 @@ class Dispatcher(Listener):
             runner.offered += 1
             submission.claimed.add_done_callback(lambda claimed: self._offer_answered(runner, claimed))
         if submission.claim is None:
+            self.patience.waits(request, direct=direct or lazy or request.mode == "session")
             submission.receipt.add_done_callback(lambda receipt: self._queued(request.app, receipt))
         elif lazy:
             submission.receipt.add_done_callback(_consume)
@@ -228,6 +234,7 @@ class Dispatcher(Listener):
 
     def _start(self, runner: Runner, claim: Claim) -> None:
         request = claim.request
+        self.patience.started(request.app, request.id)
         if request.mode == "session" and not self._channels.started(runner, claim):
             self._commit(claim.request.id, claim.attempt, _hung_up())
             self._release(runner, request.id)

@@ -168,8 +168,8 @@ class LocalFleet:
     def runner_log(self, app: str) -> list[RunnerLine]:
         return self._runner_logs.lines(app)
 
-    def submit(self, request: NewRequest, *, lazy: bool = False) -> PendingRequest:
-        return self.dispatcher.submit(request, lazy=lazy)
+    def submit(self, request: NewRequest, *, lazy: bool = False, direct: bool = False) -> PendingRequest:
+        return self.dispatcher.submit(request, lazy=lazy, direct=direct)
 
     async def cancel(self, request_id: str, reason: str = "client_cancelled") -> Cancelled:
         return await self.dispatcher.cancel(request_id, reason)

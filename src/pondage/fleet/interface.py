@@ -103,8 +103,11 @@ class Fleet(Protocol):
         """What the runners of an app said outside of requests, oldest first; the newest lines only."""
         ...
 
-    def submit(self, request: NewRequest, *, lazy: bool = False) -> Ticket:
-        """Into the queue, and to a runner at once where a slot is free and nobody waits."""
+    def submit(self, request: NewRequest, *, lazy: bool = False, direct: bool = False) -> Ticket:
+        """Into the queue, and to a runner at once where a slot is free and nobody waits.
+
+        `lazy`: see the queue; `direct`: its caller stays for the outcome.
+        """
         ...
 
     async def cancel(self, request_id: str, reason: str = "client_cancelled") -> Cancelled:

@@ -31,6 +31,8 @@ class ManagedApp:
     not_before: float = 0.0
     generation: int = 0
     """Counts reloads; runners of an older one are replaced."""
+    on_fault: str | None = None
+    """What a runner whose `setup()` failed said of it; `info` is that of the last one that was ready."""
 
 
 @dataclass

@@ -17,6 +17,7 @@ from pondage.fleet import fates
 from pondage.fleet.discover import AppSource
 from pondage.fleet.dispatcher import Dispatcher
 from pondage.fleet.managed import AppRecords, ManagedApp, Survivors, Ward, counts, default_starts, demand, same_code
+from pondage.fleet.patience import FAIL
 from pondage.fleet.placement import Placement
 from pondage.fleet.plan import STARTING_COUNTS, Wish, backoff, plan, stagger
 from pondage.fleet.runner_logs import RunnerLogs
@@ -56,6 +57,7 @@ class Supervisor:
         self._stopping = False
         self._tasks = Tasks()
         self._records = AppRecords(queue, clock, self.apps, self._tasks)
+        self._ending: asyncio.Task[None] | None = None
         self._said: dict[str, str] = {}
         """What was last logged of an app that could not be looked after."""
 
@@ -124,6 +126,7 @@ class Supervisor:
             if self._look.is_set():
                 self._look.clear()
                 await self._look_around()
+            self._look_at_patience()
             try:
                 async with asyncio.timeout(tick):
                     await self._look.wait()
@@ -197,6 +200,24 @@ class Supervisor:
                 await self._start(self.apps[name])
             except Exception as error:
                 self._trouble(f"the runners of {name}", error)
+
+    def _look_at_patience(self) -> None:
+        """End the requests that do not wait for an app that cannot run; beside the rest, since it needs the disk."""
+        if self._ending is None or self._ending.done():
+            faulty = [
+                app for app in self.apps.values() if app.fault is not None or self._dispatcher.patience.has(app.name)
+            ]
+            if faulty:
+                self._ending = self._tasks.begin(
+                    "ending what waits for apps that cannot run", self._end_waiting(faulty)
+                )
+
+    async def _end_waiting(self, apps: list[ManagedApp]) -> None:
+        for app in apps:
+            runs = any(r.phase is RunnerPhase.READY for r in self._dispatcher.runners(app.name).values())
+            fault = None if runs or app.source is None else app.fault
+            all_fail = app.info.on_fault == FAIL or app.on_fault == FAIL
+            await self._dispatcher.patience.look(app.name, fault, all_fail=all_fail)
 
     def _again_at(self, moment: float) -> None:
         now = self._clock.monotonic()
@@ -305,6 +326,7 @@ class Supervisor:
             ward.explained = True
         where = f" ({frame.where})" if frame.where else ""
         reason = f"{frame.reason}{where}"
+        self.apps[runner.app].on_fault = frame.on_fault
         self._runner_logs.note(runner.app, runner.id, "ERROR", f"{reason}\n{frame.traceback.rstrip()}")
         self._fail(runner.app, reason, "\n" + frame.traceback.rstrip())
 

@@ -39,7 +39,7 @@ class _Call:
             request = new_request(call, target, check_input(body))
             if target.mode == "stream" and call.path.rstrip("/").endswith("/stream"):
                 self.chunks = Follower(call, request.id)
-            self.ticket = call.rooms.fleet.submit(request)
+            self.ticket = call.rooms.fleet.submit(request, direct=True)
         except RequestError as problem:
             self.problem = problem
         except Exception as error:

@@ -32,6 +32,9 @@ _NOT_FORWARDED = frozenset(
 HEALTH = "/health"
 """Every app answers here what its `health()` says, unless it has an endpoint of its own there (PROTOCOL 11.2)."""
 
+ON_FAULT = "pondage-on-fault"
+"""Whether the request waits for an app that cannot run, or fails after `fault_patience`."""
+
 _check_json = msgspec.json.Decoder(msgspec.Raw).decode
 _decode_json = msgspec.json.Decoder().decode
 _WAIT = re.compile(r"(?:^|[,;\s])wait=(\d+)", re.IGNORECASE)
@@ -164,6 +167,9 @@ def new_request(call: Call, target: Target, body: bytes, *, path: str | None = N
         if not key or len(key) > 256:
             raise InvalidInput.field(["header", "Idempotency-Key"], "must have 1 to 256 characters")
         fingerprint = hashlib.sha256(f"{target.endpoint.app}\n{path or target.path}\n".encode() + body).digest()
+    on_fault = headers.get(ON_FAULT)
+    if on_fault is not None and on_fault not in {"wait", "fail"}:
+        raise InvalidInput.field(["header", "Pondage-On-Fault"], f"{on_fault!r} is neither 'wait' nor 'fail'")
     webhook = call.query.get("fal_webhook")
     longest = call.query.get("fal_max_queue_length")
     if longest is not None and not (longest.isascii() and longest.isdigit() and len(longest) < 16):

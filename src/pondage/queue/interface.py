@@ -238,6 +238,11 @@ class Queue(Protocol):
         """End a request as cancelled, queued or running; a completed one stays as it is."""
         ...
 
+    async def fail(self, request_id: str, outcome: Outcome) -> bool:
+        """End a request that waits with an outcome of ours; a running or completed one stays as it is. Whether it
+        waited."""
+        ...
+
     async def get(self, request_id: str) -> RequestView | None: ...
 
     async def input(self, request_id: str) -> NewRequest | None:

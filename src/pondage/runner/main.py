@@ -230,7 +230,7 @@ class Runner:
             cls, self._endpoints = self._load()
             app = cls()
             set_current_app(app)
-            self._info = app_info(cls, self._arguments.name, self._endpoints)
+            self._info = _checked(cls, app_info(cls, self._arguments.name, self._endpoints))
             os.environ["FAL_RUNNER_STATE"] = "SETUP"
             self._setting_up = None if inspect.iscoroutinefunction(app.setup) else app.setup()
         except BaseException as error:
@@ -286,6 +286,8 @@ class Runner:
             failed = SetupFailed(text_of(error.reason), text_of(error.where), error.trace)
         else:
             failed = SetupFailed(f"setup() failed: {in_one_line(error)}", where_of(error), trace_of(error))
+        if self._info is not None:
+            failed.on_fault = self._info.on_fault
         self._app = self._info = None
         self._flush()
         self._link.send(failed)
@@ -327,6 +329,18 @@ class Runner:
                 await value
         except BaseException as error:
             self._own.log("ERROR", trace_of(error), "pondage")
+
+
+def _checked(cls: type[App], info: AppInfo) -> AppInfo:
+    """What the class declares, as the gateway will read it.
+
+    Raises:
+        LoadError: an attribute is not of its type.
+    """
+    try:
+        return msgspec.msgpack.decode(msgspec.msgpack.encode(info), type=AppInfo)
+    except Exception as error:
+        raise LoadError(f"class {cls.__name__}: an attribute or an endpoint's declaration is wrong: {error}") from error
 
 
 async def _awaited(value: Awaitable[Any]) -> Any:

@@ -84,6 +84,8 @@ class AppInfo(msgspec.Struct, frozen=True):
     num_gpus: int | None = None
     description: str = ""
     version: str = ""
+    on_fault: Literal["wait", "fail"] | None = None
+    """What becomes of waiting requests while the app cannot run; None: they wait."""
 
 
 class Ready(Frame, tag="ready"):
@@ -98,6 +100,8 @@ class SetupFailed(Frame, tag="failed"):
     reason: str
     where: str
     traceback: str
+    on_fault: Literal["wait", "fail"] | None = None
+    """What the class says of it, where there is a class."""
 
 
 class Heartbeat(Frame, tag="beat"):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from pondage.fleet.fates import Fate, of_dead_runner
+from pondage.fleet.fates import DEVICE, Fate, of_dead_runner, of_unfinished
 from pondage.fleet.runners import Running
 from pondage.queue.interface import Claim, NewRequest
-from pondage.wire.frames import AppInfo, EndpointInfo
+from pondage.wire.events import Outcome
+from pondage.wire.frames import Again, AppInfo, EndpointInfo
 
 
 def running(name: str, *, strikes: int = 0, mode: Any = "call", headers: dict[str, str] | None = None) -> Running:
@@ -70,3 +71,31 @@ def test_a_session_ends_with_its_runner() -> None:
 def test_a_caller_may_ask_for_no_retry() -> None:
     outcome = fates(running("a", headers={"x-fal-no-retry": "1"}))["a"].outcome
     assert outcome is not None and "asked for no retry" in (outcome.error or "")
+
+
+def ended(again: Again, held: Running | None = None, **more: Any) -> Fate | None:
+    return of_unfinished(held or running("a"), again, Outcome.failure(500, "why", "runner_server_error"), **more)
+
+
+def test_one_that_a_neighbour_ended_runs_again_alone_and_only_once() -> None:
+    fate = ended(Again.ALONE)
+    assert fate is not None and fate.alone and not fate.strike and "why" in fate.reason
+    claim = running("a").claim
+    was_alone = Running(Claim(claim.request, 2, "r1", alone=True), None)
+    assert ended(Again.ALONE, was_alone) is None
+
+
+def test_one_whose_device_failed_runs_once_more_without_a_strike() -> None:
+    fate = ended(Again.ELSEWHERE)
+    assert fate is not None and not fate.strike and fate.reason.startswith(DEVICE)
+    assert ended(Again.ELSEWHERE, elsewhere_before=True) is None
+
+
+def test_what_may_not_run_again_keeps_its_outcome() -> None:
+    for again in (Again.ALONE, Again.ELSEWHERE):
+        cancelled, seen = running("a"), running("a", mode="stream")
+        cancelled.cancelled_at, seen.seen_chunk = 1.0, True
+        for held in (cancelled, seen, running("a", mode="session"), running("a", headers={"x-fal-no-retry": "1"})):
+            assert ended(again, held) is None
+        repeats = AppInfo("acme/echo", [], retry_streams=True)
+        assert ended(again, seen, info=repeats) is not None

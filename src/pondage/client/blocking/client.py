@@ -98,7 +98,7 @@ class SyncClient:
             path: a path below the endpoint.
             timeout: seconds for the whole call; afterwards the request is cancelled. None for no limit.
             start_timeout: seconds within which a runner must have started, more than 1.
-            hint: requests with the same hint go to the same runner where possible.
+            hint: reaches the app as `X-Fal-Runner-Hint`; it does not choose the runner.
             headers: further headers, handed on to the app.
             output_type: what the output is to become: a Pydantic model, a msgspec struct, a dataclass, a TypedDict or
                 a type made of them. Without it plain Python values.
@@ -164,7 +164,7 @@ class SyncClient:
             application: the endpoint, `owner/alias[/path]`.
             arguments, input: the input, see `run`.
             path: a path below the endpoint.
-            hint: requests with the same hint go to the same runner where possible.
+            hint: reaches the app as `X-Fal-Runner-Hint`; it does not choose the runner.
             webhook_url: is told how the request ended.
             priority: `low` lets others go first.
             headers: further headers, handed on to the app.
@@ -214,7 +214,7 @@ class SyncClient:
             application: the endpoint, `owner/alias[/path]`.
             arguments, input: the input, see `run`.
             path: a path below the endpoint.
-            hint: requests with the same hint go to the same runner where possible.
+            hint: reaches the app as `X-Fal-Runner-Hint`; it does not choose the runner.
             with_logs, include_logs: whether the statuses bring the logs.
             interval: seconds between two polls, where the server has no status stream.
             on_enqueue: called with the request's id.
@@ -317,7 +317,7 @@ class SyncClient:
             timeout: seconds for the whole; afterwards the request is cancelled.
             headers: further headers, handed on to the app.
             start_timeout: seconds within which a runner must have started, more than 1.
-            hint: requests with the same hint go to the same runner where possible.
+            hint: reaches the app as `X-Fal-Runner-Hint`; it does not choose the runner.
             on_disconnect: `cancel` ends the request when the stream is left or breaks; `keep` lets it go on. Without
                 it the endpoint decides.
             output_type: what each chunk is to become, see `run`.

@@ -48,7 +48,7 @@ from pondage.queue.stored import StoredView, view
 from pondage.settings import Settings
 from pondage.telemetry import log
 from pondage.wire.events import Entry, Event, Outcome
-from pondage.wire.states import Move
+from pondage.wire.states import Move, State
 
 
 class SqliteQueue:
@@ -107,6 +107,16 @@ class SqliteQueue:
             outcome,
             lambda cursor: moves.end(cursor, request_id, Move.CANCEL, outcome, "cancel", now),
         )
+
+    async def fail(self, request_id: str, outcome: Outcome) -> bool:
+        self._submits.release(request_id)
+        now = self._clock.wall()
+        told = await self._end(
+            request_id,
+            outcome,
+            lambda cursor: moves.end(cursor, request_id, Move.EXPIRE, outcome, "expire", now),
+        )
+        return told.was is State.QUEUED
 
     async def get(self, request_id: str) -> RequestView | None:
         await self._written(request_id)
