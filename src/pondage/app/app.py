@@ -149,6 +149,7 @@ def ignored_attributes(cls: type[App]) -> list[str]:
     """Which of fal's attributes, and of the arguments of endpoints, are set and mean nothing here; sorted."""
     own = {name for base in cls.__mro__[:-2] for name in base.__dict__}
     inert = {name for name in ("num_gpus",) if getattr(cls, name) is not None}
-    checked = any(declaration.health_check is not None for declaration, _ in endpoints_of(cls).values())
+    declared = [getattr(inspect.getattr_static(cls, name), MARK, None) for name in own]
+    checked = any(isinstance(one, Declaration) and one.health_check is not None for one in declared)
     given = {"endpoint(health_check=…)"} if checked else set[str]()
     return sorted((own & IGNORED) | inert | given | (cls.host_kwargs.keys() - KEYWORDS))

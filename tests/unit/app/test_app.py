@@ -52,6 +52,7 @@ def test_attributes_are_class_keywords_too() -> None:
         "startup_timeout": 30,
         "max_strikes": 2,
         "retry_streams": True,
+        "on_fault": "fail",
         "num_gpus": 1,
         "version": "7",
     }
@@ -69,11 +70,21 @@ def test_attributes_are_class_keywords_too() -> None:
 
 
 def test_fals_own_attributes_are_accepted_and_named() -> None:
-    class Ported(pondage.App, machine_type="GPU-H100", keep_alive=10):
+    class Ported(pondage.App, machine_type="GPU-H100", keep_alive=10, num_gpus=2):
         requirements = ["torch"]
         host_kwargs = {"keep_alive": 60, "resolver": "uv"}
 
-    assert ignored_attributes(Ported) == ["machine_type", "requirements", "resolver"]
+        @pondage.endpoint("/", health_check=pondage.HealthCheck())
+        def run(self) -> None: ...
+
+    named = ["endpoint(health_check=…)", "machine_type", "num_gpus", "requirements", "resolver"]
+    assert ignored_attributes(Ported) == named
+
+    class Plain(pondage.App):
+        @pondage.endpoint("/")
+        def run(self) -> None: ...
+
+    assert ignored_attributes(Plain) == []
 
 
 def test_keep_alive_may_stand_in_fals_dictionary() -> None:
