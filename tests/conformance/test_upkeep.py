@@ -116,7 +116,6 @@ async def test_retention_by_age(queue: Queue, clock: ManualClock) -> None:
     assert await queue.get(waiting.id) is not None
 
 
-@pytest.mark.settings(retention_bytes=2500)
 async def test_a_clock_that_jumps_ahead_drops_nothing(engine: Engine, clock: ManualClock) -> None:
     kept = (await running(engine.queue, clock)).request
     await engine.queue.complete(kept.id, 1, ok())
@@ -134,6 +133,7 @@ async def test_a_clock_that_jumps_ahead_drops_nothing(engine: Engine, clock: Man
         await other.close()
 
 
+@pytest.mark.settings(retention_bytes=2500)
 async def test_retention_by_bytes_drops_the_oldest(queue: Queue, clock: ManualClock) -> None:
     ids = []
     for _ in range(4):

@@ -276,7 +276,7 @@ async def test_bytes_without_a_row_are_found_and_deleted(house: House) -> None:
     left.write_bytes(b"left by a crash")
     await files.sweep_once()
     assert left.exists()  # perhaps its upload is under way
-    house.clock.advance(86_400)
+    house.clock.advance(86_460)
     await files.sweep_once()
     assert not left.exists()
     assert await whole(files, info.path) == b"keep"
