@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pondage.gateway.openapi import components
+from pondage.gateway.routes import ROUTES
 
 TARGET = Path(__file__).resolve().parent.parent / "web" / "src" / "api" / "types.ts"
 HEAD = """// Generated from the OpenAPI description by scripts/generate_web_types.py (`make docs`). Do not edit.
@@ -22,7 +23,7 @@ _SCALARS = {"string": "string", "integer": "number", "number": "number", "boolea
 
 def text() -> str:
     """The module."""
-    schemas = components()
+    schemas = components(ROUTES)
     return HEAD + "".join(_declared(name, schemas[name]) for name in sorted(schemas))
 
 

@@ -8,7 +8,7 @@ from urllib.parse import quote, urlsplit
 from pondage.dashboard.assets import built, page
 from pondage.errors import NotFound
 from pondage.gateway.answers import Answer
-from pondage.gateway.call import Call, Handler, Response, Role
+from pondage.gateway.call import Call, Response
 
 _YEAR = 31_536_000
 
@@ -113,12 +113,3 @@ def _led(call: Call, path: str) -> Response:
     # A path, not a URL: the browser stays on the host by which it came.
     headers = [(b"location", (prefix_of(call) + path).encode("latin-1", "replace")), (b"cache-control", b"no-store")]
     return Answer(302, b"", headers)
-
-
-ROUTES: list[tuple[Role, tuple[str, ...], str, Handler, str]] = [
-    (Role.RUN, ("GET", "HEAD"), "/", lead_in, ""),
-    (Role.RUN, ("GET", "HEAD"), "/ui", show_page, ""),
-    (Role.RUN, ("GET", "HEAD"), "/ui/static/{build}/{name}", show_asset, ""),
-    (Role.RUN, ("GET", "HEAD"), "/ui/{page:path}", show_page, ""),
-]
-"""What `gateway/routes.py` adds to its table. None needs a key: without one the page offers a sign-in."""

@@ -32,7 +32,9 @@ from pondage.gateway.call import Call, Response, Role, Rooms, read_headers
 from pondage.gateway.crowd import PLACE, Place
 from pondage.gateway.machines import DAMAGED
 from pondage.gateway.realtime import realtime
-from pondage.gateway.routes import OPEN, ROUTES, Router, endpoint
+from pondage.gateway.route import PUBLIC
+from pondage.gateway.router import Router
+from pondage.gateway.routes import ROUTES, endpoint
 from pondage.wire.ids import new_request_id
 
 log = logging.getLogger("pondage.gateway")
@@ -154,15 +156,7 @@ class Gateway:
         if found is not None:
             route, call.params = found
             call.route = route
-            if route.scope or call.path not in OPEN:
-                self._identify(call, route.scope)
-            return await route.handler(call)
-        if call.role in {Role.REST, Role.CDN} and (as_run := self._router.find(Role.RUN, call.method, call.path)):
-            # `/.well-known/jwks.json` is asked of the REST host as well.
-            route, call.params = as_run
-            call.route = route
-            if route.scope:
-                self._identify(call, route.scope)
+            self._identify(call, route.scope)
             return await route.handler(call)
         if call.method == "GET" and call.role is Role.RUN and (page := for_people(call)) is not None:
             return page
@@ -171,9 +165,11 @@ class Gateway:
             raise Forbidden(_NO_GET)
         return await endpoint(call)
 
-    def _identify(self, call: Call, scope: str) -> None:
+    def _identify(self, call: Call, needs: str) -> None:
+        """Who calls, and that it has a scope that `needs` names."""
         authorization = call.headers.get("authorization")
-        if scope == "":  # a public route: a file, or an upload URL that carries its own secret
+        if needs == PUBLIC:
+            # Who it is still decides what is shown, of a private file say.
             if authorization:
                 with contextlib.suppress(Unauthorized):
                     call.caller = self._access.identify(authorization, None)
@@ -183,7 +179,7 @@ class Gateway:
             raise Forbidden("pages of other sites may not call a server that asks for no key")
         call.caller = self._access.identify(authorization, call.query.get("fal_jwt_token"))
         _seat(call)
-        require(call.caller, scope)
+        require(call.caller, needs)
 
     def _cors(self, origin: str, headers: dict[str, str]) -> str:
         """The origin to allow, or nothing: any by `--cors *`, those it names, or pages of this machine."""

@@ -25,7 +25,7 @@ from pondage.wire.scopes import opened_by
 T = TypeVar("T")
 
 if TYPE_CHECKING:
-    from pondage.gateway.routes import Route
+    from pondage.gateway.route import Route
 
 
 class Role(StrEnum):

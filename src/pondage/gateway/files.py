@@ -17,7 +17,7 @@ from pondage.errors import Forbidden, InvalidInput, NotFound
 from pondage.files.interface import FileInfo, Uploads
 from pondage.files.ranges import Span, http_date, matches, parse_ranges, same_version, unmodified_since
 from pondage.gateway import answers
-from pondage.gateway.call import Call, Handler, Response, Role
+from pondage.gateway.call import Call, Response
 from pondage.gateway.requests import may_see
 
 SIGN_SECONDS = 3600.0
@@ -302,14 +302,3 @@ class _Bytes:
 async def _gone(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
-
-
-ROUTES: list[tuple[Role, tuple[str, ...], str, Handler, str]] = [
-    (Role.CDN, ("GET", "HEAD"), "/files/{file_id}", download, ""),
-    (Role.CDN, ("GET", "HEAD"), "/files/{file_id}/{name}", download, ""),
-    (Role.CDN, ("DELETE",), "/files/{file_id}", delete, "files"),
-    (Role.CDN, ("DELETE",), "/files/{file_id}/{name}", delete, "files"),
-    (Role.CDN, ("POST",), "/files/{file_id}/{name}/sign", sign, "files"),
-    (Role.RUN, ("GET",), "/api/v1/files", listed, "files"),
-]
-"""Role, methods, pattern, handler, and the scope that a key needs; empty: no key."""

@@ -1,36 +1,48 @@
-"""Every route on one screen: role, methods, path within the role, handler, and the scope that a key needs for it.
+"""Every route, once: role, methods, path within the role, handler, the scope that a key needs, and what OpenAPI says.
 
-`{name}` is one segment, `{name:path}` the rest. Paths are matched without their trailing slash. What no fixed route
-takes is an endpoint on the run host, or a submit on the queue host.
+What no route takes is an endpoint on the run host, or a submit on the queue host.
 """
 
 from __future__ import annotations
 
-import re
-from typing import NamedTuple
-
 from pondage.dashboard import pages
-from pondage.errors import MethodNotAllowed, NotFound
-from pondage.gateway import access, api, files, machines, openapi, requests, storage, streams, webhooks
-from pondage.gateway.call import Call, Handler, Response, Role
+from pondage.errors import NotFound
+from pondage.gateway import access, api, files, machines, openapi, requests, shapes, storage, streams, webhooks
+from pondage.gateway.call import Call, Response, Role
+from pondage.gateway.route import (
+    EVENTS,
+    FLAG,
+    LAST,
+    LEAVING,
+    LIFECYCLE,
+    LOGS,
+    NUMBER,
+    OUTCOMES,
+    PAGED,
+    PREFER,
+    PUBLIC,
+    RANGES,
+    RAW,
+    SPAN,
+    STATES,
+    STORED,
+    TEXT,
+    TOKEN,
+    Route,
+)
+from pondage.gateway.router import wrong_method
 
 RUN, QUEUE, REST, CDN = Role.RUN, Role.QUEUE, Role.REST, Role.CDN
-GET = ("GET", "HEAD")
+GET, POST, PUT, DELETE = ("GET", "HEAD"), ("POST",), ("PUT",), ("DELETE",)
+ONLY_GET = ("GET",)
 ENDS = "submit or operate"
 """One's own requests with the one, everybody's with the other."""
 
-
-class Route(NamedTuple):
-    role: Role
-    methods: tuple[str, ...]
-    pattern: str
-    handler: Handler
-    scope: str
-
-
-async def _status(call: Call) -> Response:
-    """Where a request is (PROTOCOL 4.1)."""
-    return await requests.status(call)
+_STORED_FILE = "access_url file_url id url file_name content_type file_size created_at expires_at private"
+_PARTS = "uploadId parts completed"
+_REQUEST = "/{app:path}/requests/{request_id}"
+_UPLOAD = "/files/uploads/{upload_id}"
+_FILE_UPLOAD = "/files/{file_id}/{name}/multipart/{upload_id}"
 
 
 async def _stream_status(call: Call) -> Response:
@@ -44,80 +56,113 @@ async def _follow_chunks(call: Call) -> Response:
     return await streams.follow_chunks(call, view, own=requests.is_own(call.caller, view))
 
 
+async def _openapi(call: Call) -> Response:
+    """OpenAPI 3.1 of the routes and of the apps' endpoints."""
+    return openapi.document(call, ROUTES)
+
+
 # fmt: off
 ROUTES: list[Route] = [
-    Route(QUEUE, GET,      "/{app:path}/requests/{request_id}/status",        _status,               "read"),
-    Route(QUEUE, GET,      "/{app:path}/requests/{request_id}/status/stream", _stream_status,        "read"),
-    Route(QUEUE, GET,      "/{app:path}/requests/{request_id}",               requests.result,       "read"),
-    Route(QUEUE, GET,      "/{app:path}/requests/{request_id}/response",      requests.result,       "read"),
-    Route(QUEUE, GET,      "/{app:path}/requests/{request_id}/stream",        _follow_chunks,        "read"),
-    Route(QUEUE, ("PUT",), "/{app:path}/requests/{request_id}/cancel",        requests.cancel,       ENDS),
-    Route(REST, ("POST",), "/tokens",                                         access.tokens,         "submit"),
-    Route(REST, ("POST",), "/tokens/realtime",                                access.realtime_tokens, "submit"),
-    Route(RUN, GET,        "/healthz",                                        machines.healthz,      ""),
-    Route(RUN, GET,        "/readyz",                                         machines.readyz,       ""),
-    Route(RUN, GET,        "/metrics",                                        machines.metrics,      "metrics"),
-    Route(RUN, GET,        "/openapi.json",                                   openapi.openapi,       "read"),
-    Route(RUN, GET,        "/api/v1/requests",                                api.list_requests,     "read"),
-    Route(RUN, GET,        "/api/v1/requests/{request_id}",                   api.show_request,      "read"),
-    Route(RUN, GET,        "/api/v1/requests/{request_id}/events",            api.list_events,       "read"),
-    Route(RUN, ("POST",),  "/api/v1/requests/{request_id}/retry",             api.retry_request,     "submit"),
-    Route(RUN, ("PUT",),   "/api/v1/requests/{request_id}/cancel",            requests.cancel,       ENDS),
-    Route(RUN, GET,        "/api/v1/runners",                                 api.list_runners,      "read"),
-    Route(RUN, GET,        "/api/v1/runners/logs",                            api.runner_log,        "operate"),
-    Route(RUN, GET,        "/api/v1/apps",                                    api.list_apps,         "read"),
-    Route(RUN, GET,        "/api/v1/apps/{app:path}",                         api.show_app,          "read"),
-    *(Route(*route) for route in (*storage.ROUTES, *files.ROUTES, *webhooks.ROUTES, *pages.ROUTES)),
+    # the queue, as fal's clients know it
+    Route(QUEUE, GET, _REQUEST + "/status", requests.status, "read", query=LOGS,
+          answer="status request_id response_url status_url cancel_url logs metrics"),
+    Route(QUEUE, GET, _REQUEST + "/status/stream", _stream_status, "read", query=LOGS, headers=LAST, answer=EVENTS),
+    Route(QUEUE, GET, _REQUEST, requests.result, "read", headers=PREFER),
+    Route(QUEUE, GET, _REQUEST + "/response", requests.result, "read", headers=PREFER),
+    Route(QUEUE, GET, _REQUEST + "/stream", _follow_chunks, "read", headers={**LAST, **LEAVING}, answer=EVENTS),
+    Route(QUEUE, PUT, _REQUEST + "/cancel", requests.cancel, ENDS, answer="status"),
+
+    # tokens
+    Route(REST, POST, "/tokens", access.tokens, "submit", body=access.TokenRequest,
+          answer={"application/json": {"schema": TEXT}}),
+    Route(REST, POST, "/tokens/realtime", access.realtime_tokens, "submit", body=access.TokenRequest, answer="token"),
+
+    # for machines
+    Route(RUN, GET, "/healthz", machines.healthz, PUBLIC, answer="status"),
+    Route(RUN, GET, "/readyz", machines.readyz, PUBLIC, answer="ready waiting"),
+    Route(RUN, GET, "/metrics", machines.metrics, "metrics", answer={"text/plain": {}}),
+    Route(RUN, GET, "/openapi.json", _openapi, "read", answer="openapi info paths components"),
+    Route(RUN, GET, "/.well-known/jwks.json", webhooks.jwks, PUBLIC, answer="keys"),
+
+    # requests, runners, apps
+    Route(RUN, GET, "/api/v1/requests", api.list_requests, "read", answer=shapes.Requests,
+          query={"app": TEXT, "state": STATES, "outcome": OUTCOMES, "caller": TEXT, "id_tail": TEXT, **SPAN, **PAGED}),
+    Route(RUN, GET, "/api/v1/requests/{request_id}", api.show_request, "read", query={"payloads": FLAG},
+          answer="id app path mode state attempt strikes submitted_at"),
+    Route(RUN, GET, "/api/v1/requests/{request_id}/events", api.list_events, "read", answer=shapes.RequestEvents,
+          query={"after": {**NUMBER, "maximum": 10**11}, "limit": {**NUMBER, "maximum": 10_000}, "kinds": TEXT}),
+    Route(RUN, POST, "/api/v1/requests/{request_id}/retry", api.retry_request, "submit",
+          answer="request_id retried_from"),
+    Route(RUN, PUT, "/api/v1/requests/{request_id}/cancel", requests.cancel, ENDS, answer="status"),
+    Route(RUN, GET, "/api/v1/runners", api.list_runners, "read", answer=shapes.Runners),
+    Route(RUN, GET, "/api/v1/runners/logs", api.runner_log, "operate", query={"app": TEXT, "runner": TEXT},
+          answer="items next_cursor"),
+    Route(RUN, GET, "/api/v1/apps", api.list_apps, "read", query={"schemas": FLAG}, answer=shapes.Apps),
+    Route(RUN, GET, "/api/v1/apps/{app:path}", api.show_app, "read", answer=shapes.App),
+
+    # uploads
+    Route(REST, POST, "/storage/upload/initiate", storage.initiate, "files", headers=LIFECYCLE, body=storage.Initiate,
+          answer="file_url upload_url"),
+    Route(REST, POST, "/storage/upload/initiate-multipart", storage.initiate_multipart, "files", headers=LIFECYCLE,
+          body=storage.Initiate, answer="file_url upload_url"),
+    Route(REST, POST, "/storage/auth/token", storage.token, "files", answer="token token_type base_url expires_at"),
+    Route(CDN, POST, "/files/upload", storage.upload, "files", headers={"X-Fal-File-Name": TEXT, **STORED}, body=RAW,
+          answer="access_url"),
+    Route(CDN, POST, "/files/upload/multipart", storage.begin_multipart, "files",
+          headers={"X-Fal-File-Name": TEXT, **LIFECYCLE}, answer="access_url uploadId"),
+    Route(CDN, PUT, _UPLOAD, storage.put_upload, PUBLIC, query=TOKEN, headers=STORED, body=RAW, answer=_STORED_FILE),
+    Route(CDN, ONLY_GET, _UPLOAD, storage.list_parts, PUBLIC, query=TOKEN, answer=_PARTS),
+    Route(CDN, DELETE, _UPLOAD, storage.abort, PUBLIC, query=TOKEN, answer="aborted"),
+    Route(CDN, PUT, _UPLOAD + "/{n}", storage.put_part, PUBLIC, query=TOKEN, headers=STORED, body=RAW,
+          answer="partNumber etag"),
+    Route(CDN, POST, _UPLOAD + "/complete", storage.complete, PUBLIC, query=TOKEN, body=storage.Complete,
+          answer=_STORED_FILE),
+    Route(CDN, PUT, _FILE_UPLOAD + "/{n}", storage.put_file_part, "files", body=RAW, answer="partNumber etag"),
+    Route(CDN, ONLY_GET, _FILE_UPLOAD, storage.list_file_parts, "files", answer=_PARTS),
+    Route(CDN, DELETE, _FILE_UPLOAD, storage.abort_file, "files", answer="aborted"),
+    Route(CDN, POST, _FILE_UPLOAD + "/complete", storage.complete_file, "files", body=storage.Complete,
+          answer=_STORED_FILE),
+
+    # files
+    Route(CDN, GET, "/files/{file_id}", files.download, PUBLIC, query={**TOKEN, "download": TEXT}, headers=RANGES),
+    Route(CDN, GET, "/files/{file_id}/{name}", files.download, PUBLIC, query={**TOKEN, "download": TEXT},
+          headers=RANGES),
+    Route(CDN, DELETE, "/files/{file_id}", files.delete, "files", answer="deleted"),
+    Route(CDN, DELETE, "/files/{file_id}/{name}", files.delete, "files", answer="deleted"),
+    Route(CDN, POST, "/files/{file_id}/{name}/sign", files.sign, "files", body=files.Sign, answer="url expires_at"),
+    Route(RUN, ONLY_GET, "/api/v1/files", files.listed, "files", answer="files next_cursor has_more",
+          query={"limit": {**NUMBER, "minimum": 1, "maximum": 1000}, "cursor": TEXT}),
+
+    # webhooks
+    Route(RUN, GET, "/api/v1/webhooks/deliveries", webhooks.list_deliveries, "read", answer="items next_cursor",
+          query={"request_id": TEXT, "state": {"enum": ["owed", "done", "dead"]}, **SPAN, **PAGED}),
+    Route(RUN, GET, "/api/v1/webhooks/deliveries/{id}", webhooks.show_delivery, "read",
+          answer="id request_id url event state created_at tries log"),
+    Route(RUN, POST, "/api/v1/webhooks/deliveries/{id}/replay", webhooks.replay_delivery, ENDS, answer="replayed"),
+    Route(RUN, POST, "/api/v1/webhooks/replay", webhooks.replay_deliveries, ENDS, body=webhooks.Replay,
+          answer="replayed"),
+    Route(RUN, GET, "/api/v1/webhooks/missed", webhooks.missed, "read", answer="items next_cursor",
+          query={"url": TEXT, "all": TEXT, "limit": {**NUMBER, "maximum": 500},
+                 "cursor": {"type": "string", "pattern": "^[0-9]{1,18}$"}}),
+    Route(RUN, POST, "/api/v1/webhooks/listeners", webhooks.begin_listener, "read", body=webhooks.Listen,
+          answer="id jwks secrets"),
+    Route(RUN, ONLY_GET, "/api/v1/webhooks/listeners/{id}/deliveries", webhooks.fetch_listener, "read", answer="items",
+          query={"wait": {"type": "number", "description": "Seconds, at most 60"}}),
+    Route(RUN, POST, "/api/v1/webhooks/listeners/{id}/tries", webhooks.report_listener, "read", body=webhooks.Report,
+          answer="state due_in"),
+    Route(RUN, DELETE, "/api/v1/webhooks/listeners/{id}", webhooks.end_listener, "read", answer="ended"),
+    Route(RUN, ONLY_GET, "/api/v1/webhooks/secrets", webhooks.show_secrets, "admin", query={"url": TEXT},
+          answer="secrets"),
+    Route(RUN, POST, "/api/v1/webhooks/keys", webhooks.rotate_key, "admin", body=webhooks.Rotate,
+          answer="id kind origin signs_from"),
+
+    # pages; without a key they offer a sign-in
+    Route(RUN, GET, "/", pages.lead_in, PUBLIC, for_people=True),
+    Route(RUN, GET, "/ui", pages.show_page, PUBLIC, for_people=True),
+    Route(RUN, GET, "/ui/static/{build}/{name}", pages.show_asset, PUBLIC, for_people=True),
+    Route(RUN, GET, "/ui/{page:path}", pages.show_page, PUBLIC, for_people=True),
 ]
 # fmt: on
-
-OPEN = frozenset({"/healthz", "/readyz", "/.well-known/jwks.json", "/"})
-"""Run-host paths that answer without a key."""
-
-
-class Router:
-    """Finds the route of a path: exact ones by look-up, the others in the order of the table."""
-
-    def __init__(self, routes: list[Route]) -> None:
-        self._exact: dict[tuple[Role, str], list[Route]] = {}
-        self._first = {route.pattern.split("/", 2)[1] for route in routes if route.role is Role.RUN}
-        self._patterns: dict[Role, list[tuple[re.Pattern[str], Route]]] = {role: [] for role in Role}
-        for route in routes:
-            if "{" in route.pattern:
-                expression = re.sub(r"\{(\w+):path\}", r"(?P<\1>.+)", route.pattern)
-                expression = re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", expression)
-                self._patterns[route.role].append((re.compile(expression + r"\Z"), route))
-            else:
-                self._exact.setdefault((route.role, route.pattern), []).append(route)
-
-    def find(self, role: Role, method: str, path: str) -> tuple[Route, dict[str, str]] | None:
-        """The route and its parameters; None where no pattern fits.
-
-        Raises:
-            MethodNotAllowed: the path is known, but not with this method.
-        """
-        if role is Role.RUN and path.split("/", 2)[1] not in self._first:
-            return None  # an endpoint, which is what most calls are for
-        path = path.rstrip("/") or "/"
-        allowed: set[str] = set()
-        for route in self._exact.get((role, path), ()):
-            if method in route.methods:
-                return route, {}
-            allowed.update(route.methods)
-        for expression, route in self._patterns[role]:
-            if (match := expression.match(path)) is not None:
-                if method in route.methods:
-                    return route, match.groupdict()
-                allowed.update(route.methods)
-        if allowed:
-            raise wrong_method(method, path, allowed)
-        return None
-
-
-def wrong_method(method: str, path: str, allowed: set[str]) -> MethodNotAllowed:
-    """405, with what is allowed."""
-    names = ", ".join(sorted(allowed))
-    return MethodNotAllowed(f"{method} is not for {path}; use {names}", headers={"allow": names})
 
 
 async def endpoint(call: Call) -> Response:

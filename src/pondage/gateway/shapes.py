@@ -102,12 +102,3 @@ class Runners(msgspec.Struct):
 
 SPARSE = frozenset({"RequestEvent"})
 """Shapes of which a member that means nothing is left out."""
-
-ANSWERS: dict[str, type[msgspec.Struct]] = {
-    "GET /api/v1/apps": Apps,
-    "GET /api/v1/apps/{owner}/{alias}": App,
-    "GET /api/v1/requests": Requests,
-    "GET /api/v1/requests/{request_id}/events": RequestEvents,
-    "GET /api/v1/runners": Runners,
-}
-"""The answer of an operation, by method and path."""

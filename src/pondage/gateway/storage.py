@@ -15,7 +15,7 @@ from pondage.files.interface import Expected, FileInfo, Lifecycle, Part, Upload
 from pondage.files.names import read_lifecycle, refuse_control
 from pondage.gateway import answers
 from pondage.gateway.access import Access
-from pondage.gateway.call import Call, Handler, Response, Role
+from pondage.gateway.call import Call, Response
 from pondage.gateway.files import described, uploads
 from pondage.gateway.forms import boundary_of, read_form
 
@@ -278,21 +278,3 @@ def _sha256(call: Call) -> str:
 
 _UPLOAD = "/files/uploads/{upload_id}"
 _FILE = "/files/{file_id}/{name}/multipart/{upload_id}"
-
-ROUTES: list[tuple[Role, tuple[str, ...], str, Handler, str]] = [
-    (Role.REST, ("POST",), "/storage/upload/initiate", initiate, "files"),
-    (Role.REST, ("POST",), "/storage/upload/initiate-multipart", initiate_multipart, "files"),
-    (Role.REST, ("POST",), "/storage/auth/token", token, "files"),
-    (Role.CDN, ("POST",), "/files/upload", upload, "files"),
-    (Role.CDN, ("POST",), "/files/upload/multipart", begin_multipart, "files"),
-    (Role.CDN, ("PUT",), _UPLOAD, put_upload, ""),
-    (Role.CDN, ("GET",), _UPLOAD, list_parts, ""),
-    (Role.CDN, ("DELETE",), _UPLOAD, abort, ""),
-    (Role.CDN, ("PUT",), _UPLOAD + "/{n}", put_part, ""),
-    (Role.CDN, ("POST",), _UPLOAD + "/complete", complete, ""),
-    (Role.CDN, ("PUT",), _FILE + "/{n}", put_file_part, "files"),
-    (Role.CDN, ("GET",), _FILE, list_file_parts, "files"),
-    (Role.CDN, ("DELETE",), _FILE, abort_file, "files"),
-    (Role.CDN, ("POST",), _FILE + "/complete", complete_file, "files"),
-]
-"""Role, methods, pattern, handler, and the scope that a key needs; empty: the URL carries its own secret."""

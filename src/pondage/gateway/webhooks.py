@@ -10,7 +10,7 @@ from pondage.clock import iso
 from pondage.errors import Forbidden, InvalidInput, NotFound
 from pondage.gateway import answers
 from pondage.gateway.api import moment, number
-from pondage.gateway.call import Call, Handler, Response, Role
+from pondage.gateway.call import Call, Response
 from pondage.webhooks.outbox import Delivery, Try, Whose
 from pondage.webhooks.schedule import Tried, reason_for
 from pondage.webhooks.service import Webhooks
@@ -268,20 +268,3 @@ async def rotate_key(call: Call) -> Response:
     key = await _room(call).rotate(wanted.kind, target=wanted.url, at_once=wanted.at_once)
     shown = {"id": key.id, "kind": key.kind, "origin": key.target, "signs_from": iso(key.signs_from)}
     return answers.json(shown | ({"secret": signing.secret_text(key.private)} if key.kind == "secret" else {}))
-
-
-ROUTES: list[tuple[Role, tuple[str, ...], str, Handler, str]] = [
-    (Role.RUN, ("GET", "HEAD"), "/.well-known/jwks.json", jwks, ""),
-    (Role.RUN, ("GET", "HEAD"), "/api/v1/webhooks/deliveries", list_deliveries, "read"),
-    (Role.RUN, ("GET", "HEAD"), "/api/v1/webhooks/deliveries/{id}", show_delivery, "read"),
-    (Role.RUN, ("POST",), "/api/v1/webhooks/deliveries/{id}/replay", replay_delivery, "submit or operate"),
-    (Role.RUN, ("POST",), "/api/v1/webhooks/replay", replay_deliveries, "submit or operate"),
-    (Role.RUN, ("GET", "HEAD"), "/api/v1/webhooks/missed", missed, "read"),
-    (Role.RUN, ("POST",), "/api/v1/webhooks/listeners", begin_listener, "read"),
-    (Role.RUN, ("GET",), "/api/v1/webhooks/listeners/{id}/deliveries", fetch_listener, "read"),
-    (Role.RUN, ("POST",), "/api/v1/webhooks/listeners/{id}/tries", report_listener, "read"),
-    (Role.RUN, ("DELETE",), "/api/v1/webhooks/listeners/{id}", end_listener, "read"),
-    (Role.RUN, ("GET",), "/api/v1/webhooks/secrets", show_secrets, "admin"),
-    (Role.RUN, ("POST",), "/api/v1/webhooks/keys", rotate_key, "admin"),
-]
-"""What `gateway/routes.py` adds to its table."""
