@@ -13,6 +13,7 @@ from typing import Any
 import pydantic
 
 from pondage.app.file import File
+from pondage.app.hasty import LARGE, hasty
 from pondage.app.outputs import LenientSchema, schemas_in
 from pondage.app.parameters import Parameter, model_of, takes_object
 
@@ -38,6 +39,7 @@ class Input:
         self._adapter: pydantic.TypeAdapter[Any] | None = None
         self._members: pydantic.TypeAdapter[Any] | None = None
         self._fields: tuple[tuple[str, str], ...] = ()
+        self._hasty: tuple[Any, Any] | None = None
         self._default: Parameter | None = None
         whole = _whole_of(parameters, message)
         members = [parameter for parameter in parameters if parameter is not whole]
@@ -63,14 +65,21 @@ class Input:
             pydantic.ValidationError: the input does not fit.
         """
         arguments: dict[str, Any] = {}
-        if self.whole is not None and self._adapter is not None:
+        adapter, members = (self._adapter, self._members) if len(data) < LARGE else self._for_large()
+        if self.whole is not None and adapter is not None:
             if self._default is not None and _EMPTY.fullmatch(data):
                 arguments[self.whole] = self._default.default()
             else:
-                arguments[self.whole] = self._adapter.validate_json(data or b"{}")
-        if self._members is not None:
-            self._take_members(arguments, self._members.validate_json(data or b"{}"))
+                arguments[self.whole] = adapter.validate_json(data or b"{}")
+        if members is not None:
+            self._take_members(arguments, members.validate_json(data or b"{}"))
         return arguments
+
+    def _for_large(self) -> tuple[Any, Any]:
+        """The checks of a large input, made when the first one comes."""
+        if self._hasty is None:
+            self._hasty = (self._adapter and hasty(self._adapter), self._members and hasty(self._members))
+        return self._hasty
 
     def arguments(self, value: Any) -> dict[str, Any]:
         """The arguments of the call from a Python value, as a message of a session has it.
