@@ -59,7 +59,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     # callers
     max_input_bytes: int = 16 * 1024 * 1024
-    """Largest request body; more is 413."""
+    """Largest request body, 32 MiB at the most; more is 413."""
     max_header_bytes: int = 64 * 1024
     """Largest head of a request, its address and headers; more is 431."""
     header_timeout: float = 30.0
@@ -150,7 +150,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Partial output of one request: uncommitted beyond it, the generator is paused; unread beyond it, a reader goes on
     from the log. A session's results: unread beyond it, its function is paused."""
     max_log_line: int = 16 * 1024
-    """A longer line of output is cut."""
+    """A longer line of output is cut. 4 MiB at the most."""
     max_log_entries: int = 100_000
     """Log entries that one attempt may write; the rest is counted and dropped."""
     runner_log_lines: int = 1000
@@ -242,6 +242,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """How much of it is shown to a key without the scope `operate`."""
 
 
+LARGEST = {"max_input_bytes": 32 * 1024**2, "max_log_line": 4 * 1024**2}
+"""What a packet between gateway and runner (64 MiB) carries beside all else."""
+
 FIELDS: dict[str, type] = {f.name: f.type for f in msgspec.structs.fields(Settings)}
 
 
@@ -272,6 +275,8 @@ def load(
             values[name] = msgspec.convert(value, FIELDS[name], strict=not lax)
         except msgspec.ValidationError as error:
             raise SetupError(f"{name} = {value!r} ({source}): {error}") from error
+        if name in LARGEST and values[name] > LARGEST[name]:
+            raise SetupError(f"{name} = {value!r} ({source}): at most {LARGEST[name]}, since it goes in one piece")
         sources[name] = source
 
     path = config or Path("pondage.toml")

@@ -57,8 +57,8 @@ class Own(BaseException):
 class Status(Exception):
     """Looks like a web framework's exception, and is none."""
 
-    def __init__(self, status_code: Any, detail: Any) -> None:
-        self.status_code, self.detail = status_code, detail
+    def __init__(self, status_code: Any, detail: Any, headers: Any = None) -> None:
+        self.status_code, self.detail, self.headers = status_code, detail, headers
 
 
 class Sly(Exception):
@@ -152,6 +152,11 @@ RAISED: dict[str, Callable[[], BaseException]] = {
     "detail of a thing": lambda: Status(418, [Thing(), HALF, HUGE]),
     "detail of words": lambda: Status(422, ["one", 2, None]),
     "detail without end": lambda: Status(418, ["x" * 1000] * 100_000),
+    "headers that cut": lambda: Status(
+        418, "x", {"x-a": "one\r\nset-cookie: two", "x-b": "good", "te": "x", HALF: "y"}
+    ),
+    "headers of things": lambda: Status(418, "x", {Thing: Thing(), 3: 4, "x-n": HUGE}),
+    "headers without end": lambda: Status(418, "x", {f"x-{n}": "y" * 100_000 for n in range(1000)}),
     "sly": Sly,
     "app exception": lambda: pondage.AppException("x" * 80_000_000, 400),
     "app exception of a thing": lambda: pondage.AppException(Thing(), "x"),  # type: ignore[arg-type]

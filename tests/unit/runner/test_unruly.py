@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
 from pondage.wire.events import Log, Outcome
-from pondage.wire.frames import Finished, SessionClose, SessionMessage
+from pondage.wire.frames import Finished, RunnerLog, SessionClose, SessionMessage
 from pondage.wire.text import MAX_DETAIL, MAX_SENTENCE
 
 from .conftest import APPS, Gateway, running
@@ -117,3 +118,76 @@ async def test_a_long_message_of_progress_is_cut_and_counted(unruly: Gateway) ->
     assert not isinstance(entry, Log)
     message: Any = entry.message  # type: ignore[union-attr]
     assert len(message) < 20_000 and "characters cut" in message
+
+
+async def test_headers_that_cannot_be_carried_are_left_out_and_said(unruly: Gateway) -> None:
+    request_id = unruly.execute("/sync", {"what": "raise headers that cut"})
+    outcome = (await unruly.finished(request_id)).outcome
+    assert outcome.headers == {"content-type": "application/json", "x-b": "good"}
+    told = [message for level, message in unruly.logs(request_id) if level == "WARN"]
+    assert len(told) == 3 and any("set-cookie" not in line and "'x-a'" in line for line in told)
+
+
+SABOTAGE = """
+import asyncio
+import pondage
+from pondage.runner import execute, outcomes
+from pondage.runner.journal import Notebook
+
+
+class Saboteur(pondage.App, name="acme/saboteur", max_multiplexing=8):
+    @pondage.endpoint("/failed")
+    def failed(self) -> None:
+        outcomes.failed = None
+        raise ValueError("mine")
+
+    @pondage.endpoint("/ok")
+    async def ok(self) -> str:
+        outcomes.ok = outcomes.failed = None
+        return "x"
+
+    @pondage.endpoint("/close")
+    async def close(self) -> str:
+        Notebook.close = None
+        return "x"
+
+    @pondage.endpoint("/begin")
+    async def begin(self) -> str:
+        execute.Notebook = None
+        return "x"
+
+    @pondage.endpoint("/good")
+    async def good(self) -> str:
+        return "good"
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "after", "then"),
+    [
+        ("/failed", 500, "/good", 200),
+        ("/ok", 500, "/good", 500),
+        ("/close", 200, "/good", 200),
+        ("/begin", 200, "/good", 500),
+    ],
+)
+async def test_a_failure_of_our_own_code_ends_the_attempt_and_says_so(
+    gateway: Gateway, tmp_path: Path, path: str, status: int, after: str, then: int
+) -> None:
+    app = tmp_path / "saboteur.py"
+    app.write_text(SABOTAGE)
+    async with running(gateway, f"{app}:Saboteur", "acme/saboteur"):
+        await gateway.ready()
+        for call, expected in ((path, status), (after, then)):
+            request_id = gateway.execute(call)
+            outcome = (await gateway.finished(request_id)).outcome
+            assert outcome.status == expected, (call, outcome)
+            if expected == 500:
+                assert "the runner itself failed on this request: TypeError" in (outcome.error or "")
+                await gateway.until(lambda: any("Traceback" in line for line in told(gateway, request_id)))  # noqa: B023
+
+
+def told(gateway: Gateway, request_id: str) -> list[str]:
+    """What is in the log of the request, or in the runner's own."""
+    own = [entry.message for frame in gateway.all(RunnerLog) for entry in frame.entries if isinstance(entry, Log)]
+    return [message for _, message in gateway.logs(request_id)] + own
