@@ -158,7 +158,9 @@ class Server:
             clock,
             settings,
             own_hosts=own_hosts,
-            token=secret(data / "runner.token").hex(),
+            secret=secret(data / "runner.token").hex(),
+            url=self.url,
+            token=lambda app: self._access.token_of_app(app),
             orphans=self._alone and become_subreaper(),
         )
         closing(self.fleet.close)
@@ -238,7 +240,7 @@ class Server:
         from pondage.webhooks.targets import check_events
 
         settings = self.settings
-        access = Access(
+        access = self._access = Access(
             self.keys,
             self._clock,
             is_open=self.is_open,

@@ -40,6 +40,7 @@ FROM_GATEWAY: list[tuple[Frame, object]] = [
     (frames.Cancel("q", 1, "stale"), ["cancel", "q", 1, "stale"]),
     (frames.Committed("q", 1, True, 7), ["committed", "q", 1, True, 7]),
     (frames.Drain(5.0), ["drain", 5.0]),
+    (frames.Credentials("t"), ["credentials", "t"]),
     (frames.SessionMore("q", 7), ["smore", "q", 7]),
     (frames.FileStored(1, "u", "t", 5, "e", "y"), ["stored", 1, "u", "t", 5, "e", "y"]),
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Literal
 
 from pondage.app.context import RequestContext, get_current_request
@@ -16,10 +16,12 @@ KEYWORDS = frozenset(
     {
         "app_name", "max_multiplexing", "min_concurrency", "max_concurrency", "concurrency_buffer", "keep_alive",
         "request_timeout", "request_start_timeout", "startup_timeout", "termination_grace_period_seconds",
-        "max_strikes", "retry_streams", "on_fault", "num_gpus", "version",
+        "max_strikes", "retry_streams", "on_fault", "num_gpus", "version", "env", "pass_env",
     }
 )  # fmt: skip
 """Attributes that are class keywords, too; all but `num_gpus` mean something here."""
+
+ENVIRONMENTS = ("inherit", "named")
 
 IGNORED = frozenset(
     {
@@ -59,6 +61,9 @@ class App:
         on_fault: what becomes of waiting requests while the app does not import or its `setup()` fails: `wait` for the
             author, or `fail` after the server's `fault_patience`. Direct callers never wait longer than that.
         num_gpus: accepted for fal's sake: each runner is given one of the machine's GPUs in turn, whatever it says.
+        env: "inherit" gives the app's process the server's environment without its secrets; "named" only what
+            programs need, and what `pass_env` names.
+        pass_env: names, or patterns such as `AWS_*`, of variables that the process gets in any case.
         host_kwargs: fal's dictionary of further options; `keep_alive` in it counts.
     """
 
@@ -77,6 +82,9 @@ class App:
     on_fault: ClassVar[Literal["wait", "fail"] | None] = None
     num_gpus: ClassVar[int | None] = None
     version: ClassVar[str] = ""
+    # Of any type, since apps that were not written for us use the short name for something of their own.
+    env: ClassVar[Any] = "inherit"
+    pass_env: ClassVar[Sequence[str]] = ()
     host_kwargs: ClassVar[dict[str, Any]] = {}
 
     def __init_subclass__(cls, *, name: str | None = None, **keywords: Any) -> None:
@@ -87,6 +95,7 @@ class App:
                 hint = f"; did you mean {near[0]!r}?" if near else ""
                 raise TypeError(f"class {cls.__name__}: there is no class keyword {keyword!r}{hint}")
             setattr(cls, keyword, value)
+        _check_environment(cls, strict="env" in keywords)
         if name is not None:
             cls.app_name = name
         elif "app_name" not in cls.__dict__:
@@ -117,6 +126,15 @@ class App:
     def current_request(self) -> RequestContext | None:
         """The request that the calling code serves; None outside of one."""
         return get_current_request()
+
+
+def _check_environment(cls: type[App], *, strict: bool) -> None:
+    env, passed = cls.env, cls.pass_env
+    near = isinstance(env, str) and difflib.get_close_matches(env, ENVIRONMENTS, 1)
+    if env not in ENVIRONMENTS and (strict or near):
+        raise TypeError(f"class {cls.__name__}: env is 'inherit' or 'named', got {env!r}")
+    if isinstance(passed, str) or not all(isinstance(name, str) for name in passed):
+        raise TypeError(f"class {cls.__name__}: pass_env is a list of names of variables, got {passed!r}")
 
 
 def endpoints_of(cls: type[App]) -> dict[str, tuple[Declaration, Callable[..., Any]]]:

@@ -8,6 +8,7 @@ import fcntl
 import logging
 import os
 import secrets
+import stat
 from pathlib import Path
 
 from pondage.errors import DatabaseLost, DataFolderInUse, KeysLost, SetupError
@@ -111,6 +112,31 @@ class FolderLock:
                 "stop it first, or choose another folder with --data"
             )
         self._name_holder()
+        self._narrow()
+
+    def _narrow(self) -> None:
+        """Close the folder to other users of this machine: they could list what is stored. Said where that cannot be
+        done, or where the folder seems to be for more than our data."""
+        there = os.fstat(self._folder_fd)
+        if not there.st_mode & 0o077:
+            return
+        names = set(os.listdir(self._folder_fd))
+        ours = DATABASE in names or names <= {LOCK}
+        why = "it holds what is not ours" if not ours else "it is shared" if there.st_mode & stat.S_ISVTX else ""
+        if not why:
+            try:
+                os.fchmod(self._folder_fd, stat.S_IMODE(there.st_mode) & ~0o077)
+            except OSError as error:
+                why = error.strerror or str(error)
+        mode = f"{stat.S_IMODE(there.st_mode):04o}"
+        if why:
+            log.warning(
+                "the data folder %s is open to other users (mode %s), and stays so: %s", self._folder, mode, why
+            )
+        else:
+            log.info(
+                "the data folder %s was open to other users (mode %s), and is its owner's alone now", self._folder, mode
+            )
 
     def keep(self) -> str:
         """See that the folder is still the one that was taken, and make its lock file anew where somebody removed it.

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import os
 import sys
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +17,7 @@ from typing import NamedTuple
 import msgspec
 
 from pondage.errors import SetupError
+from pondage.fleet.environment import inherited
 from pondage.wire.ids import app_name_of, check_app_name
 
 
@@ -24,6 +27,16 @@ class AppSource(NamedTuple):
     spec: str
     name: str
     path: Path | None
+    env: str = "inherit"
+    pass_env: tuple[str, ...] = ()
+
+
+class Declared(msgspec.Struct):
+    """What a class says of itself; an empty name is made from the class's."""
+
+    name: str = ""
+    env: str = "inherit"
+    pass_env: list[str] = []
 
 
 async def discover(target: str, owner: str) -> list[AppSource]:
@@ -44,13 +57,13 @@ async def discover(target: str, owner: str) -> list[AppSource]:
     if not found:
         raise SetupError(f"no class in {target} derives from pondage.App")
     apps = []
-    for class_name, given in found.items():
-        name = given or app_name_of(class_name)
+    for class_name, declared in found.items():
+        name = declared.name or app_name_of(class_name)
         try:
             name = check_app_name(name if "/" in name else f"{owner}/{name}")
         except ValueError as error:
             raise SetupError(f"{class_name} in {where}: {error}") from error
-        apps.append(AppSource(f"{where}:{class_name}", name, path))
+        apps.append(AppSource(f"{where}:{class_name}", name, path, declared.env, tuple(declared.pass_env)))
     return apps
 
 
@@ -69,16 +82,16 @@ def _path_of(where: str) -> Path | None:
     return Path(spec.origin) if spec and spec.origin and spec.origin.endswith(".py") else None
 
 
-def _parsed(path: Path) -> dict[str, str] | None:
-    """Class name to given name (empty: none given), from the source; None if the source alone does not tell.
+def _parsed(path: Path) -> dict[str, Declared] | None:
+    """The classes by name, from the source; None if the source alone does not tell.
 
     A file that does not parse is the runner's to report, with file and line: here its stem names the app.
     """
     try:
         tree = ast.parse(path.read_bytes(), str(path))
     except SyntaxError:
-        return {path.stem.title().replace("_", ""): ""}
-    found: dict[str, str] = {}
+        return {path.stem.title().replace("_", ""): Declared()}
+    found: dict[str, Declared] = {}
     for node in tree.body:
         if not isinstance(node, ast.ClassDef):
             continue
@@ -87,28 +100,46 @@ def _parsed(path: Path) -> dict[str, str] | None:
             if bases & found.keys():
                 return None
             continue
-        name = ""
-        given: list[ast.expr] = [keyword.value for keyword in node.keywords if keyword.arg in {"name", "app_name"}]
-        for statement in node.body:
-            if isinstance(statement, ast.Assign) and any(getattr(t, "id", "") == "app_name" for t in statement.targets):
-                given.append(statement.value)
-            elif isinstance(statement, ast.AnnAssign) and getattr(statement.target, "id", "") == "app_name":
-                given += [statement.value] if statement.value else []
-        for value in given:
-            if not (isinstance(value, ast.Constant) and isinstance(value.value, str)):
-                return None
-            name = value.value
-        found[node.name] = name
+        declared = Declared()
+        for name, value in _assigned(node):
+            if name in {"name", "app_name"}:
+                if not (isinstance(value, ast.Constant) and isinstance(value.value, str)):
+                    return None
+                declared.name = value.value
+            elif name == "env":
+                # What is no such word is the class's to refuse, or something else of its own.
+                if not isinstance(value, ast.Constant):
+                    return None
+                declared.env = "named" if value.value == "named" else "inherit"
+            elif name == "pass_env":
+                try:
+                    declared.pass_env = msgspec.convert(ast.literal_eval(value), list[str])
+                except (ValueError, msgspec.ValidationError):
+                    return None
+        found[node.name] = declared
     return found or None
 
 
-async def _imported(target: str) -> dict[str, str]:
+def _assigned(node: ast.ClassDef) -> Iterator[tuple[str, ast.expr]]:
+    """The class keywords, and what the body assigns."""
+    for keyword in node.keywords:
+        if keyword.arg:
+            yield keyword.arg, keyword.value
+    for statement in node.body:
+        if isinstance(statement, ast.Assign):
+            yield from ((target.id, statement.value) for target in statement.targets if isinstance(target, ast.Name))
+        elif isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name) and statement.value:
+            yield statement.target.id, statement.value
+
+
+async def _imported(target: str) -> dict[str, Declared]:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-P", "-m", "pondage.runner", "--list", target,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        env=inherited(os.environ, strict=False, passed=()).environment,
     )  # fmt: skip
     out, err = await process.communicate()
     if process.returncode != 0:
         lines = err.decode(errors="replace").strip().splitlines()
         raise SetupError(f"{target} does not import: {lines[-1] if lines else 'no reason given'}")
-    return msgspec.json.decode(out, type=dict[str, str])
+    return msgspec.json.decode(out, type=dict[str, Declared])

@@ -15,6 +15,7 @@ from pondage.files.interface import Files
 from pondage.fleet.channels import Channel, Channels
 from pondage.fleet.discover import AppSource
 from pondage.fleet.dispatcher import ChunkSink, Dispatcher, PendingRequest
+from pondage.fleet.environment import token_of
 from pondage.fleet.interface import AppState, RunnerLine, RunnerState
 from pondage.fleet.link import SocketLink
 from pondage.fleet.placement import LocalProcesses, Placement
@@ -44,15 +45,25 @@ class LocalFleet:
         settings: Settings,
         *,
         own_hosts: list[str],
-        token: str,
+        secret: str,
+        url: str = "",
+        token: Callable[[str], str] = lambda app: "",
         orphans: bool = False,
     ) -> None:
-        """`orphans`: this process inherits what runners leave behind when they end, and ends it."""
+        """
+        Args:
+            secret: what each runner's own token for the link is made from.
+            url: the server's address, for apps that call others.
+            token: makes a short-lived token for calls of an app to its own server; empty where none is needed.
+            orphans: this process inherits what runners leave behind when they end, and ends it.
+        """
         self._queue = queue
         self._files = files
         self._clock = clock
         self._settings = settings
         self._own_hosts = own_hosts
+        self._secret = secret
+        self._url = url
         self._token = token
         self._orphans = orphans
         self._look = asyncio.Event()
@@ -86,7 +97,10 @@ class LocalFleet:
         self._placement = LocalProcesses(
             folder=folder,
             socket=socket,
-            token=self._token,
+            secret=self._secret,
+            files=self._settings.files,
+            note=self._runner_logs.note,
+            own=self._own_server,
             last_words=self._last_words,
             devices=devices,
             orphans=self._orphans,
@@ -98,7 +112,21 @@ class LocalFleet:
 
     async def run(self) -> None:
         """The fleet's background work, until cancelled."""
-        await self.supervisor.run()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.supervisor.run())
+            group.create_task(self._renew())
+
+    async def _renew(self) -> None:
+        """Give runners new tokens long before the old ones end."""
+        while True:
+            await asyncio.sleep(self._settings.token_max_age / 3)
+            for link in list(self._links):
+                if isinstance(runner := link.owner, Runner):
+                    link.send(frames.Credentials(self._token(runner.app)))
+
+    def _own_server(self, app: str) -> dict[str, str]:
+        token = self._token(app)
+        return {"PONDAGE_URL": self._url, **({"PONDAGE_KEY": token} if token else {})} if self._url else {}
 
     async def stop(self, grace: float, hurry: asyncio.Event) -> None:
         """Drain: running requests finish within `grace` seconds or go back to the queue."""
@@ -205,7 +233,7 @@ class LocalFleet:
                 raise ValueError(f"{type(frame).__name__} before Hello")
 
     def _greet(self, link: SocketLink, hello: frames.Hello) -> None:
-        if not hmac.compare_digest(hello.token.encode(), self._token.encode()):
+        if not hmac.compare_digest(hello.token.encode(), token_of(self._secret, hello.runner_id, hello.app).encode()):
             raise ValueError("a runner with a wrong token")
         if hello.version != frames.VERSION:
             raise ValueError(f"a runner that speaks version {hello.version}, not {frames.VERSION}")
@@ -216,6 +244,9 @@ class LocalFleet:
         runner.link = link
         runner.last_heard = self._clock.monotonic()
         self._links.add(link)
+        if token := self._token(runner.app):
+            # It may have outlived a gateway, and its token.
+            link.send_later(frames.Credentials(token))
         self._transfers[link] = Transfers(link, self._files)
         settings = self._settings
         link.send(

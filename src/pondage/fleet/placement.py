@@ -18,6 +18,7 @@ import msgspec
 
 from pondage import processes
 from pondage.fleet.discover import AppSource
+from pondage.fleet.environment import inherited, said, token_of
 from pondage.wire.events import Level
 
 log = logging.getLogger("pondage.fleet")
@@ -72,6 +73,9 @@ class Placement(Protocol):
         ...
 
 
+Note = Callable[[str, str, Level, str], None]
+"""Called with the app, the runner's id, a level and a line."""
+
 LastWords = Callable[[str, str, list[tuple[Level, str]]], None]
 """Called with the app, the runner's id, and lines of its streams."""
 
@@ -84,20 +88,31 @@ class LocalProcesses:
         *,
         folder: Path,
         socket: Path,
-        token: str,
+        secret: str,
         last_words: LastWords,
+        files: str = "",
+        note: Note = lambda app, runner_id, level, message: None,
+        own: Callable[[str], dict[str, str]] = lambda app: {},
         devices: list[str] | None = None,
         orphans: bool = False,
     ) -> None:
         """
         Args:
+            secret: what each runner's own token is made from.
+            files: the setting, whose store's credentials are the server's alone.
+            note: keeps a line about a runner.
+            own: further variables for an app, such as its server's address.
             last_words: gets what a process, or what it had started, had printed and not said before it died.
             orphans: this process inherits what runners leave behind, and ends it.
         """
         self._last_words = last_words
         self._folder = folder.absolute()
         self._socket = socket
-        self._token = token
+        self._secret = secret
+        self._files = files
+        self._note = note
+        self._own = own
+        self._told: set[tuple[str, str]] = set()
         self._devices = devices or []
         self._next_device = 0
         self._children: dict[str, subprocess.Popen[bytes]] = {}
@@ -110,11 +125,7 @@ class LocalProcesses:
         folder.mkdir(parents=True, exist_ok=True)
 
     async def start(self, runner_id: str, source: AppSource, died: Callable[[str, str], None]) -> int:
-        environment = dict(os.environ, PONDAGE_RUNNER_TOKEN=self._token, FAL_APP_NAME=source.name)
-        environment[processes.MARK] = runner_id
-        if self._devices:
-            environment["CUDA_VISIBLE_DEVICES"] = self._devices[self._next_device % len(self._devices)]
-            self._next_device += 1
+        environment = self._environment(runner_id, source)
         if self._orphans and not self._chores:
             self._do(self._bury())
         process, output = self._spawn(runner_id, source, environment)
@@ -122,6 +133,26 @@ class LocalProcesses:
         self._remember(runner_id, source, process.pid)
         self._watch(runner_id, self._wait(process, runner_id, source.name, output), died)
         return process.pid
+
+    def _environment(self, runner_id: str, source: AppSource) -> dict[str, str]:
+        """What the process may know: not our secrets, and of its own no more than it needs."""
+        strict = source.env == "named"
+        environment, withheld = inherited(os.environ, strict=strict, passed=source.pass_env, files=self._files)
+        if line := said(withheld, strict=strict):
+            self._note(source.name, runner_id, "INFO", line)
+        # Our own are nobody else's in any case; of the others a person should hear once.
+        others = said([name for name in withheld if not name.startswith("PONDAGE_")], strict=strict)
+        if others and (source.name, others) not in self._told:
+            self._told.add((source.name, others))
+            log.log(logging.INFO if strict else logging.WARNING, "%s: %s", source.name, others)
+        environment |= self._own(source.name)
+        environment["PONDAGE_RUNNER_TOKEN"] = token_of(self._secret, runner_id, source.name)
+        environment["FAL_APP_NAME"] = source.name
+        environment[processes.MARK] = runner_id
+        if self._devices:
+            environment["CUDA_VISIBLE_DEVICES"] = self._devices[self._next_device % len(self._devices)]
+            self._next_device += 1
+        return environment
 
     def _spawn(
         self, runner_id: str, source: AppSource, environment: dict[str, str]

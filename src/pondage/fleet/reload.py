@@ -7,7 +7,8 @@ import logging
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from pondage.fleet.discover import AppSource
+from pondage.errors import PondageError
+from pondage.fleet.discover import AppSource, discover
 
 log = logging.getLogger("pondage.fleet")
 
@@ -25,7 +26,16 @@ async def watch_sources(sources: list[AppSource], serve: Callable[[AppSource], A
             if stamp != seen[source.spec]:
                 seen[source.spec] = stamp
                 log.info("%s has changed: %s starts again", source.path, source.name)
-                await serve(source)
+                await serve(await _again(source))
+
+
+async def _again(source: AppSource) -> AppSource:
+    """The source as its file declares it now; as it was, where the file does not tell. A name stays."""
+    try:
+        (now,) = await discover(source.spec, source.name.partition("/")[0])
+    except (PondageError, ValueError):
+        return source
+    return now._replace(name=source.name)
 
 
 def _stamp(path: Path | None) -> dict[str, int]:

@@ -23,7 +23,7 @@ from typing import Any
 import msgspec
 
 from pondage.allocation import reuse_buffers
-from pondage.app.app import App, ignored_attributes
+from pondage.app.app import ENVIRONMENTS, App, ignored_attributes
 from pondage.app.current import set_current_app
 from pondage.app.loading import LoadError, as_script, load, trace_of, where_of
 from pondage.app.served import Endpoint, app_info, compile_endpoints
@@ -213,6 +213,8 @@ class Runner:
             executor.session(frame)
         elif isinstance(frame, FILE_FRAMES) and self._transfers is not None:
             self._transfers.received(frame)
+        elif isinstance(frame, frames.Credentials):
+            os.environ["PONDAGE_KEY"] = frame.token
         elif isinstance(frame, Welcome):
             if not self._welcomed.done():
                 self._welcomed.set_result(frame)
@@ -378,7 +380,14 @@ def main(argv: list[str]) -> int:
     if isinstance(arguments, str):
         as_script(arguments)
         try:
-            found = {cls.__name__: cls.app_name or "" for cls in load(arguments)}
+            found = {
+                cls.__name__: {
+                    "name": cls.app_name or "",
+                    "env": cls.env if cls.env in ENVIRONMENTS else ENVIRONMENTS[0],
+                    "pass_env": list(cls.pass_env),
+                }
+                for cls in load(arguments)
+            }
         except LoadError as error:
             print(error, file=sys.stderr)
             return 3

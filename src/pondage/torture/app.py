@@ -51,7 +51,14 @@ class FileResult(Result):
     file: pondage.File
 
 
-class Tortured(pondage.App, name="torture/app", max_multiplexing=SLOTS, min_concurrency=2, max_concurrency=2):
+class Tortured(
+    pondage.App,
+    name="torture/app",
+    max_multiplexing=SLOTS,
+    min_concurrency=2,
+    max_concurrency=2,
+    pass_env=["PONDAGE_TORTURE_*"],
+):
     """Two runners with eight slots each."""
 
     def setup(self) -> None:

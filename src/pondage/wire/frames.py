@@ -247,6 +247,12 @@ class Drain(Frame, tag="drain"):
     grace: float
 
 
+class Credentials(Frame, tag="credentials"):
+    """A short-lived token for calls of the app to its own server, in the place of the one before."""
+
+    token: str
+
+
 class FileStored(Frame, tag="stored"):
     """The answer to `FilePut` and `FileGet`: the file's URL, or `error` with its `error_type`."""
 
@@ -338,6 +344,7 @@ FromGateway = (
     | Cancel
     | Committed
     | Drain
+    | Credentials
     | FileStored
     | FileSlice
     | FileMore

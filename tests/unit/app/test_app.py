@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -56,8 +57,9 @@ def test_attributes_are_class_keywords_too() -> None:
         "num_gpus": 1,
         "version": "7",
     }
+    environment: dict[str, Any] = {"env": "named", "pass_env": ["HF_TOKEN"]}
 
-    class Full(pondage.App, name="acme/full", termination_grace_period_seconds=5, **values):
+    class Full(pondage.App, name="acme/full", termination_grace_period_seconds=5, **values, **environment):
         """Says what it is."""
 
         @pondage.endpoint("/")
@@ -66,7 +68,7 @@ def test_attributes_are_class_keywords_too() -> None:
     info = app_info(Full, "acme/full", compile_endpoints(Full))
     assert {name: getattr(info, name) for name in values} == values
     assert (info.termination_grace_period, info.description) == (5, "Says what it is.")
-    assert {*values, "app_name", "termination_grace_period_seconds"} == KEYWORDS
+    assert {*values, *environment, "app_name", "termination_grace_period_seconds"} == KEYWORDS
 
 
 def test_fals_own_attributes_are_accepted_and_named() -> None:
@@ -243,3 +245,25 @@ def test_defaults_of_the_hooks() -> None:
     assert app.health() == {"version": ""}
     assert app.provide_hints() == []
     assert app.setup() is app.teardown() is app.handle_exit() is None
+
+
+@pytest.mark.parametrize(
+    ("keywords", "text"),
+    [
+        ({"env": "strict"}, "env is 'inherit' or 'named', got 'strict'"),
+        ({"pass_env": "AWS_*"}, "pass_env is a list of names of variables, got 'AWS_*'"),
+        ({"pass_env": [1]}, "pass_env is a list of names of variables"),
+    ],
+)
+def test_a_misfit_about_the_environment_is_named(keywords: dict[str, Any], text: str) -> None:
+    with pytest.raises(TypeError, match=re.escape(text)):
+        type("Bad", (pondage.App,), {}, **keywords)
+
+
+def test_the_short_word_env_may_be_an_apps_own() -> None:
+    class Ported(pondage.App):
+        env = "prod"
+
+    assert Ported.env == "prod"
+    with pytest.raises(TypeError, match="env is 'inherit' or 'named', got 'nmaed'"):
+        type("Misspelt", (pondage.App,), {"env": "nmaed"})

@@ -53,3 +53,22 @@ async def test_what_cannot_be_served_is_said(tmp_path: Path, source: str, why: s
 async def test_a_missing_file_is_said(tmp_path: Path) -> None:
     with pytest.raises(SetupError, match="there is no file"):
         await discover(str(tmp_path / "nowhere.py"), "local")
+
+
+@pytest.mark.parametrize(
+    ("head", "body", "env", "passed"),
+    [
+        ("pondage.App", "pass", "inherit", ()),
+        ("pondage.App, env='named', pass_env=['A', 'B_*']", "pass", "named", ("A", "B_*")),
+        ("pondage.App", "env = 'named'; pass_env: list = ['A']", "named", ("A",)),
+        ("pondage.App", "env = 'prod'", "inherit", ()),
+        ("pondage.App, pass_env=NAMES", "pass", "inherit", ("MADE_UP",)),
+        ("pondage.App", "def env(self): ...", "inherit", ()),
+    ],
+)
+async def test_what_an_app_says_of_its_environment(
+    tmp_path: Path, head: str, body: str, env: str, passed: tuple[str, ...]
+) -> None:
+    (tmp_path / "a.py").write_text(f"import pondage\nNAMES = ['MADE' + '_UP']\nclass A({head}):\n    {body}\n")
+    (source,) = await discover(str(tmp_path / "a.py"), "local")
+    assert (source.env, source.pass_env) == (env, passed)

@@ -38,7 +38,7 @@ class Told:
 
 def local_processes(tmp_path: Path) -> LocalProcesses:
     return LocalProcesses(
-        folder=tmp_path / "runners", socket=tmp_path / "none.sock", token="t", last_words=lambda *_: None
+        folder=tmp_path / "runners", socket=tmp_path / "none.sock", secret="s", last_words=lambda *_: None
     )
 
 
