@@ -16,7 +16,7 @@ import msgspec
 
 from pondage.client.errors import NotFinite
 from pondage.pixels import fit_for, upright
-from pondage.wire import media_types
+from pondage.wire import media_types, sniff
 from pondage.wire.finite import find_odd
 
 _PLAIN = frozenset({str, int, float, bool, type(None)})
@@ -185,25 +185,6 @@ def type_of_name(name: str) -> str:
     return media_types.type_of_name(name) or media_types.UNKNOWN
 
 
-_MAGIC: tuple[tuple[int, bytes, str], ...] = (
-    (0, b"\x89PNG\r\n\x1a\n", "image/png"),
-    (0, b"\xff\xd8\xff", "image/jpeg"),
-    (0, b"GIF8", "image/gif"),
-    (8, b"WEBP", "image/webp"),
-    (8, b"WAVE", "audio/wav"),
-    (4, b"ftyp", "video/mp4"),
-    (0, b"\x1aE\xdf\xa3", "video/webm"),
-    (0, b"OggS", "audio/ogg"),
-    (0, b"fLaC", "audio/flac"),
-    (0, b"ID3", "audio/mpeg"),
-    (0, b"%PDF-", "application/pdf"),
-    (0, b"PK\x03\x04", "application/zip"),
-)
-
-
 def type_of_bytes(data: bytes) -> str:
     """The media type that the first bytes of a file stand for; `application/octet-stream` for unknown ones."""
-    for offset, magic, media_type in _MAGIC:
-        if data[offset : offset + len(magic)] == magic:
-            return media_type
-    return "application/octet-stream"
+    return sniff.kind_of(data[: sniff.HEAD]) or media_types.UNKNOWN

@@ -270,6 +270,9 @@ def test_a_url_from_outside_is_asked_for_as_it_stands(url: str, target: bytes) -
 def test_types_by_the_first_bytes() -> None:
     assert inputs.type_of_bytes(b"\xff\xd8\xff\xe0") == "image/jpeg"
     assert inputs.type_of_bytes(b"RIFF\0\0\0\0WEBP") == "image/webp"
+    assert inputs.type_of_bytes(b"\0\0\0\x18ftypheic") == "image/heic"
+    assert inputs.type_of_bytes(b"\0\0\0\x18ftypM4A ") == "audio/mp4"
+    assert inputs.type_of_bytes(b"RIFF\0\0\0\0AVI ") == "video/x-msvideo"
     assert inputs.type_of_bytes(b"") == "application/octet-stream"
 
 
@@ -365,6 +368,32 @@ def test_events_do_not_depend_on_how_the_bytes_are_cut(cuts: set[int]) -> None:
     edges = [0, *sorted(cuts), len(STREAM)]
     seen = [tuple(event) for a, b in itertools.pairwise(edges) for event in reader.feed(STREAM[a:b])]
     assert seen == [(b'{"a":\n1}', "message", "1"), (b"x", "error", "1"), ("ö".encode(), "message", "2")]
+
+
+@pytest.mark.parametrize("begin", [b"", b"\xef\xbb\xbf"])
+@pytest.mark.parametrize("piece", [1, 2, 3, 7, 1000])
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
+def test_events_in_pieces_of_any_size(begin: bytes, piece: int, end: bytes) -> None:
+    """And of every kind of line; characters at which Python's `splitlines` would cut are none."""
+    text = "a\x85b\u2028c\x0bd\x1ce".encode()
+    stream = begin + end.join(
+        [b"id: 1", b"data: " + text, b"", b"data:x", b"data: y", b"", b":c", b"", b"data: z", b"", b""]
+    )
+    reader = EventReader()
+    seen = [event.data for at in range(0, len(stream), piece) for event in reader.feed(stream[at : at + piece])]
+    seen += [event.data for event in reader.feed(b"\n")]  # a last \r might have been the first half of \r\n
+    assert seen == [text, b"x\ny", b"z"]
+
+
+def test_a_large_event_is_put_together_once() -> None:
+    reader = EventReader()
+    piece = b"x" * 1000
+    assert list(reader.feed(b"data: ")) == []
+    for _ in range(2000):
+        assert list(reader.feed(piece)) == []
+    assert len(reader._held) == 2001, "nothing was copied meanwhile"
+    [event] = reader.feed(b"\n\n")
+    assert len(event.data) == 2_000_000
 
 
 def test_a_deadline() -> None:
