@@ -1,7 +1,8 @@
 """What `make dist` runs: builds sdist and wheel into dist/, checks them, and tries them as a user would.
 
 The trial happens in an empty folder with an environment of its own, into which the wheel alone is installed: the
-`pondage` command, an app of ten lines, the client, and the OCR demo of the sdist.
+`pondage` command, an app of ten lines, the client, and the OCR demo of the sdist. What that environment holds is the
+bill of materials beside the wheel (CycloneDX, scripts/sbom.py).
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ import tarfile
 import tempfile
 import venv
 from pathlib import Path
+
+import sbom
 
 ROOT = Path(__file__).resolve().parent.parent
 DIST = ROOT / "dist"
@@ -43,9 +46,11 @@ def main() -> None:
     run(sys.executable, "-m", "twine", "check", "--strict", str(wheel), str(sdist))
     with tempfile.TemporaryDirectory(prefix="pondage-dist-") as folder:
         python = install(wheel, Path(folder))
+        bill = wheel.with_name(f"{wheel.name.partition('-py3')[0]}.cdx.json")
+        sbom.write(python, bill)
         try_it(python, Path(folder))
         try_demo(python, sdist, Path(folder))
-    print("\n" + "\n".join(f"{path.relative_to(ROOT)}  {path.stat().st_size:,} bytes" for path in (wheel, sdist)))
+    print("\n" + "\n".join(f"{path.relative_to(ROOT)}  {path.stat().st_size:,} bytes" for path in (wheel, sdist, bill)))
 
 
 def install(wheel: Path, folder: Path) -> Path:
