@@ -9,9 +9,8 @@ from __future__ import annotations
 import asyncio
 import inspect
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from functools import partial
 from typing import Any, TypeVar
 
@@ -116,9 +115,9 @@ class Executor:
 
     def execute(self, frame: Execute) -> None:
         """Begin an attempt."""
-        if self._descriptors.unread:
-            self._descriptors.settle()  # it was printed before this one
         try:
+            if self._descriptors.unread:
+                self._descriptors.settle()  # it was printed before this one
             self._begin(frame)
         except Exception as error:
             self._own.log("ERROR", f"request {frame.request_id} could not be begun\n{trace_of(error)}", "pondage")
@@ -354,26 +353,22 @@ class Executor:
         outcome, left_out = outcomes.fit(outcome)
         for sentence in left_out:
             attempt.log("WARN", f"left out of the result: {sentence}", "pondage")
-        with self._careful():
+        try:
             if len(self.running) <= 2:  # else it is nobody's, now and next
                 self._descriptors.settle()
             attempt.notes.close(self._own)
+        except Exception as error:  # an outcome is not kept back by its log
+            self._own.log("ERROR", trace_of(error), "pondage")
         self.running.pop(attempt.key, None)
         self._hand_in(Finished(*attempt.key, outcome, retry, again), attempt.chunks)
-        with self._careful():
+        try:
             self._transfers.done(attempt.frame.request_id)
+        except Exception as error:  # no thread, say, to remove its copies
+            self._own.log("ERROR", trace_of(error), "pondage")
 
     def _hand_in(self, finished: Finished, chunks: Chunks | None) -> None:
         self._unacknowledged[finished.request_id, finished.attempt] = (finished, chunks)
         self._link.send(finished)
-
-    @contextmanager
-    def _careful(self) -> Iterator[None]:
-        """What goes wrong here is logged, and keeps no outcome back."""
-        try:
-            yield
-        except Exception as error:
-            self._own.log("ERROR", trace_of(error), "pondage")
 
     def stop(self, attempt: Attempt, reason: str) -> None:
         """Interrupt an attempt; if it has not let go after the grace period, say that this process is poisoned."""
