@@ -9,6 +9,8 @@ from typing import Any
 import httpx2
 import pytest
 
+import pondage
+import pondage.client
 from pondage.testing import ServedApp, serve
 
 from ..apps.gates import Gate
@@ -123,6 +125,9 @@ def test_a_direct_call_to_an_app_that_cannot_run_is_answered_with_the_reason(tmp
         assert "acme/bad cannot run: setup() failed: RuntimeError: no weights" in answer.json()["detail"]
         failed = http.get(f"/queue/acme/bad/requests/{fails}", headers={"prefer": "wait=20"})
         assert failed.status_code == 500 and "no weights" in failed.text
+        with pondage.SyncClient(base_url=served.url) as ours, pytest.raises(pondage.client.HTTPError) as caught:
+            ours.submit("acme/bad", {}, on_fault="fail").get(timeout=30)
+        assert caught.value.error_type == "runner_scheduling_failure" and "no weights" in str(caught.value)
         status = http.get(f"/queue/acme/bad/requests/{queued}/status").json()
         assert status["status"] == "IN_QUEUE" and "no weights" in status["fault"]
         assert http.post("/queue/acme/bad", json={}, headers={"pondage-on-fault": "x"}).status_code == 422

@@ -115,6 +115,7 @@ class Options(NamedTuple):
     idempotency_key: str | None = None
     on_disconnect: Literal["cancel", "keep"] | None = None
     headers: Mapping[str, str] = {}
+    on_fault: Literal["wait", "fail"] | None = None
 
 
 def run_call(target: Target, base: dict[str, str], endpoint: str, input: Any, options: Options) -> Call:
@@ -160,6 +161,8 @@ def _work(target: Target, base: dict[str, str], url: str, body: bytes | None, op
         headers["idempotency-key"] = new_key()
     if options.on_disconnect is not None:
         headers["pondage-on-disconnect"] = options.on_disconnect
+    if options.on_fault is not None:
+        headers["pondage-on-fault"] = options.on_fault
     return Call(options.method, url, headers, body, Repeat.FREELY)
 
 

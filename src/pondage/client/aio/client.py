@@ -86,6 +86,7 @@ class AsyncClient:
         headers: Mapping[str, str] = {},
         output_type: Any = None,
         idempotency_key: str | None = None,
+        on_fault: Literal["wait", "fail"] | None = None,
     ) -> Any:
         """Call an endpoint and return its output: one round trip, no status, no logs.
 
@@ -103,6 +104,8 @@ class AsyncClient:
                 a type made of them. Without it plain Python values.
             idempotency_key: names the request; a call with the same key and input gets the same result. Made for
                 each call where none is given.
+            on_fault: `wait` or `fail`: whether it waits for an app that does not import or whose `setup()` fails,
+                or fails after the server's `fault_patience`. Pondage only.
 
         Returns:
             The output.
@@ -114,7 +117,7 @@ class AsyncClient:
         """
         exchange = self.exchange
         value = await self._uploaded(either(arguments, input))
-        options = Options(path, method, hint, None, start_timeout, None, idempotency_key, None, headers)
+        options = Options(path, method, hint, None, start_timeout, None, idempotency_key, None, headers, on_fault)
         call = core.run_call(exchange.target, exchange.base, application, value, options)
         if timeout is None:
             answer = await exchange.send(call, timeout=None)
@@ -156,6 +159,7 @@ class AsyncClient:
         headers: Mapping[str, str] = {},
         start_timeout: float | None = None,
         idempotency_key: str | None = None,
+        on_fault: Literal["wait", "fail"] | None = None,
     ) -> AsyncRequestHandle:
         """Put a request into the queue and come back at once; it is on disk then.
 
@@ -169,6 +173,8 @@ class AsyncClient:
             headers: further headers, handed on to the app.
             start_timeout: seconds within which a runner must have started, more than 1.
             idempotency_key: names the request; a second submit with the same key and input is the same request.
+            on_fault: `wait` or `fail`: whether it waits for an app that does not import or whose `setup()` fails,
+                or fails after the server's `fault_patience`. Pondage only.
 
         Returns:
             The request's handle.
@@ -179,7 +185,9 @@ class AsyncClient:
         """
         exchange = self.exchange
         value = await self._uploaded(either(arguments, input))
-        options = Options(path, "POST", hint, priority, start_timeout, webhook_url, idempotency_key, None, headers)
+        options = Options(
+            path, "POST", hint, priority, start_timeout, webhook_url, idempotency_key, None, headers, on_fault
+        )
         call = core.submit_call(exchange.target, exchange.base, application, value, options)
         answer = await exchange.send(call, timeout=self.default_timeout)
         request_id, urls = core.read_ticket(exchange.target, application, answer)
@@ -206,6 +214,7 @@ class AsyncClient:
         webhook_url: str | None = None,
         output_type: Any = None,
         idempotency_key: str | None = None,
+        on_fault: Literal["wait", "fail"] | None = None,
     ) -> Any:
         """Put a request into the queue, follow it, and return its output.
 
@@ -227,6 +236,7 @@ class AsyncClient:
             webhook_url: is told how the request ended, too.
             output_type: what the output is to become, see `run`.
             idempotency_key: names the request, see `submit`.
+            on_fault: `wait` or `fail`, see `submit`.
 
         Returns:
             The output.
@@ -246,6 +256,7 @@ class AsyncClient:
             headers=headers,
             start_timeout=core.start_limit(start_timeout, client_timeout),
             idempotency_key=idempotency_key,
+            on_fault=on_fault,
         )
         await flow.call(on_enqueue, handle.request_id)
         logs = with_logs if include_logs is None else include_logs

@@ -35,6 +35,7 @@ class AsyncQueue:
         headers: Mapping[str, str] = {},
         start_timeout: float | None = None,
         idempotency_key: str | None = None,
+        on_fault: Literal["wait", "fail"] | None = None,
     ) -> AsyncRequestHandle:
         """Put a request into the queue, see `AsyncClient.submit`."""
         return await self._client.submit(
@@ -47,6 +48,7 @@ class AsyncQueue:
             headers=headers,
             start_timeout=start_timeout,
             idempotency_key=idempotency_key,
+            on_fault=on_fault,
         )
 
     async def status(

@@ -87,6 +87,7 @@ class SyncClient:
         headers: Mapping[str, str] = {},
         output_type: Any = None,
         idempotency_key: str | None = None,
+        on_fault: Literal["wait", "fail"] | None = None,
     ) -> Any:
         """Call an endpoint and return its output: one round trip, no status, no logs.
 
@@ -104,6 +105,8 @@ class SyncClient:
                 a type made of them. Without it plain Python values.
             idempotency_key: names the request; a call with the same key and input gets the same result. Made for
                 each call where none is given.
+            on_fault: `wait` or `fail`: whether it waits for an app that does not import or whose `setup()` fails,
+                or fails after the server's `fault_patience`. Pondage only.
 
         Returns:
             The output.
@@ -115,7 +118,7 @@ class SyncClient:
         """
         exchange = self.exchange
         value = self._uploaded(either(arguments, input))
-        options = Options(path, method, hint, None, start_timeout, None, idempotency_key, None, headers)
+        options = Options(path, method, hint, None, start_timeout, None, idempotency_key, None, headers, on_fault)
         call = core.run_call(exchange.target, exchange.base, application, value, options)
         if timeout is None:
             answer = exchange.send(call, timeout=None)
@@ -157,6 +160,7 @@ class SyncClient:
         headers: Mapping[str, str] = {},
         start_timeout: float | None = None,
         idempotency_key: str | None = None,
+        on_fault: Literal["wait", "fail"] | None = None,
     ) -> SyncRequestHandle:
         """Put a request into the queue and come back at once; it is on disk then.
 
@@ -170,6 +174,8 @@ class SyncClient:
             headers: further headers, handed on to the app.
             start_timeout: seconds within which a runner must have started, more than 1.
             idempotency_key: names the request; a second submit with the same key and input is the same request.
+            on_fault: `wait` or `fail`: whether it waits for an app that does not import or whose `setup()` fails,
+                or fails after the server's `fault_patience`. Pondage only.
 
         Returns:
             The request's handle.
@@ -180,7 +186,9 @@ class SyncClient:
         """
         exchange = self.exchange
         value = self._uploaded(either(arguments, input))
-        options = Options(path, "POST", hint, priority, start_timeout, webhook_url, idempotency_key, None, headers)
+        options = Options(
+            path, "POST", hint, priority, start_timeout, webhook_url, idempotency_key, None, headers, on_fault
+        )
         call = core.submit_call(exchange.target, exchange.base, application, value, options)
         answer = exchange.send(call, timeout=self.default_timeout)
         request_id, urls = core.read_ticket(exchange.target, application, answer)
@@ -207,6 +215,7 @@ class SyncClient:
         webhook_url: str | None = None,
         output_type: Any = None,
         idempotency_key: str | None = None,
+        on_fault: Literal["wait", "fail"] | None = None,
     ) -> Any:
         """Put a request into the queue, follow it, and return its output.
 
@@ -228,6 +237,7 @@ class SyncClient:
             webhook_url: is told how the request ended, too.
             output_type: what the output is to become, see `run`.
             idempotency_key: names the request, see `submit`.
+            on_fault: `wait` or `fail`, see `submit`.
 
         Returns:
             The output.
@@ -247,6 +257,7 @@ class SyncClient:
             headers=headers,
             start_timeout=core.start_limit(start_timeout, client_timeout),
             idempotency_key=idempotency_key,
+            on_fault=on_fault,
         )
         flow.call(on_enqueue, handle.request_id)
         logs = with_logs if include_logs is None else include_logs

@@ -36,6 +36,7 @@ class SyncQueue:
         headers: Mapping[str, str] = {},
         start_timeout: float | None = None,
         idempotency_key: str | None = None,
+        on_fault: Literal["wait", "fail"] | None = None,
     ) -> SyncRequestHandle:
         """Put a request into the queue, see `SyncClient.submit`."""
         return self._client.submit(
@@ -48,6 +49,7 @@ class SyncQueue:
             headers=headers,
             start_timeout=start_timeout,
             idempotency_key=idempotency_key,
+            on_fault=on_fault,
         )
 
     def status(self, endpoint: str, of: str, *, include_logs: bool = False, with_logs: bool | None = None) -> Status:
