@@ -61,6 +61,10 @@ class Sessions(pondage.App, name="acme/sessions", max_multiplexing=1):
     async def refuses(self, input: Number) -> Answer:
         raise HTTPException(402, {"code": input.n})
 
+    @pondage.realtime("/own-mistake")
+    def own_mistake(self, input: Number) -> Answer:
+        return Answer.model_validate({"allOf": "not the caller's"})
+
     @pondage.realtime("/decorated")
     @logged
     async def decorated(self, input: Number) -> AsyncIterator[Number]:

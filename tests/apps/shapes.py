@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Annotated, Any
 
 import numpy
@@ -86,6 +86,22 @@ class Shapes(pondage.App, name="acme/shapes"):
     @pondage.endpoint("/sometimes")
     def sometimes(self, input: Input):  # type: ignore[no-untyped-def]
         return StreamingResponse(iter([])) if input.count > 5 else {"count": input.count}
+
+    @pondage.endpoint("/typed-generator")
+    def typed_generator(self, input: Input) -> list[int]:
+        return (i for i in range(input.count))  # type: ignore[return-value]
+
+    @pondage.endpoint("/loose-generator")
+    def loose_generator(self, input: Input):  # type: ignore[no-untyped-def]
+        return (i for i in range(input.count))
+
+    @pondage.endpoint("/promised")
+    def promised(self, input: Input) -> Awaitable[Output]:
+        return self.wrapped(input)
+
+    @pondage.endpoint("/own-mistake")
+    def own_mistake(self, input: Input) -> int:
+        return Input.model_validate({"howMany": "not the caller's"}).count
 
     @pondage.endpoint("/headers")
     def headers(self, x_token: Annotated[str, Header(min_length=3)]) -> str:

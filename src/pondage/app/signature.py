@@ -8,7 +8,9 @@ from collections.abc import (
     AsyncGenerator,
     AsyncIterable,
     AsyncIterator,
+    Awaitable,
     Callable,
+    Coroutine,
     Generator,
     Iterable,
     Iterator,
@@ -40,7 +42,7 @@ class Signature:
         is_async: called on the loop; otherwise in a thread. What it returns may have to be awaited all the same.
         generates: its value is iterated.
         generates_async: with `async for`; such a method is called on the loop too.
-        consumes: it takes an iterator of messages, with `async for` where `consumes_async`.
+        consumes: it takes an iterator of messages, one for `async for` where `consumes_async`.
         batches: what it is given at once, where it is batched.
         several: its last parameter is `*inputs`: it takes several messages of a session.
         given: parameters that are not of the input, with the class of Starlette's that each wants.
@@ -74,7 +76,7 @@ class Signature:
             del declared[name]
         self._returned: Any = inspect.Parameter.empty
         self._read_return(function, hints)
-        self.consumes = self.consumes_async = False
+        self.consumes = False
         self.batches: Batches = "messages" if self.several else "requests" if batched else ""
         if len(declared) == 1:
             self._read_only(next(iter(declared)), hints, session=session)
@@ -129,6 +131,7 @@ class Signature:
         called = list(functions_in(function))
         outer = outermost(function)
         self.is_async = inspect.iscoroutinefunction(outer) or inspect.isasyncgenfunction(outer)
+        self.consumes_async = any(inspect.iscoroutinefunction(p) or inspect.isasyncgenfunction(p) for p in called)
         yields_async = any(inspect.isasyncgenfunction(part) for part in called)
         self.generates = yields_async or any(inspect.isgeneratorfunction(part) for part in called)
         if getattr(returned, "__name__", "") in STREAMING_RESPONSES or (
@@ -136,6 +139,8 @@ class Signature:
         ):
             # fal's way to stream: a response of Starlette's, whose body is iterated.
             self.generates, returned, hint = True, inspect.Parameter.empty, inspect.Parameter.empty
+        if _origin_of(returned) in (Awaitable, Coroutine):
+            returned = hint = (typing.get_args(returned) or (Any,))[-1]
         item = _item_of(returned)
         if item is not None:
             self.generates, returned = True, item
@@ -149,7 +154,7 @@ class Signature:
         hint = hints.get(name, Any)
         message = _item_of(hint)
         if message is not None:
-            self.consumes, self.consumes_async = True, _origin_of(hint) in _ASYNC_ITERATORS
+            self.consumes = True
             hints[name] = message
         elif self.batches == "requests" and session and hint is not Any and _origin_of(hint) is not list:
             self.batches = "messages"  # fal's shape for one message at a time

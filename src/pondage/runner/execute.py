@@ -7,7 +7,6 @@ code here fails itself, the attempt ends with an outcome that says so, and the t
 from __future__ import annotations
 
 import asyncio
-import inspect
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +14,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 import msgspec
+import pydantic
 
 from pondage.app.app import App
 from pondage.app.context import _current
@@ -30,11 +30,12 @@ from pondage.runner.batch import Batcher
 from pondage.runner.descriptors import Descriptors
 from pondage.runner.devices import device_error, names_a_device
 from pondage.runner.files import Transfers
+from pondage.runner.findings import Misfit
 from pondage.runner.given import given, said
 from pondage.runner.journal import Journal, Limits, Notebook
 from pondage.runner.link import Link
 from pondage.runner.session import Session
-from pondage.runner.stream import Chunks, asynchronous, is_many, is_plain, pull, pull_in_thread
+from pondage.runner.stream import Chunks, Making
 from pondage.wire.events import Outcome
 from pondage.wire.frames import (
     Again,
@@ -241,7 +242,10 @@ class Executor:
         if endpoint.kind == "realtime":
             raise AppException(f"{endpoint.path} is a realtime endpoint: connect to it with a WebSocket", 400)
         signature = endpoint.signature
-        arguments = signature.input.parse(attempt.frame.input)
+        try:
+            arguments = signature.input.parse(attempt.frame.input)
+        except pydantic.ValidationError as error:
+            raise Misfit(error) from error
         if signature.given:
             arguments |= given(signature.given, attempt)
         if signature.headers is not None:
@@ -260,27 +264,14 @@ class Executor:
     async def _called(self, attempt: Attempt, endpoint: Endpoint, arguments: dict[str, Any]) -> bytes:
         """What the method returned, or the last chunk that it yielded."""
         signature = endpoint.signature
-        output = signature.output
+        making = Making(signature.output, signature.generates, partial(self._chunks, attempt))
         if signature.is_async or signature.generates_async:
             made = endpoint.call(self._app, **arguments)
         else:
-
-            def call() -> Any:
-                value = endpoint.call(self._app, **arguments)
-                if is_plain(value, many=signature.generates):
-                    return output.encode(value)
-                return pull_in_thread(iter(value), output, self._chunks(attempt)) if is_many(value) else value
-
-            made = await self._threaded(attempt, call)
+            made = await self._threaded(attempt, lambda: making.in_thread(endpoint.call(self._app, **arguments)))
             if type(made) is bytes:
                 return made
-        while inspect.isawaitable(made):  # as behind a decorator that is a plain function
-            made = await made
-        if is_plain(made, many=signature.generates):
-            return output.encode(made)
-        if (generator := asynchronous(made)) is not None:
-            return await pull(generator, output, self._chunks(attempt))
-        return await self._threaded(attempt, lambda: pull_in_thread(iter(made), output, self._chunks(attempt)))
+        return await making.on_loop(made, partial(self._threaded, attempt))
 
     def _chunks(self, attempt: Attempt) -> Chunks:
         attempt.chunks = Chunks(attempt.notes, self._welcome.chunk_buffer_bytes)

@@ -10,6 +10,15 @@ import pydantic
 
 from pondage.wire.text import MAX_ENTRIES, MAX_NAME, MAX_PLACE, MAX_VALUE, text_of
 
+
+class Misfit(Exception):
+    """An input that cannot be read, or does not fit its types. What the author's own code finds so is no such thing."""
+
+    def __init__(self, found: Exception) -> None:
+        super().__init__(str(type(found).__name__))
+        self.found = found
+
+
 _FEW = 1000
 """Up to so many findings Pydantic lists in Python; more take it seconds, and are read from its JSON."""
 _read_json = json.JSONDecoder().raw_decode
@@ -24,6 +33,15 @@ def validation_detail(error: pydantic.ValidationError) -> list[dict[str, Any]]:
         text = f"{count} errors in all; the first {len(entries)} are listed"
         entries.append({"loc": ["body"], "msg": text, "type": "too_many_errors"})
     return entries
+
+
+def in_a_sentence(found: Exception, *, text: bool) -> str:
+    """What is wrong with a message of a session: its first finding, or that it cannot be read at all."""
+    if not isinstance(found, pydantic.ValidationError):
+        return f"this is not {'JSON' if text else 'msgpack'}: {text_of(found)}"
+    first = validation_detail(found)[0]
+    place = ".".join(map(str, first["loc"][1:]))
+    return f"{place}: {first['msg']}" if place else str(first["msg"])
 
 
 def _all(error: pydantic.ValidationError) -> list[Any]:

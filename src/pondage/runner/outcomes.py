@@ -14,7 +14,7 @@ import pydantic
 from pondage.app.exceptions import AppException, FieldException, RequestCancelledException, Retry
 from pondage.app.outputs import OutputError, encode_plain
 from pondage.errors import InvalidInput
-from pondage.runner.findings import validation_detail
+from pondage.runner.findings import Misfit, validation_detail
 from pondage.wire.events import Outcome
 from pondage.wire.packets import MAX_PACKET
 from pondage.wire.states import OutcomeKind
@@ -81,8 +81,8 @@ def _pairs(headers: Mapping[Any, Any]) -> list[tuple[object, object]]:
 
 def failed(error: BaseException, seconds: float) -> Outcome:
     """The outcome of an attempt that raised."""
-    if isinstance(error, pydantic.ValidationError):
-        return _answer(422, validation_detail(error), seconds)
+    if isinstance(error, Misfit) and isinstance(error.found, pydantic.ValidationError):
+        return _answer(422, validation_detail(error.found), seconds)
     if isinstance(error, FieldException):
         return _answer(error.status_code, error.entries(), seconds, headers=error.headers())
     if isinstance(error, AppException | Retry):

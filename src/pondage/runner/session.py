@@ -26,7 +26,7 @@ from pondage.app.served import Endpoint
 from pondage.runner import outcomes
 from pondage.runner.attempt import Attempt
 from pondage.runner.devices import device_error
-from pondage.runner.findings import validation_detail
+from pondage.runner.findings import Misfit, in_a_sentence
 from pondage.runner.stream import asynchronous, is_many, is_plain
 from pondage.wire.finite import find_odd, odd_in_text
 from pondage.wire.frames import MESSAGE_COST, SLICE, Frame, SessionClose, SessionMessage, SessionMore, session_messages
@@ -176,7 +176,7 @@ class Session:
                 if self._signature.several:
                     await self._answer_several(message)
                 else:
-                    await self._answer(self._signature.input.arguments(self._decode(message)))
+                    await self._answer(self._read(message, self._signature.input.arguments))
             except asyncio.CancelledError:
                 if self.attempt.stopped or asyncio.current_task().cancelling():  # type: ignore[union-attr]
                     raise
@@ -201,7 +201,7 @@ class Session:
         message: Message | None = first
         while message is not None:
             try:
-                fitted = next(iter(self._signature.input.arguments(self._decode(message)).values()))
+                fitted = next(iter(self._read(message, self._signature.input.arguments).values()))
             except Exception as error:
                 self._report(message, error)
             else:
@@ -233,7 +233,7 @@ class Session:
             made = await self._threaded(lambda: self._pulled(start()))
         while inspect.isawaitable(made):  # as behind a decorator that is a plain function
             made = await made
-        if is_plain(made, many=signature.generates):
+        if is_plain(made, many=signature.generates, typed=signature.output.typed):
             self._send(made)
         elif (generator := asynchronous(made)) is not None:
             try:
@@ -249,7 +249,7 @@ class Session:
 
     def _pulled(self, made: Any) -> Any:
         """In the attempt's thread: what a generator yields is sent; anything else is handed back."""
-        if is_plain(made, many=self._signature.generates) or not is_many(made):
+        if is_plain(made, many=self._signature.generates, typed=self._signature.output.typed) or not is_many(made):
             return made
         for value in made:
             self._send(value)
@@ -274,7 +274,7 @@ class Session:
 
     def _fitted(self, message: Message) -> Any:
         try:
-            return self._signature.input.take(self._decode(message))
+            return self._read(message, self._signature.input.take)
         except Exception as error:
             self._report(message, error)
             return _END
@@ -323,6 +323,13 @@ class Session:
 
     # ---- messages
 
+    def _read(self, message: Message, check: Callable[[Any], Any]) -> Any:
+        """A message as the function gets it; raises Misfit."""
+        try:
+            return check(self._decode(message))
+        except (pydantic.ValidationError, msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise Misfit(error) from error
+
     def _decode(self, message: Message) -> Any:
         if (decode := self._endpoint.declaration.decode_message) is not None:
             return decode(message.data.decode() if message.text else message.data)
@@ -368,13 +375,8 @@ class Session:
 
     def _report(self, message: Message, error: BaseException) -> None:
         """Tell the caller what became of one message; the operator gets the traceback of what was not foreseen."""
-        if isinstance(error, pydantic.ValidationError):
-            first = validation_detail(error)[0]
-            place = ".".join(map(str, first["loc"][1:]))
-            self._complain("INVALID_INPUT", f"{place}: {first['msg']}" if place else first["msg"], message)
-        elif isinstance(error, msgspec.MsgspecError | UnicodeDecodeError):
-            kind = "JSON" if message.text else "msgpack"
-            self._complain("INVALID_INPUT", f"this is not {kind}: {text_of(error)}", message)
+        if isinstance(error, Misfit):
+            self._complain("INVALID_INPUT", in_a_sentence(error.found, text=message.text), message)
         elif isinstance(error, FieldException):
             self._complain("INVALID_INPUT", text_of(error), message)
         elif isinstance(error, AppException | RequestCancelledException):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import codecs
+import inspect
 import json
 import threading
 from collections import deque
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from types import GeneratorType, NoneType
 from typing import Any
 
@@ -95,18 +96,19 @@ _MOST = (BaseModel, dict, str, int, float, list, NoneType)
 """What is returned most often; looked at first, as this is asked of every result."""
 
 
-def is_plain(value: Any, *, many: bool) -> bool:
+def is_plain(value: Any, *, many: bool, typed: bool) -> bool:
     """Whether a returned value is one to be encoded, and neither to be awaited nor to be iterated.
 
     Args:
         many: whether the method says that it yields; then a list is as good as a generator.
+        typed: whether it says what it returns; then a generator may be one value, as for `list[int]`.
     """
     if isinstance(value, _MOST):
         return not (many and isinstance(value, list))
     cls = type(value)
     if hasattr(cls, "__await__") or hasattr(cls, "__aiter__") or hasattr(value, "body_iterator"):
         return False
-    return not is_many(value) if many else not isinstance(value, GeneratorType)
+    return not is_many(value) if many else typed or not isinstance(value, GeneratorType)
 
 
 def is_many(value: Any) -> bool:
@@ -164,6 +166,38 @@ def _data_of(block: str) -> Any:
         return msgspec.json.decode(text)
     except msgspec.DecodeError:
         return text
+
+
+class Making:
+    """From what a method returned to the bytes of its result.
+
+    Args:
+        many: whether the method says that it yields.
+        chunks: makes the chunks of the attempt, where there are any.
+    """
+
+    __slots__ = ("_chunks", "_many", "_output")
+
+    def __init__(self, output: Output, many: bool, chunks: Callable[[], Chunks]) -> None:
+        self._output = output
+        self._many = many
+        self._chunks = chunks
+
+    def in_thread(self, made: Any) -> Any:
+        """In the attempt's thread: the bytes, or what is left for the loop."""
+        if is_plain(made, many=self._many, typed=self._output.typed):
+            return self._output.encode(made)
+        return pull_in_thread(iter(made), self._output, self._chunks()) if is_many(made) else made
+
+    async def on_loop(self, made: Any, threaded: Callable[[Callable[[], bytes]], Awaitable[bytes]]) -> bytes:
+        """The bytes; `threaded` runs a function in the attempt's thread."""
+        while inspect.isawaitable(made):  # of an `async` method, or of one behind a decorator that is a plain function
+            made = await made
+        if is_plain(made, many=self._many, typed=self._output.typed):
+            return self._output.encode(made)
+        if (generator := asynchronous(made)) is not None:
+            return await pull(generator, self._output, self._chunks())
+        return await threaded(lambda: pull_in_thread(iter(made), self._output, self._chunks()))
 
 
 async def pull(generator: AsyncIterator[Any], output: Output, chunks: Chunks) -> bytes:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
 import fastapi
+import pydantic
 import pytest
 from fastapi import Body, Header, Query
 from pydantic import BaseModel, ConfigDict, Field, RootModel
@@ -22,6 +23,7 @@ from starlette.types import Message
 from pondage.app.outputs import OutputError
 from pondage.app.signature import Signature
 from pondage.runner import outcomes
+from pondage.runner.findings import Misfit
 
 
 class Size(BaseModel):
@@ -188,7 +190,10 @@ def ours(function: Callable[..., Any], body: bytes, headers: Mapping[str, str]) 
     method.__signature__ = _with_self(function)  # type: ignore[attr-defined]
     signature = Signature(method, "Of")
     try:
-        arguments = signature.input.parse(body)
+        try:
+            arguments = signature.input.parse(body)
+        except pydantic.ValidationError as error:
+            raise Misfit(error) from error
         if signature.headers is not None:
             arguments |= signature.headers.take(headers)
         outcome = outcomes.ok(signature.output.encode(method(None, **arguments)), 0, {})

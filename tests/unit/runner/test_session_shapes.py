@@ -68,6 +68,12 @@ async def test_an_http_exception_is_the_apps_word(sessions: Gateway) -> None:
     assert (said["error"], said["reason"]) == ("APP_ERROR", 'message 1: {"code":2.0}')
 
 
+async def test_what_the_authors_own_code_gets_wrong_is_not_the_callers_fault(sessions: Gateway) -> None:
+    own, callers = await told(sessions, "/own-mistake", {"n": 2}, {"n": "?"})
+    assert own["error"] == "INTERNAL_ERROR" and "ValidationError" in own["reason"]
+    assert callers["error"] == "INVALID_INPUT" and callers["reason"].startswith("message 2: n: ")
+
+
 @pytest.mark.parametrize("path", ["/decorated", "/decorated/sync"])
 async def test_a_decorated_generator_yields(sessions: Gateway, path: str) -> None:
     assert [value["n"] for value in await told(sessions, path, {"n": 2}, {"n": 1})] == [0, 1, 0]

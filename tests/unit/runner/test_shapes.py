@@ -36,6 +36,9 @@ async def shapes(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Gate
         ("/wrapped", {"fileName": "aaa"}),
         ("/wrapped-sync", {"n": 3}),
         ("/sometimes", {"count": 3}),
+        ("/typed-generator", [0, 1, 2]),
+        ("/loose-generator", 2),
+        ("/promised", {"fileName": "aaa"}),
     ],
 )
 async def test_a_decorated_method_answers(shapes: Gateway, path: str, answer: Any) -> None:
@@ -63,6 +66,15 @@ async def test_it_streams_whatever_made_it(shapes: Gateway, path: str, chunks: l
         assert (outcome.status, json.loads(outcome.body)) == (200, chunks[-1])
         if mode == "stream" or path != "/sometimes":
             assert [data for _, data in shapes.chunks(request_id)] == chunks
+
+
+async def test_what_the_authors_own_code_gets_wrong_is_not_the_callers_fault(shapes: Gateway) -> None:
+    request_id = shapes.execute("/own-mistake")
+    outcome = (await shapes.finished(request_id)).outcome
+    assert (outcome.status, json.loads(outcome.body)) == (500, {"detail": "Internal Server Error"})
+    assert "ValidationError" in str(outcome.error) and "own_mistake" in shapes.logs(request_id)[0][1]
+    outcome = await shapes.call("/own-mistake", {"howMany": -1})
+    assert outcome.status == 422
 
 
 async def test_headers_are_read_and_said(shapes: Gateway) -> None:
