@@ -10,8 +10,11 @@ from starlette.types import Receive, Scope, Send
 
 from pondage.errors import RequestError
 from pondage.wire.events import Outcome
+from pondage.wire.text import fit_headers
 
 _encode = msgspec.json.Encoder().encode
+_PLAIN = {"content-type": "application/json"}
+"""What nearly every outcome has."""
 
 
 class Answer:
@@ -44,16 +47,21 @@ def json(content: Any, *, status: int = 200, request_id: str = "", headers: Mapp
 def outcome(result: Outcome, request_id: str) -> Answer:
     """A request's outcome as its caller gets it: the app's status, headers and body."""
     raw = [(b"x-fal-request-id", request_id.encode())]
+    headers = result.headers
+    if headers != _PLAIN:
+        # Looked at where the app hands them over; what was stored before that was done must be readable, too.
+        headers, _ = fit_headers(headers.items())
     typed = False
-    for name, value in result.headers.items():
+    for name, value in headers.items():
         key = name.lower()
         typed = typed or key == "content-type"
         raw.append((key.encode(), value.encode("latin-1", "replace")))
     if not typed:
         raw.append((b"content-type", b"application/json"))
-    if result.error_type and "x-fal-error-type" not in result.headers:
-        raw.append((b"x-fal-error-type", result.error_type.encode()))
-    return Answer(result.status, result.body, raw)
+    if result.error_type and "x-fal-error-type" not in headers:
+        fitting, _ = fit_headers([("x-fal-error-type", result.error_type)])
+        raw += [(b"x-fal-error-type", value.encode("latin-1", "replace")) for value in fitting.values()]
+    return Answer(result.status if 200 <= result.status < 600 else 500, result.body, raw)
 
 
 def error(problem: RequestError, request_id: str) -> Answer:
