@@ -8,6 +8,7 @@
 #   make web     the pages for people, built from web/ (only who changes web/ needs it)
 #   make bench   the figures, beside what one would use instead
 #   make dist    sdist and wheel, checked and tried in an empty folder
+#   make fuzz    what callers could send, in the hundred thousands; docs/fuzzing.md is its report
 #   make torture kill it again and again, and prove that nothing was lost
 
 PYTHON ?= python3
@@ -92,6 +93,9 @@ bench: .venv/.dev
 
 dist: .venv/.dev
 	@$(PY) scripts/make_dist.py
+
+fuzz: .venv/.dev
+	@$(PY) scripts/fuzz_doors.py $(ARGS)
 
 torture: .venv/.dev
 	@.venv/bin/pondage torture

@@ -305,8 +305,8 @@ def test_websockets_of_an_open_server(dial: Dial, headers: dict[str, str], statu
         ({"Host": "127.0.0.1.example.com"}, 421),
         ({"Host": "localhost.example.com"}, 421),
         # A page whose name was led to loopback can set these for requests to its own name.
-        ({"Host": "example.com", "X-Forwarded-Host": "localhost"}, 421),
-        ({"Host": "localhost", "X-Forwarded-Host": "example.com"}, 421),
+        ({"Host": "example.com", "X-Forwarded-Host": "localhost"}, 403),
+        ({"Host": "localhost", "X-Forwarded-Host": "example.com"}, 403),
         ({"Host": "my.localhost"}, 200),
         ({"Host": "[::1]:8000"}, 200),
         ({"Host": "LOCALHOST."}, 200),
@@ -317,6 +317,54 @@ def test_hosts_and_origins_of_an_open_server(dial: Dial, headers: dict[str, str]
     lines = "".join(f"{name}: {value}\r\n" for name, value in ({"Host": wire.host} | headers).items())
     answer = ask(wire, f"GET /api/v1/requests HTTP/1.1\r\n{lines}\r\n".encode())
     assert answer.status == status, answer.body
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "127.1", "127.0.1", "2130706433", "0x7f000001", "0x7f.0.0.1", "017700000001", "0177.0.0.1", "0", "0.0.0.0",
+        "[::]", "10.0.0.1", "192.168.1.1", "169.254.169.254", "[fe80::1]", "127.0.0.1.nip.io", "localtest.me",
+        "rebind.example",
+        "127.0.0.1.rebind.example", "localhost.rebind.example", "rebind.example:8000", "xn--localhst-5fg", "localhost-",
+        "localhost..", "127.0.0.1@rebind.example", "rebind.example@127.0.0.1", "127.0.0.1/rebind.example",
+        "localhost\\x",
+        "rebind.example#localhost", "rebind.example?localhost", "local host",
+    ],
+)  # fmt: skip
+def test_no_other_spelling_of_a_host_is_taken_by_an_open_server(dial: Dial, host: str) -> None:
+    wire = dial()
+    answer = ask(wire, f"GET /api/v1/requests HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+    assert answer.status in {400, 421}, answer.body
+
+
+@pytest.mark.parametrize("method", ["POST", "OPTIONS", "WebSocket"])
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "http://evil.example", "https://evil.example", "http://evil.example:8000", "null", "file://", "about:blank",
+        "data:",
+        "chrome-extension://abcdef", "http://localhost.evil.example", "http://127.0.0.1.evil.example", "http://127.1",
+        "http://0x7f000001", "http://2130706433", "http://0.0.0.0", "http://10.0.0.1", "http://localhost@evil.example",
+        "http://evil.example#localhost", "http://evil.example/localhost", "http://[::", "localhost",
+    ],
+)  # fmt: skip
+def test_no_page_from_elsewhere_is_let_in_by_an_open_server(dial: Dial, origin: str, method: str) -> None:
+    """Also where it asks first, as browsers do for a private network."""
+    wire = dial()
+    if method == "WebSocket":
+        method, more = (
+            "GET",
+            (
+                "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+                "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+            ),
+        )
+        path = "/acme/echo/realtime"
+    else:
+        more, path = "Access-Control-Request-Private-Network: true\r\nContent-Length: 0\r\n", "/acme/echo"
+    head = f"{method} {path} HTTP/1.1\r\nHost: {wire.host}\r\nOrigin: {origin}\r\n{more}\r\n"
+    answer = ask(wire, head.encode())
+    assert answer.status == 403 and not any(name.startswith("access-control-allow") for name in answer.headers)
 
 
 @pytest.mark.parametrize("more", ["X-Long: " + "x" * 9000 + "\r\n", "X-Many: 1\r\n" * 200])

@@ -42,7 +42,7 @@ def test_it_has_no_name_but_loopbacks(echo: ServedApp, host: str) -> None:
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-@pytest.mark.parametrize("path", ["/acme/echo?x=1", "/queue/acme/echo?x=1", "/acme/echo/count/stream?n=1"])
+@pytest.mark.parametrize("path", ["/acme/echo?x=1", "/queue/acme/echo?x=1", "/acme/echo/generate/stream?count=1"])
 def test_a_get_runs_nothing(echo: ServedApp, method: str, path: str) -> None:
     def there() -> set[str]:
         answer = httpx2.get(f"{echo.url}/api/v1/requests", params={"limit": 1000}, timeout=30)

@@ -99,7 +99,7 @@ def locate(scope: Scope, headers: Mapping[str, str], settings: Settings, *, open
 def _way(scheme: str, authority: str, settings: Settings, open_server: bool) -> tuple[Role | None, Origins, str]:
     """The way a caller came; callers come by few ways and often."""
     try:
-        host = (urlsplit(f"//{authority}").hostname or "").rstrip(".").lower()
+        host = (urlsplit(f"//{authority}").hostname or "").removesuffix(".").lower()
     except ValueError:
         host = ""
     if not host or any(c in authority for c in "/@\\ "):

@@ -57,12 +57,6 @@ _CORS_EXPOSED = (
 )
 
 
-_NO_GET = (
-    "a server that asks for no key runs nothing for a GET, which any page can send; use POST, or send an Authorization "
-    "header (any will do)"
-)
-
-
 class Gateway:
     """The ASGI application over the rooms."""
 
@@ -161,8 +155,6 @@ class Gateway:
         if call.method == "GET" and call.role is Role.RUN and (page := for_people(call)) is not None:
             return page
         self._identify(call, "submit")
-        if call.method == "GET" and self._access.open and not _is_a_programs(call):
-            raise Forbidden(_NO_GET)
         return await endpoint(call)
 
     def _identify(self, call: Call, needs: str) -> None:
@@ -251,11 +243,6 @@ def _seat(call: Call) -> None:
     place: Place | None = call.scope.get(PLACE)
     if place is not None and place.key != call.caller.key_id:
         place.belongs_to(call.caller.key_id)
-
-
-def _is_a_programs(call: Call) -> bool:
-    """Whether a header came along that no page can send to us without asking first."""
-    return any(name == "authorization" or name.startswith(("x-fal-", "pondage-")) for name in call.headers)
 
 
 def _unforeseen(problem: Exception) -> RequestError:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from pondage.errors import InvalidInput, NotFound
+from pondage.errors import Forbidden, InvalidInput, NotFound
 from pondage.files.interface import file_ids
 from pondage.files.names import LIFECYCLE_HEADERS, read_lifecycle
 from pondage.gateway.call import Call, Caller
@@ -114,10 +114,21 @@ async def read_input(call: Call) -> bytes:
 
     Raises:
         InvalidInput: the body is not JSON. TooLarge: it is over the limit.
+        Forbidden: a GET that a page could have sent, to a server that asks for no key.
     """
     if call.method == "GET":
+        if call.rooms.extra["access"].open and not _is_a_programs(call):
+            raise Forbidden(
+                "a server that asks for no key runs nothing for a GET, which any page can send; use POST, or send an "
+                "Authorization header (any will do)"
+            )
         return msgspec.json.encode({k: v for k, v in call.query.items() if not k.startswith("fal_")})
     return check_input(await call.body(call.rooms.settings.max_input_bytes))
+
+
+def _is_a_programs(call: Call) -> bool:
+    """Whether a header came along that no page can send to us without asking first."""
+    return any(name == "authorization" or name.startswith(("x-fal-", "pondage-")) for name in call.headers)
 
 
 def check_input(body: bytes) -> bytes:
