@@ -132,6 +132,7 @@ class Server:
 
     async def _open_rooms(self, data: Path, host: str) -> None:
         from pondage.gateway.address import why_keys
+        from pondage.gateway.app_tokens import AppTokens
 
         settings, clock = self.settings, self._clock
         self.why_keys = why_keys(settings)
@@ -160,7 +161,7 @@ class Server:
             own_hosts=own_hosts,
             secret=secret(data / "runner.token").hex(),
             url=self.url,
-            token=lambda app: self._access.token_of_app(app),
+            token=AppTokens(secret(data / "token.secret"), clock, settings.token_max_age).of,
             orphans=self._alone and become_subreaper(),
         )
         closing(self.fleet.close)
@@ -240,7 +241,7 @@ class Server:
         from pondage.webhooks.targets import check_events
 
         settings = self.settings
-        access = self._access = Access(
+        access = Access(
             self.keys,
             self._clock,
             is_open=self.is_open,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hmac
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -12,17 +10,16 @@ import msgspec
 from pondage.clock import Clock
 from pondage.errors import Forbidden, InvalidInput, Unauthorized
 from pondage.gateway import answers
+from pondage.gateway.app_tokens import APP
 from pondage.gateway.call import Call, Caller, Response
 from pondage.wire.ids import parse_endpoint
-from pondage.wire.scopes import DEFAULT, OR, SCOPES, within
+from pondage.wire.scopes import OR, SCOPES, within
 
 ANYBODY = Caller("", frozenset(SCOPES))
 """The caller of an open server."""
 
 
 _LONGEST_SUBJECT = 256
-_APP = "app:"
-"""Begins the id of a caller that is an app of this server. No key's id has a colon."""
 
 
 class KeyRecord(Protocol):
@@ -113,27 +110,13 @@ class Access:
             raise Unauthorized("the token is not one of this server's") from None
         if claims.exp <= self._clock.wall():
             raise Unauthorized("the token has expired; ask for a new one")
-        if claims.sub.startswith(_APP):
+        if claims.sub.startswith(APP):
             return Caller(claims.sub, frozenset(claims.scopes), None, by_token=True, subject=claims.subject)
         record = self._keys.get(claims.sub)
         if record is None:
             raise Unauthorized("the key of this token was revoked")
         scopes = within(record.scopes, claims.scopes)
         return Caller(record.id, scopes, frozenset(claims.apps), by_token=True, subject=claims.subject)
-
-    def token_of_app(self, app: str) -> str:
-        """A token for calls that an app makes to its own server: it may call any app, sees its own requests, and lives
-        as long as tokens may."""
-        now = self._clock.wall()
-        subject = _APP + app
-        claims = {
-            "sub": subject, "apps": [], "iat": int(now), "exp": int(now + self._max_age), "scopes": sorted(DEFAULT),
-            "subject": subject,
-        }  # fmt: skip
-        # By hand, since every start needs one: PyJWT takes its time to be imported.
-        head = _encoded({"alg": "HS256", "typ": "JWT"}) + b"." + _encoded(claims)
-        signature = hmac.digest(self._secret, head, "sha256")
-        return (head + b"." + base64.urlsafe_b64encode(signature).rstrip(b"=")).decode()
 
     def token(
         self,
@@ -164,10 +147,6 @@ class Access:
         if subject is not None:
             claims["subject"] = subject
         return jwt.encode(claims, self._secret, algorithm="HS256")
-
-
-def _encoded(value: Any) -> bytes:
-    return base64.urlsafe_b64encode(msgspec.json.encode(value)).rstrip(b"=")
 
 
 def _granted(caller: Caller, app: str) -> list[str]:
