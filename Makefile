@@ -80,6 +80,7 @@ check: .venv/.dev
 	@.venv/bin/ruff format --check
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports
+	@$(PY) scripts/generate_web_types.py --check
 
 web: .venv/.web
 	@$(PY) scripts/build_web.py

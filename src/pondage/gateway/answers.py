@@ -44,6 +44,10 @@ def json(content: Any, *, status: int = 200, request_id: str = "", headers: Mapp
     return Answer(status, _encode(content), raw)
 
 
+_ACTIVE = ("text/html", "application/xhtml", "image/svg", "text/xml", "application/xml")
+"""What a browser would run in our name, beside the pages for people; it gets an origin of its own instead."""
+
+
 def outcome(result: Outcome, request_id: str) -> Answer:
     """A request's outcome as its caller gets it: the app's status, headers and body."""
     raw = [(b"x-fal-request-id", request_id.encode())]
@@ -56,6 +60,8 @@ def outcome(result: Outcome, request_id: str) -> Answer:
         key = name.lower()
         typed = typed or key == "content-type"
         raw.append((key.encode(), value.encode("latin-1", "replace")))
+        if key == "content-type" and value.lower().startswith(_ACTIVE):
+            raw.append((b"content-security-policy", b"sandbox allow-scripts allow-forms"))
     if not typed:
         raw.append((b"content-type", b"application/json"))
     if result.error_type and "x-fal-error-type" not in headers:

@@ -106,6 +106,40 @@ async def show_request(call: Call) -> Response:
     return answers.json(members, request_id=view.id)
 
 
+_NOT_HERE = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"content-security-policy", b"sandbox; default-src 'none'"),
+    (b"content-disposition", b"attachment"),
+    (b"cache-control", b"no-store"),
+]
+"""A payload is an app's or a caller's: nothing in it may act in our name, whatever a browser does with it."""
+
+
+def _payload(call: Call, body: bytes, content_type: str) -> Response:
+    first = number(call, "first", len(body), 2**53)
+    headers = [(b"content-type", content_type.encode("latin-1", "replace")), *_NOT_HERE]
+    return answers.Answer(200, body[:first], headers)
+
+
+async def show_input(call: Call) -> Response:
+    """A request's input as it was sent; `first`: so many bytes of it."""
+    view = await visible(call)
+    brought = await call.rooms.queue.input(view.id)
+    if brought is None or not brought.input:
+        raise NotFound(f"the input of request {view.id} is not kept")
+    return _payload(call, brought.input, "application/json")
+
+
+async def show_output(call: Call) -> Response:
+    """A request's output as its caller gets it; `first`: so many bytes of it."""
+    view = await visible(call)
+    outcome = await call.rooms.queue.outcome(view.id)
+    if outcome is None:
+        raise NotFound(f"request {view.id} has no output, or it is no longer kept")
+    typed = {name.lower(): value for name, value in outcome.headers.items()}.get("content-type", "application/json")
+    return _payload(call, outcome.body, typed)
+
+
 def _output(body: bytes) -> Any:
     try:
         msgspec.json.decode(body)

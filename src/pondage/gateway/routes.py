@@ -5,7 +5,7 @@ What no route takes is an endpoint on the run host, or a submit on the queue hos
 
 from __future__ import annotations
 
-from pondage.dashboard import pages
+from pondage.dashboard import pages, snippets
 from pondage.errors import NotFound
 from pondage.gateway import access, api, files, machines, openapi, requests, shapes, storage, streams, webhooks
 from pondage.gateway.call import Call, Response, Role
@@ -38,6 +38,7 @@ ONLY_GET = ("GET",)
 ENDS = "submit or operate"
 """One's own requests with the one, everybody's with the other."""
 
+_FIRST = {"first": {**NUMBER, "description": "Bytes from the beginning; without it all of them"}}
 _STORED_FILE = "access_url file_url id url file_name content_type file_size created_at expires_at private"
 _PARTS = "uploadId parts completed"
 _REQUEST = "/{app:path}/requests/{request_id}"
@@ -91,6 +92,9 @@ ROUTES: list[Route] = [
           answer="id app path mode state attempt strikes submitted_at"),
     Route(RUN, GET, "/api/v1/requests/{request_id}/events", api.list_events, "read", answer=shapes.RequestEvents,
           query={"after": {**NUMBER, "maximum": 10**11}, "limit": {**NUMBER, "maximum": 10_000}, "kinds": TEXT}),
+    Route(RUN, GET, "/api/v1/requests/{request_id}/input", api.show_input, "read", query=_FIRST,
+          answer={"application/json": {}}),
+    Route(RUN, GET, "/api/v1/requests/{request_id}/output", api.show_output, "read", query=_FIRST, answer={"*/*": {}}),
     Route(RUN, POST, "/api/v1/requests/{request_id}/retry", api.retry_request, "submit",
           answer="request_id retried_from"),
     Route(RUN, PUT, "/api/v1/requests/{request_id}/cancel", requests.cancel, ENDS, answer="status"),
@@ -99,6 +103,7 @@ ROUTES: list[Route] = [
           answer="items next_cursor"),
     Route(RUN, GET, "/api/v1/apps", api.list_apps, "read", query={"schemas": FLAG}, answer=shapes.Apps),
     Route(RUN, GET, "/api/v1/apps/{app:path}", api.show_app, "read", answer=shapes.App),
+    Route(RUN, POST, "/api/v1/snippets", snippets.make_snippets, "read", body=snippets.Wanted, answer=shapes.Snippets),
 
     # uploads
     Route(REST, POST, "/storage/upload/initiate", storage.initiate, "files", headers=LIFECYCLE, body=storage.Initiate,

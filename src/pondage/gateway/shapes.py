@@ -95,6 +95,20 @@ class Requests(msgspec.Struct):
     next_cursor: str | None
 
 
+class Snippet(msgspec.Struct):
+    """A text that calls an endpoint. `needs`: the command that installs what it uses; `note`: what else to know."""
+
+    language: str
+    title: str
+    code: str
+    needs: str
+    note: str
+
+
+class Snippets(msgspec.Struct):
+    items: list[Snippet]
+
+
 class Runners(msgspec.Struct):
     items: list[RunnerState]
     next_cursor: str | None

@@ -31,6 +31,7 @@ export interface AppInfo {
   num_gpus: number | null;
   description: string;
   version: string;
+  on_fault: "fail" | "wait" | null;
 }
 
 export interface Apps {
@@ -179,6 +180,19 @@ export interface Sign {
   expires_in?: number;
 }
 
+/** A text that calls an endpoint. `needs`: the command that installs what it uses; `note`: what else to know. */
+export interface Snippet {
+  language: string;
+  title: string;
+  code: string;
+  needs: string;
+  note: string;
+}
+
+export interface Snippets {
+  items: Snippet[];
+}
+
 /** Where a request is; the values are fal's status words (PROTOCOL 4.5), and there are no others. */
 export type State = "COMPLETED" | "IN_PROGRESS" | "IN_QUEUE";
 
@@ -187,4 +201,10 @@ export interface TokenRequest {
   token_expiration?: number;
   duration?: number | null;
   subject?: string | null;
+}
+
+/** An endpoint id and an input for it. */
+export interface Wanted {
+  endpoint: string;
+  input: Json;
 }

@@ -24,6 +24,8 @@ const LONGEST = 15_000;
 export interface Follower {
   rows?: (rows: Json[]) => void;
   request?: (request: Request, events: RequestEvent[], end: boolean) => void;
+  /** A picture of the work, as an address of an image. */
+  preview?: (url: string) => void;
   error?: (error: ApiError) => void;
 }
 
@@ -120,6 +122,8 @@ function hear(message: Json): void {
     const error = new ApiError(Number(message.error.status), String(message.error.detail), message.error.detail ?? null);
     topic.ended = true;
     for (const follower of topic.followers) follower.error?.(error);
+  } else if (typeof message.preview === "string") {
+    for (const follower of topic.followers) follower.preview?.(message.preview);
   } else if (isObject(message.request)) {
     requestNews(topic, message.request as unknown as Request, (message.events ?? []) as unknown as RequestEvent[], message.end === true);
   } else {

@@ -24,6 +24,7 @@ type Page = ComponentType<PageProps>;
 /** One file per page, loaded when it is first seen. */
 const PAGES: Record<string, () => Promise<{ default: Page }>> = {
   apps: () => import("../pages/apps.tsx"),
+  playground: () => import("../pages/playground.tsx"),
 };
 
 const RAIL: readonly (readonly [string, string, IconName, readonly string[]])[] = [
