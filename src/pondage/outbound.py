@@ -12,16 +12,16 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import os
-import re
 import socket
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import quote, urljoin, urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from pondage.errors import PondageError
+from pondage.wire.urls import request_target
 
 if TYPE_CHECKING:
     import aiohttp
@@ -216,9 +216,6 @@ def check_url(url: str) -> str:
     return url
 
 
-_NOT_ASCII = re.compile(r"[^\x00-\x7f]+")
-
-
 def as_given(url: str) -> yarl.URL:
     """The URL for the HTTP library, whose own reading of it would decode escapes, drop dots and so break signatures.
     Path and query go out as they stand, but for characters beyond ASCII, which go as their escapes.
@@ -229,13 +226,8 @@ def as_given(url: str) -> yarl.URL:
     import yarl
 
     at = yarl.URL(url)  # it reads the host, whose name may have to be encoded
-    bare = url.partition("#")[0].partition("://")[2]
-    begin = min((n for n in map(bare.find, "/?") if n >= 0), default=len(bare))
-    asked = _NOT_ASCII.sub(lambda found: quote(found[0]), bare[begin:])
-    if not asked.startswith("/"):
-        asked = f"/{asked}"
     # All of it as the path, so that nothing of the query is read either, and a bare ? stays.
-    return yarl.URL.build(scheme=at.scheme, authority=at.raw_authority, path=asked, encoded=True)
+    return yarl.URL.build(scheme=at.scheme, authority=at.raw_authority, path=request_target(url), encoded=True)
 
 
 def shown(url: str) -> str:

@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import Any, Literal, NamedTuple
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 import msgspec
 
@@ -64,17 +64,6 @@ class Answer(NamedTuple):
 
 
 # -- what to send
-
-
-def target_of(url: str) -> bytes:
-    """Path and query of a URL as they stand in it, but for what no request line can hold, which goes as its escape."""
-    rest = url.partition("#")[0].partition("://")[2]
-    begin = min((n for n in map(rest.find, "/?") if n >= 0), default=len(rest))
-    asked = quote(rest[begin:], safe=_AS_IT_IS)
-    return (asked if asked.startswith("/") else f"/{asked}").encode()
-
-
-_AS_IT_IS = "".join(chr(code) for code in range(33, 127))
 
 
 def new_key() -> str:

@@ -13,11 +13,12 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 from pondage.app.context import get_current_request
 from pondage.app.media import File
 from pondage.errors import PondageError
+from pondage.wire.urls import in_ascii
 
 FAL_PERSISTENT_DIR = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pondage"
 """Where downloads stay, with fal's name; there it is `/data`."""
@@ -25,8 +26,8 @@ FAL_MODEL_WEIGHTS_DIR = FAL_PERSISTENT_DIR / "weights"
 FAL_REPOSITORY_DIR = FAL_PERSISTENT_DIR / "repositories"
 
 
-_AS_IT_IS = "".join(chr(code) for code in range(33, 127))
-"""What an address may hold: all else, such as letters beyond ASCII, goes as its escapes."""
+_LONGEST_NAME = 200
+"""Bytes of a file's name; the rest of what file systems allow is for what is put around it."""
 
 
 class DownloadError(PondageError):
@@ -61,7 +62,8 @@ def download_file(
         MediaError: within a request, it cannot be fetched. DownloadError: in `setup()`.
     """
     target = FAL_PERSISTENT_DIR / target_dir
-    name = Path(file_name or unquote(urlsplit(url).path.rstrip("/").rpartition("/")[2])).name or "file"
+    name = Path(file_name or _last_segment(url)).name
+    name = "file" if name in {"", ".", ".."} else name
     limit = None if filesize_limit is None else filesize_limit * 1024 * 1024
     if get_current_request() is not None:
         path = _own_folder(target, url) / name
@@ -183,13 +185,19 @@ def _fetch(url: str, part: Path, headers: dict[str, str], limit: int | None) -> 
         raise DownloadError(f"cannot fetch {shown}: {error}") from error
 
 
+def _last_segment(url: str) -> str:
+    """What the address calls the file, cut to what every file system takes."""
+    said = unquote(urlsplit(url).path.rstrip("/").rpartition("/")[2]).replace("\0", "")
+    return said.encode()[-_LONGEST_NAME:].decode(errors="ignore")
+
+
 def _in_ascii(url: str) -> str:
     """The address as it stands, with escapes for what lies beyond ASCII, and such a host as it is registered."""
     if url.isascii():
-        return quote(url, safe=_AS_IT_IS)
+        return in_ascii(url)
     host = urlsplit(url).netloc
     before, _, behind = url.partition(host)
-    return before + host.encode("idna").decode() + quote(behind, safe=_AS_IT_IS)
+    return before + host.encode("idna").decode() + in_ascii(behind)
 
 
 def _git(*arguments: str) -> None:

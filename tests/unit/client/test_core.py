@@ -253,20 +253,6 @@ def test_a_start_limit_is_a_finite_number(seconds: float) -> None:
         core.start_timeout_headers(seconds)
 
 
-@pytest.mark.parametrize(
-    ("url", "target"),
-    [
-        ("https://a.example/x%2Fy?sig=%7e+%3D&#part", b"/x%2Fy?sig=%7e+%3D&"),
-        ("https://a.example", b"/"),
-        ("https://a.example?a=1", b"/?a=1"),
-        ("https://a.example/a/../b//c?", b"/a/../b//c?"),
-        ("https://a.example/ä b?[]='|", b"/%C3%A4%20b?[]='|"),
-    ],
-)
-def test_a_url_from_outside_is_asked_for_as_it_stands(url: str, target: bytes) -> None:
-    assert core.target_of(url) == target
-
-
 def test_types_by_the_first_bytes() -> None:
     assert inputs.type_of_bytes(b"\xff\xd8\xff\xe0") == "image/jpeg"
     assert inputs.type_of_bytes(b"RIFF\0\0\0\0WEBP") == "image/webp"

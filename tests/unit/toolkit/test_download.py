@@ -162,6 +162,14 @@ def test_addresses_beyond_ascii() -> None:
     assert download._in_ascii("http://a.example/%2f/../b?c=%zz&d= e") == "http://a.example/%2f/../b?c=%zz&d=%20e"
 
 
+def test_a_name_of_the_caller_s_is_one_that_a_file_can_have(requests: Requests) -> None:
+    for segment, name in (("%2e%2e%2Fup", "up"), ("a%00b", "ab"), ("..", "file"), ("", "file"), ("ä" * 300, "ä" * 100)):
+        url = f"https://elsewhere.example/{segment}"
+        path = requests.download({url: b"x"}, url)
+        assert path.read_bytes() == b"x" and path.name == name
+        assert path.is_relative_to(requests.folder / "cache")
+
+
 def test_weights_have_a_folder_of_their_address(
     sender: Sender, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

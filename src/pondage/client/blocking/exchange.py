@@ -18,6 +18,7 @@ from pondage.client.errors import ConnectionError, TimeoutError
 from pondage.client.target import Target, point
 from pondage.clock import Clock, SystemClock
 from pondage.wire.masking import masked
+from pondage.wire.urls import request_target
 
 if TYPE_CHECKING:
     import httpx2
@@ -242,7 +243,7 @@ def _request(call: Call, limit: float | None) -> httpx2.Request:
     headers = [(name.encode(), value.encode()) for name, value in call.headers.items()]
     extensions: dict[str, Any] = {"timeout": timeouts}
     if call.as_given:
-        extensions["target"] = core.target_of(call.url)
+        extensions["target"] = request_target(call.url).encode()
     return httpx2.Request(call.method, call.url, headers=headers, content=body, extensions=extensions)
 
 
