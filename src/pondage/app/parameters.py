@@ -41,13 +41,14 @@ class Parameter:
 
     Attributes:
         name: as the method has it.
-        hint: its type without the words of `Annotated` that are FastAPI's.
+        base: its type without the words of `Annotated`.
         kind: "body", "query" or "header" where FastAPI's marker says so, else "".
         embed: whether `Body(embed=True)` says that it is a member of the input, and not the whole.
     """
 
     def __init__(self, name: str, hint: Any, default: Any, method: str) -> None:
         self.name = name
+        hint = getattr(hint, "__value__", hint)  # of `type X = …`
         base, words = (hint, ()) if typing.get_origin(hint) is not typing.Annotated else _taken_apart(hint)
         said = [*words, default] if isinstance(default, FieldInfo) or _is_webs(default) else [*words]
         for word in [base, *said]:
@@ -72,16 +73,22 @@ class Parameter:
     @property
     def optional(self) -> bool:
         """Whether it may be left out."""
-        return self._default is not inspect.Parameter.empty or any(
-            isinstance(word, FieldInfo) and not word.is_required() for word in self._words
-        )
+        return self._default is not inspect.Parameter.empty or self._defaulting() is not None
 
     def default(self) -> Any:
         """A fresh copy of its default."""
+        if (word := self._defaulting()) is not None:
+            return word.get_default(call_default_factory=True, validated_data={})
+        return copy.deepcopy(self._default)
+
+    def _defaulting(self) -> FieldInfo | None:
+        """The field that says the default, where one does."""
+        if self._default is not inspect.Parameter.empty and not isinstance(self._default, FieldInfo):
+            return None
         for word in (self._default, *reversed(self._words)):
             if isinstance(word, FieldInfo) and not word.is_required():
-                return word.get_default(call_default_factory=True, validated_data={})
-        return copy.deepcopy(self._default)
+                return word
+        return None
 
     def type(self) -> Any:
         """The whole type with every constraint, for an input that is this parameter alone."""
@@ -93,10 +100,10 @@ class Parameter:
         """Its type and its default as a member of a model, under its alias."""
         ours = pydantic.Field(alias=self.alias, title=self.name.replace("_", " ").title())
         hint = _annotated(self.base, [ours, *self._words])
-        if self._default is inspect.Parameter.empty:
-            return hint, ...
-        plain = self._default.get_default() if isinstance(self._default, FieldInfo) else self._default
-        return hint, plain
+        if (word := self._defaulting()) is not None:
+            made = word.default_factory
+            return hint, word.default if made is None else pydantic.Field(default_factory=made)
+        return hint, ... if self._default is inspect.Parameter.empty else self._default
 
 
 class HeaderError(FieldException):

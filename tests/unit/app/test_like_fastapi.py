@@ -19,6 +19,7 @@ from fastapi import Body, Header, Query
 from pydantic import BaseModel, ConfigDict, Field, RootModel
 from pydantic.alias_generators import to_camel
 from starlette.types import Message
+from typing_extensions import TypeAliasType
 
 from pondage.app.outputs import OutputError
 from pondage.app.signature import Signature
@@ -112,6 +113,20 @@ def aliased_member(steps: Annotated[int, Body(alias="stepCount", embed=True)] = 
     return steps
 
 
+Limited = TypeAliasType("Limited", Annotated[int, Body(gt=1, embed=True)])
+
+
+def by_alias_of_a_type(steps: Limited = 4) -> int:
+    return steps
+
+
+def made_defaults(
+    tags: Annotated[list[str], Body(default_factory=lambda: ["a"])],
+    more: list[str] = Body(default_factory=lambda: ["b"]),  # noqa: B008
+) -> list[str]:
+    return tags + more
+
+
 def some_members(prompt: Annotated[str, Body(min_length=2)], steps: Annotated[int, Body(gt=1)] = 4) -> str:
     return prompt * steps
 
@@ -154,7 +169,8 @@ TABLE = [
     (renamed, [b'{"in": "a"}', b'{"name": "a"}', b'{"out": "a"}']),
     (numbers, [b"[1, 2]", b'["x"]', b"{}"]),
     (scalar, [b"3", b"11", b'"4"', b"null", b"[]"]),
-    *[(function, MEMBERS) for function in (scalar_member, aliased_member)],
+    *[(function, MEMBERS) for function in (scalar_member, aliased_member, by_alias_of_a_type)],
+    (made_defaults, [b"{}", b'{"tags": []}', b'{"more": [1]}']),
     (some_members, [b'{"prompt": "ab"}', b'{"prompt": "a", "steps": 1}', b'{"steps": 2}', b"{}"]),
     *[(function, OBJECTS[:1]) for function in (headers, many_headers, keys, loose_keys)],
 ]

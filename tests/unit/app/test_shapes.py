@@ -246,6 +246,18 @@ def test_a_default_is_never_shared() -> None:
     def made(self: Any, input: In = Field(default_factory=lambda: In(text="c"))) -> str: ...  # noqa: B008
     def annotated(self: Any, input: Annotated[In, Field(default_factory=lambda: In(text="d"))]) -> str: ...
 
+    def member(
+        self: Any,
+        tags: Annotated[list[str], Field(default_factory=list)],
+        more: list[str] = Field(default_factory=list),  # noqa: B008
+        size: Annotated[int, Field(default=3)] = 4,
+        least: Annotated[int, Field(default=3)] = Field(ge=1),
+    ) -> str: ...
+
+    read = Signature(member, "Of").input
+    assert read.parse(b"{}") == {"tags": [], "more": [], "size": 4, "least": 3}
+    assert read.parse(b"{}")["tags"] is not read.parse(b"{}")["tags"]
+
     for function, text in ((run, "a"), (body, "b"), (made, "c"), (annotated, "d")):
         read = Signature(function, "Of").input
         first = read.parse(b"{ }")["input"]
