@@ -26,7 +26,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from pondage import __version__
-from pondage.allocation import reuse_buffers
+from pondage.allocation import reuse_buffers, trim
 from pondage.clock import Clock, SystemClock
 from pondage.database.folder import is_new, refuse_lost, refuse_open, secret
 from pondage.database.keys import KeyStore
@@ -51,6 +51,7 @@ if TYPE_CHECKING:
 
     from pondage.files.service import FilesService
     from pondage.gateway.audit import Audit
+    from pondage.gateway.crowd import Crowd
     from pondage.webhooks.service import Webhooks
 
 log = logging.getLogger("pondage.server")
@@ -237,7 +238,9 @@ class Server:
     def _http(self, data: Path) -> uvicorn.Server:
         from pondage.gateway.access import Access
         from pondage.gateway.app import Gateway
+        from pondage.gateway.budget import BUDGET
         from pondage.gateway.call import Rooms
+        from pondage.gateway.crowd import Crowd
         from pondage.webhooks.targets import check_events
 
         settings = self.settings
@@ -254,8 +257,10 @@ class Server:
         extra["check_webhook_events"] = check_events
         extra["damage"] = lambda: self.database.damage
         extra["health"] = lambda: {**self.services.faults, **self.health.reasons}
+        crowd = Crowd(settings, _openable() * 3 // 4)
+        extra[BUDGET] = crowd.budget
         rooms = Rooms(settings, self._clock, self.queue, self.fleet, self.files, extra)
-        return _uvicorn(settings, Gateway(rooms, access, self.audit), self.audit)
+        return _uvicorn(settings, Gateway(rooms, access, self.audit), self.audit, crowd)
 
     async def run(self, stop: asyncio.Event, ready: Callable[[Server], None] | None = None) -> None:
         """Serve until `stop`, then drain: running requests finish within the grace period or go back to the queue."""
@@ -267,6 +272,7 @@ class Server:
             "the webhook sender": self.webhooks.run,
             "the look at the disk": self.health.watch_disk,
             "the look at the store of files": self.health.watch_files,
+            "the look at freed memory": trim,
         }
         if self._reload:
             services["--reload"] = partial(watch_sources, self._sources, self.fleet.supervisor.serve)
@@ -413,11 +419,10 @@ async def serving(settings: Settings, targets: list[str], *, clock: Clock | None
         await running
 
 
-def _uvicorn(settings: Settings, app: Any, audit: Audit) -> uvicorn.Server:
+def _uvicorn(settings: Settings, app: Any, audit: Audit, crowd: Crowd) -> uvicorn.Server:
     import uvicorn
 
     from pondage.gateway.connection import connection_class
-    from pondage.gateway.crowd import Crowd
     from pondage.gateway.sockets import CallerSocket
 
     class Quiet(uvicorn.Server):
@@ -429,7 +434,7 @@ def _uvicorn(settings: Settings, app: Any, audit: Audit) -> uvicorn.Server:
 
     config = uvicorn.Config(
         app,
-        http=connection_class(settings, Crowd(settings, _openable() * 3 // 4), audit),
+        http=connection_class(settings, crowd, audit),
         ws=CallerSocket,
         ws_per_message_deflate=False,
         ws_ping_interval=settings.session_ping,

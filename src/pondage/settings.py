@@ -74,6 +74,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """So much more of a body is read once its request is answered; then the connection is closed."""
     unread_timeout: float = 5.0
     """And for so long."""
+    held_bytes: int = 96 * 1024**2
+    """Memory for large bodies that are not whole and large answers that are not read, of all callers; beyond it the
+    newest wait."""
+    held_bytes_per_key: int = 48 * 1024**2
+    """Such memory of one key; half of it for callers without one."""
+    held_wait: float = 30.0
+    """How long a caller waits for such memory; then its call is 503, and a session is closed with 1013."""
     max_connections: int = 16_384
     """Most connections; more are 503. Never more than three quarters of the files that the process may open."""
     max_keyless_connections: int = 4096

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -17,21 +17,36 @@ _PLAIN = {"content-type": "application/json"}
 """What nearly every outcome has."""
 
 
+PIECE = 256 * 1024
+"""Bytes of a large body that are written at a time, so that no more of it lies in buffers of its own."""
+
+Again = Callable[[], Awaitable["Answer"]]
+
+
 class Answer:
-    """A whole response with a body in memory."""
+    """A whole response with a body in memory. `again` makes it anew, where it can be read again."""
 
-    __slots__ = ("body", "headers", "status")
+    __slots__ = ("again", "body", "headers", "status")
 
-    def __init__(self, status: int, body: bytes, headers: list[tuple[bytes, bytes]]) -> None:
+    def __init__(
+        self, status: int, body: bytes, headers: list[tuple[bytes, bytes]], again: Again | None = None
+    ) -> None:
         self.status = status
         self.body = body
         self.headers = headers
+        self.again = again
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = [(b"content-length", b"%d" % len(self.body)), *self.headers]
         await send({"type": "http.response.start", "status": self.status, "headers": headers})
         body = b"" if scope.get("method") == "HEAD" else self.body
-        await send({"type": "http.response.body", "body": body})
+        if len(body) <= PIECE:
+            await send({"type": "http.response.body", "body": body})
+            return
+        view, at = memoryview(body), 0
+        while at < len(body):
+            at += PIECE
+            await send({"type": "http.response.body", "body": view[at - PIECE : at], "more_body": at < len(body)})
 
 
 def json(content: Any, *, status: int = 200, request_id: str = "", headers: Mapping[str, str] | None = None) -> Answer:
@@ -48,7 +63,7 @@ _ACTIVE = ("text/html", "application/xhtml", "image/svg", "text/xml", "applicati
 """What a browser would run in our name, beside the pages for people; it gets an origin of its own instead."""
 
 
-def outcome(result: Outcome, request_id: str) -> Answer:
+def outcome(result: Outcome, request_id: str, again: Again | None = None) -> Answer:
     """A request's outcome as its caller gets it: the app's status, headers and body."""
     raw = [(b"x-fal-request-id", request_id.encode())]
     headers = result.headers
@@ -67,7 +82,7 @@ def outcome(result: Outcome, request_id: str) -> Answer:
     if result.error_type and "x-fal-error-type" not in headers:
         fitting, _ = fit_headers([("x-fal-error-type", result.error_type)])
         raw += [(b"x-fal-error-type", value.encode("latin-1", "replace")) for value in fitting.values()]
-    return Answer(result.status if 200 <= result.status < 600 else 500, result.body, raw)
+    return Answer(result.status if 200 <= result.status < 600 else 500, result.body, raw, again)
 
 
 def error(problem: RequestError, request_id: str) -> Answer:

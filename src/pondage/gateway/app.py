@@ -28,6 +28,7 @@ from pondage.gateway import answers
 from pondage.gateway.access import Access, require
 from pondage.gateway.address import Address, is_loopback, locate, prefixed, proxied
 from pondage.gateway.audit import REFUSED, Audit
+from pondage.gateway.budget import BUDGET, FREE, Budget
 from pondage.gateway.call import Call, Response, Role, Rooms, read_headers
 from pondage.gateway.crowd import PLACE, Place
 from pondage.gateway.machines import DAMAGED
@@ -65,6 +66,7 @@ class Gateway:
         self._rooms = rooms
         self._access = access
         self._router = Router(ROUTES)
+        rooms.extra.setdefault(BUDGET, Budget(rooms.settings))
         self._origins = frozenset(o.strip().rstrip("/") for o in rooms.settings.cors.split(",") if o.strip())
         self._answered: Counter[int] = rooms.extra.setdefault("answered", Counter())
 
@@ -122,7 +124,13 @@ class Gateway:
             request_id = call.request_id if call and call.request_id else new_request_id()
             log.error("%s %s: %s", scope["method"], scope["path"], problem, exc_info=problem)
             response = answers.error(_unforeseen(problem), request_id)
-        await response(scope, receive, sending)
+        try:
+            if call is not None and isinstance(response, answers.Answer) and len(response.body) > FREE:
+                response = await _with_room(call, response)
+            await response(scope, receive, sending)
+        finally:
+            if call is not None:
+                call.let_go()
         if refused:
             self._audit.refused(scope, call, sending.status, refused)
         elif call is not None and call.route is not None and _is_act(call):
@@ -232,6 +240,28 @@ class Gateway:
             raise Forbidden(f"pages of {origin} need a token, or --cors {origin}")
         _seat(call)
         require(call.caller, scope)
+
+
+async def _with_room(call: Call, answer: answers.Answer) -> Response:
+    """A large answer is let go where there is no room for one more, and made anew once there is."""
+    more = len(answer.body) - call.held
+    if more <= 0 or call.budget.take(call.budget_key, more):
+        call.held += max(more, 0)
+        return answer
+    if (again := answer.again) is None:
+        call.budget.add(call.budget_key, more)
+        call.held += more
+        return answer
+    size = len(answer.body)
+    answer.body = b""
+    call.let_go()  # what its input held
+    try:
+        await call.hold(size)
+    except Unavailable as problem:
+        # What was begun never ends as 503, which clients answer by sending it once more (DESIGN 5).
+        why = InternalError(f"the request {call.request_id} has ended, and its result can be fetched: {problem}")
+        return answers.error(why, call.request_id)
+    return await again()
 
 
 def _seat(call: Call) -> None:

@@ -18,6 +18,8 @@ from pondage.clock import Clock
 from pondage.errors import BadRequest, InvalidInput, TooLarge
 from pondage.files.interface import Files
 from pondage.fleet.interface import Fleet
+from pondage.gateway.budget import BUDGET, FREE, Budget, Key
+from pondage.gateway.crowd import PLACE, Place
 from pondage.queue.interface import Queue
 from pondage.settings import Settings
 from pondage.wire.scopes import opened_by
@@ -99,6 +101,7 @@ class Call:
         "_query",
         "caller",
         "headers",
+        "held",
         "method",
         "origins",
         "params",
@@ -139,7 +142,36 @@ class Call:
         """The request that this exchange is about; answered as `x-fal-request-id`."""
         self.route: Route | None = None
         """Its row of the table; an endpoint has none."""
+        self.held = 0
+        """Bytes of the budget that this call has; whoever made the call gives them back at its end."""
         self._query: dict[str, str] | None = None
+
+    @property
+    def budget(self) -> Budget:
+        budget: Budget = self.rooms.extra[BUDGET]
+        return budget
+
+    @property
+    def budget_key(self) -> Key:
+        """Whose share of the budget is used."""
+        place: Place | None = self.scope.get(PLACE)
+        return self.caller.key_id if place is None else place.key
+
+    async def hold(self, size: int) -> None:
+        """Wait for room for so many bytes in all, where they are many.
+
+        Raises:
+            Unavailable: there was none for too long.
+        """
+        if size > self.held and size > FREE:
+            await self.budget.wait(self.budget_key, size - self.held)
+            self.held = size
+
+    def let_go(self) -> None:
+        """Give back what the call holds."""
+        if self.held:
+            self.budget.give(self.budget_key, self.held)
+            self.held = 0
 
     @property
     def query(self) -> Mapping[str, str]:
@@ -155,10 +187,13 @@ class Call:
         Raises:
             TooLarge: more than `limit` bytes, as announced or as they come.
             BadRequest: the caller went away in the middle.
+            Unavailable: there was no memory for it for too long.
         """
         announced = self.headers.get("content-length")
-        if announced is not None and announced.isdigit() and int(announced) > limit:
-            raise TooLarge(f"the body has {announced} bytes; at most {limit} are taken (setting max_input_bytes)")
+        if announced is not None and announced.isdigit():
+            if int(announced) > limit:
+                raise TooLarge(f"the body has {announced} bytes; at most {limit} are taken (setting max_input_bytes)")
+            await self.hold(int(announced))
         message = await self.receive()
         if message["type"] == "http.request" and not message.get("more_body"):
             whole: bytes = message.get("body", b"")
@@ -174,6 +209,8 @@ class Call:
             size += len(part)
             if size > limit:
                 raise TooLarge(f"the body has more than {limit} bytes (setting max_input_bytes)")
+            if size > self.held:  # it did not say how long it is
+                await self.hold(min(4 * size, limit))
             parts.append(part)
             if not message.get("more_body"):
                 return b"".join(parts)

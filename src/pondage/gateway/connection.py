@@ -130,6 +130,16 @@ class Connection(HttpToolsProtocol):
         self.transport.close()
         return True
 
+    async def has_room(self, seconds: float | None) -> bool:
+        """Whether the caller takes what was written within so many seconds; None: wait until it does, or is gone."""
+        if self.flow.write_paused:
+            try:
+                async with asyncio.timeout(seconds):
+                    await self.flow.drain()
+            except TimeoutError:
+                return False
+        return True
+
     # ---- the time that a head, a body and an answer may take
 
     def _be_patient(self) -> None:

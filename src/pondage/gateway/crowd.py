@@ -7,6 +7,7 @@ from itertools import islice
 from typing import Protocol
 
 from pondage.errors import TooMany
+from pondage.gateway.budget import Budget
 from pondage.settings import Settings
 
 PLACE = "pondage.place"
@@ -16,11 +17,15 @@ _LOOKED_AT = 64
 """So many of the oldest connections without a key are looked at for one that can be spared."""
 
 
-class Sparable(Protocol):
-    """A connection that may have to go."""
+class Held(Protocol):
+    """A connection, as the crowd and its calls know it."""
 
     def spare(self) -> bool:
         """Close, unless a call is under way; whether it did."""
+        ...
+
+    async def has_room(self, seconds: float | None) -> bool:
+        """Whether the caller takes what was written within so many seconds; None: wait until it does, or is gone."""
         ...
 
 
@@ -29,7 +34,7 @@ class Place:
 
     __slots__ = ("address", "connection", "crowd", "gone", "key")
 
-    def __init__(self, crowd: Crowd, address: str, connection: Sparable) -> None:
+    def __init__(self, crowd: Crowd, address: str, connection: Held) -> None:
         self.crowd = crowd
         self.address = address
         self.connection = connection
@@ -54,7 +59,8 @@ class Crowd:
     nothing is closed for the newest. Where there are too many in all, the newest is refused.
     """
 
-    def __init__(self, settings: Settings, most: int | None = None) -> None:
+    def __init__(self, settings: Settings, most: int | None = None, budget: Budget | None = None) -> None:
+        self.budget = budget or Budget(settings)
         self.most = settings.max_connections if most is None else min(most, settings.max_connections)
         self._most_keyless = min(settings.max_keyless_connections, self.most)
         self._most_of_key = settings.max_connections_per_key
@@ -65,7 +71,7 @@ class Crowd:
         self._keys: Counter[str] = Counter()
         self._addresses: Counter[str] = Counter()
 
-    def enter(self, address: str, connection: Sparable) -> Place | str:
+    def enter(self, address: str, connection: Held) -> Place | str:
         """A place for a new connection, or why there is none. Those of trusted proxies are of many addresses."""
         if address in self._proxies:
             address = ""

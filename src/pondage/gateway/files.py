@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
-from collections.abc import AsyncIterator
-from contextlib import aclosing
 from typing import Any
 from urllib.parse import quote
 
 import msgspec
-from starlette.types import Receive, Scope, Send
 
 from pondage.clock import iso
 from pondage.errors import Forbidden, InvalidInput, NotFound
@@ -18,6 +14,7 @@ from pondage.files.interface import FileInfo, Uploads
 from pondage.files.ranges import Span, http_date, matches, parse_ranges, same_version, unmodified_since
 from pondage.gateway import answers
 from pondage.gateway.call import Call, Response
+from pondage.gateway.file_body import FileAnswer, FileBody, Headers
 from pondage.gateway.requests import may_see
 
 SIGN_SECONDS = 3600.0
@@ -52,7 +49,7 @@ async def download(call: Call) -> Response:
     etag = f'"{info.digest[:32] or info.id}"'
     headers = _headers(call, info, etag)
     if _not_modified(call, info, etag):
-        return _Bytes(304, headers, None, b"", False)
+        return FileAnswer(304, headers, call)
     spans: list[Span] | None = None
     wanted = call.headers.get("range")
     condition = call.headers.get("if-range")
@@ -237,68 +234,9 @@ def _not_modified(call: Call, info: FileInfo, etag: str) -> bool:
 
 
 async def _begun(
-    status: int,
-    headers: list[tuple[str, str]],
-    call: Call,
-    info: FileInfo,
-    parts: list[tuple[bytes, Span]],
-    tail: bytes,
+    status: int, headers: Headers, call: Call, info: FileInfo, parts: list[tuple[bytes, Span]], tail: bytes
 ) -> Response:
-    """A response whose first bytes were read and checked: damage there is an error with a status."""
-    length = sum(len(head) + span.end - span.start for head, span in parts) + len(tail)
-    headers = [*headers, ("content-length", str(length))]
-    if call.method == "HEAD":
-        return _Bytes(status, headers, None, b"", False)
-
-    async def body() -> AsyncIterator[bytes]:
-        for head, span in parts:
-            if head:
-                yield head
-            blocks = call.rooms.files.read(info, span.start, span.end)
-            async with aclosing(blocks):  # type: ignore[type-var]
-                async for block in blocks:
-                    yield block
-        if tail:
-            yield tail
-
-    blocks = body()
-    first = b""
-    async for block in blocks:
-        first = block
-        break
-    return _Bytes(status, headers, blocks, first, length > len(first))
-
-
-class _Bytes:
-    """Sends blocks as they are read, and stops to read when the caller goes away."""
-
-    def __init__(
-        self, status: int, headers: list[tuple[str, str]], rest: AsyncIterator[bytes] | None, first: bytes, more: bool
-    ) -> None:
-        self._status = status
-        self._headers = headers
-        self._rest = rest
-        self._first = first
-        self._more = more
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        raw = [(name.encode(), value.encode("latin-1", "replace")) for name, value in self._headers]
-        await send({"type": "http.response.start", "status": self._status, "headers": raw})
-        await send({"type": "http.response.body", "body": self._first, "more_body": self._more})
-        if not self._more or self._rest is None:
-            return
-        gone = asyncio.ensure_future(_gone(receive))
-        try:
-            async with aclosing(self._rest):  # type: ignore[type-var]
-                async for block in self._rest:
-                    if gone.done():
-                        return
-                    await send({"type": "http.response.body", "body": block, "more_body": True})
-            await send({"type": "http.response.body", "body": b""})
-        finally:
-            gone.cancel()
-
-
-async def _gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
+    """A response whose first bytes were read and checked."""
+    body = FileBody(call, info, parts, tail)
+    headers = [*headers, ("content-length", str(body.length))]
+    return await FileAnswer(status, headers, call, None if call.method == "HEAD" else body).begin()

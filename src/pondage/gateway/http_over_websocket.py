@@ -9,11 +9,13 @@ from typing import Any
 
 import msgspec
 
-from pondage.errors import InternalError, RequestError, TooLarge
+from pondage.errors import InternalError, NotFound, RequestError, TooLarge
 from pondage.fleet.interface import Ticket
+from pondage.gateway.budget import FREE
 from pondage.gateway.call import Call
 from pondage.gateway.streams import Follower
 from pondage.gateway.submitting import Target, check_input, new_request
+from pondage.wire.events import Outcome
 from pondage.wire.ids import new_request_id
 
 log = logging.getLogger("pondage.gateway")
@@ -30,21 +32,72 @@ class _Call:
         self.request_id = call.request_id = new_request_id()
         self.problem: RequestError | None = None
         self.ticket: Ticket | None = None
+        self.outcome: asyncio.Task[Outcome | None] | None = None
+        """Its outcome; None where that was too large to be held until its turn."""
+        self.held = 0
+        """Bytes of the budget for its body, and for its outcome."""
         self.chunks: Follower | None = None
         try:
             text = message.get("text")
             body: bytes = text.encode() if text is not None else message["bytes"]
             if len(body) > (limit := call.rooms.settings.max_input_bytes):
                 raise TooLarge(f"the body has {len(body)} bytes; at most {limit} are taken (setting max_input_bytes)")
+            if len(body) > FREE:
+                self.held = len(body)
+                call.budget.add(call.budget_key, self.held)
             request = new_request(call, target, check_input(body))
             if target.mode == "stream" and call.path.rstrip("/").endswith("/stream"):
                 self.chunks = Follower(call, request.id)
             self.ticket = call.rooms.fleet.submit(request, direct=True)
+            if self.chunks is None:
+                self.outcome = asyncio.ensure_future(self._wait(call, self.ticket))
         except RequestError as problem:
             self.problem = problem
         except Exception as error:
             log.error("%s: %s", call.path, error, exc_info=error)
             self.problem = InternalError("Internal Server Error")
+
+    async def _wait(self, call: Call, ticket: Ticket) -> Outcome | None:
+        await ticket.receipt()
+        outcome = await ticket.outcome()
+        self.ticket = None  # it would keep the outcome
+        if not self._holds(call, len(outcome.body)):
+            return None
+        return outcome
+
+    def _holds(self, call: Call, size: int) -> bool:
+        """Whether there is room for the outcome, in place of the body."""
+        more = size - self.held
+        if size <= FREE or more <= 0:
+            return True
+        if not call.budget.take(call.budget_key, more):
+            return False
+        self.held += more
+        return True
+
+    async def result(self, call: Call) -> Outcome:
+        """The outcome, once this is the call whose turn it is.
+
+        Raises:
+            RequestError: there is none.
+        """
+        if self.problem is not None or self.outcome is None:
+            raise self.problem or InternalError("Internal Server Error")
+        if (outcome := await self.outcome) is None:
+            outcome = await call.rooms.queue.outcome(self.request_id)
+        if outcome is None:
+            raise NotFound(f"The output of request {self.request_id} is no longer kept")
+        if not self._holds(call, len(outcome.body)):  # it is its turn: one of each connection
+            call.budget.add(call.budget_key, len(outcome.body) - self.held)
+            self.held = len(outcome.body)
+        return outcome
+
+    def end(self, call: Call) -> None:
+        """It is answered, or never will be."""
+        call.budget.give(call.budget_key, self.held)
+        self.held = 0
+        if self.outcome is not None and not self.outcome.cancel() and not self.outcome.cancelled():
+            self.outcome.exception()  # nobody is left to hear of it
 
 
 async def serve_bodies(call: Call, target: Target, *, cancels: bool) -> None:
@@ -58,9 +111,12 @@ async def serve_bodies(call: Call, target: Target, *, cancels: bool) -> None:
         while (one := await waiting.get()) is not None:
             await _answer(call, one, cancels=cancels)
             unanswered.remove(one)
+            one.end(call)
     finally:
         reading.cancel()
         await asyncio.gather(reading, return_exceptions=True)
+        for one in unanswered:
+            one.end(call)
         if cancels:
             await asyncio.shield(_cancel(call, unanswered))
 
@@ -70,6 +126,7 @@ async def _read(
 ) -> None:
     while (message := await call.receive())["type"] != "websocket.disconnect":
         one = _Call(call, target, dict(message))
+        del message
         unanswered.append(one)
         await waiting.put(one)
     if cancels:
@@ -78,19 +135,17 @@ async def _read(
 
 
 async def _cancel(call: Call, unanswered: list[_Call]) -> None:
-    begun = [one.request_id for one in unanswered if one.ticket is not None]
+    begun = [one.request_id for one in unanswered if one.ticket is not None or one.outcome is not None]
     await asyncio.gather(*(call.rooms.fleet.cancel(request_id, "client_disconnected") for request_id in begun))
 
 
 async def _answer(call: Call, one: _Call, *, cancels: bool) -> None:
     try:
-        if one.problem is not None or one.ticket is None:
-            raise one.problem or InternalError("Internal Server Error")
-        await one.ticket.receipt()
-        if one.chunks is not None:
+        if one.chunks is not None and one.ticket is not None:
+            await one.ticket.receipt()
             await _stream(call, one, one.chunks, cancels=cancels)
             return
-        outcome = await one.ticket.outcome()
+        outcome = await one.result(call)
         status, headers, body = outcome.status, outcome.headers, outcome.body
     except RequestError as problem:
         if one.chunks is not None:

@@ -39,6 +39,13 @@ async def realtime(call: Call) -> None:
         return
     held = _Held(call, request)
     try:
+        await _session(call, request, held)
+    finally:
+        held.let_go()
+
+
+async def _session(call: Call, request: NewRequest, held: _Held) -> None:
+    try:
         channel = await _opened(call, request, held)
     except RequestError as error:
         await _say(call, "x-fal-error", error=error.error_type or error.code, reason=error.told)
@@ -81,8 +88,13 @@ async def accept(call: Call, request_id: str = "") -> bool:
     return True
 
 
+_LOOK = 1.0
+"""Seconds after which a session that waits, and is not read, looks for room and for its caller."""
+
+
 class _Held:
-    """What the caller sends while its session has no slot yet: the oldest go where it is too much."""
+    """What the caller sends while its session has no slot yet: the oldest go where it is too much. Where all that is
+    held for callers is too much, its next ones wait in its socket."""
 
     def __init__(self, call: Call, request: NewRequest) -> None:
         settings = call.rooms.settings
@@ -90,6 +102,8 @@ class _Held:
         self._most_bytes = settings.session_buffer_bytes
         self._bytes = 0
         self._messages: deque[dict[str, Any]] = deque()
+        self._budget = call.budget
+        self._key = call.budget_key
 
     def __bool__(self) -> bool:
         return bool(self._messages)
@@ -97,13 +111,24 @@ class _Held:
     def add(self, message: dict[str, Any]) -> None:
         self._messages.append(message)
         self._bytes += _size(message)
+        self._budget.add(self._key, _size(message))
         while len(self._messages) > self._most or (self._bytes > self._most_bytes and len(self._messages) > 1):
             self.take()
 
     def take(self) -> dict[str, Any]:
         message = self._messages.popleft()
         self._bytes -= _size(message)
+        self._budget.give(self._key, _size(message))
         return message
+
+    @property
+    def full(self) -> bool:
+        return self._budget.full(self._key)
+
+    def let_go(self) -> None:
+        self._budget.give(self._key, self._bytes)
+        self._bytes = 0
+        self._messages.clear()
 
 
 def _size(message: dict[str, Any]) -> int:
@@ -114,30 +139,37 @@ async def _opened(call: Call, request: NewRequest, held: _Held) -> SessionChanne
     """Wait for the slot, telling the caller its place; None if the caller leaves first."""
     places: asyncio.Queue[int] = asyncio.Queue()
     opening = asyncio.ensure_future(call.rooms.fleet.open_session(request, places.put_nowait))
-    coming: asyncio.Future[Any] = asyncio.ensure_future(call.receive())
+    socket: CallerSocket = call.scope["extensions"][EXTENSION]
+    coming: asyncio.Future[Any] | None = asyncio.ensure_future(call.receive())
     told: int | None = None
     channel: SessionChannel | None = None
     try:
         while not opening.done():
             place = asyncio.ensure_future(places.get())
             try:
-                await asyncio.wait([opening, coming, place], return_when=asyncio.FIRST_COMPLETED)
+                watched = [opening, place] if coming is None else [opening, coming, place]
+                await asyncio.wait(watched, timeout=_LOOK, return_when=asyncio.FIRST_COMPLETED)
                 if place.done() and place.result() != told:
                     told = place.result()
                     await _say(call, "x-fal-message", action="queued", position=told)
             finally:
                 place.cancel()
-            if coming.done():
+            if coming is not None and coming.done():
                 if coming.result()["type"] == "websocket.disconnect":
                     return None
                 held.add(coming.result())
+                coming = None
+            if socket.disconnected:
+                return None
+            if coming is None and not held.full:
                 coming = asyncio.ensure_future(call.receive())
         channel = opening.result()
         return channel
     finally:
-        coming.cancel()
-        if coming.done() and not coming.cancelled():
-            held.add(coming.result())
+        if coming is not None:
+            coming.cancel()
+            if coming.done() and not coming.cancelled():
+                held.add(coming.result())
         if channel is None:
             opening.cancel()
             (late,) = await asyncio.gather(opening, return_exceptions=True)

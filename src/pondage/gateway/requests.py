@@ -9,6 +9,7 @@ from pondage.errors import BadRequest, NotFound
 from pondage.fleet.interface import Ticket
 from pondage.gateway import answers
 from pondage.gateway.access import require
+from pondage.gateway.budget import FREE
 from pondage.gateway.call import Call, Caller, Response
 from pondage.gateway.status import status_object, urls
 from pondage.gateway.streams import stream_chunks
@@ -31,7 +32,22 @@ async def run(call: Call) -> Response:
     ticket = call.rooms.fleet.submit(new_request(call, target, body), lazy=True)
     call.request_id = ticket.request_id
     outcome = await (_unless_gone(call, ticket) if cancels else ticket.outcome())
-    return answers.outcome(outcome, ticket.request_id)
+    if len(outcome.body) <= FREE:
+        return answers.outcome(outcome, ticket.request_id)
+    return _large(call, outcome, ticket.request_id)
+
+
+def _large(call: Call, outcome: Outcome, request_id: str) -> Response:
+    """A large outcome, which can be read again unless the call asked for nothing to be kept."""
+
+    async def again() -> answers.Answer:
+        kept = await call.rooms.queue.outcome(request_id)
+        if kept is None:
+            raise NotFound(f"The output of request {request_id} is no longer kept", extra={"status": "NOT_FOUND"})
+        return answers.outcome(kept, request_id)
+
+    keeps = call.headers.get("x-fal-store-io", "1").strip() != "0"
+    return answers.outcome(outcome, request_id, again if keeps else None)
 
 
 async def _unless_gone(call: Call, ticket: Ticket) -> Outcome:
@@ -63,7 +79,7 @@ async def submit(call: Call) -> Response:
     if (seconds := wait_preference(call)) is not None:
         outcome = await call.rooms.queue.wait(request_id, seconds)
         if outcome is not None:
-            return answers.outcome(outcome, request_id)
+            return _large(call, outcome, request_id)
     return answers.json(_receipt(call, target, request_id, receipt.position), request_id=request_id)
 
 
@@ -139,6 +155,7 @@ async def result(call: Call) -> Response:
     view = await visible(call)
     queue = call.rooms.queue
     if view.state is State.DONE:
+        await call.hold(view.output_bytes)
         outcome = await queue.outcome(view.id)
         if outcome is None:
             raise NotFound(f"The output of request {view.id} is no longer kept", extra={"status": "NOT_FOUND"})
@@ -147,7 +164,7 @@ async def result(call: Call) -> Response:
     if seconds is None:
         raise BadRequest("Request is still in progress")
     if (outcome := await queue.wait(view.id, seconds)) is not None:
-        return answers.outcome(outcome, view.id)
+        return _large(call, outcome, view.id)
     view = await queue.get(view.id) or view
     body = status_object(view, call.origins, logs=None)
     return answers.json(body, status=202, request_id=view.id, headers={"preference-applied": "wait"})

@@ -7,6 +7,7 @@ queues and tasks between them cost several times what the message itself does.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import sys
 from asyncio.transports import BaseTransport
@@ -20,6 +21,8 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.frames import Frame
 from websockets.protocol import State
 
+from pondage.errors import Unavailable
+from pondage.gateway.budget import FREE
 from pondage.gateway.connection import refusal
 from pondage.gateway.crowd import PLACE, Place
 from pondage.gateway.together import Together
@@ -41,6 +44,8 @@ _LARGE = 16 * 1024
 
 _apply_mask: Callable[[bytes, bytes], bytes] = vars(websockets.frames)["apply_mask"]  # in C where the library has it so
 
+_FULL = 256 * 1024
+"""Bytes that the loop reads at most at a time: with so many there are more, mostly."""
 _AT_ONCE = 8
 """Frames that are worked off at once; more that came with them wait for this connection's turn."""
 
@@ -73,25 +78,33 @@ class CallerSocket(WebSocketsSansIOProtocol):
     """Frames that came and wait for this connection's turn; nothing is read meanwhile."""
     _parked = False
     """They wait until there is room for what they hold."""
+    _reserved = 0
+    """Bytes of the budget that the message has which is on its way here, or is not taken in yet."""
+    _room_comes: asyncio.Task[None] | None = None
+    """There is no room for the rest of it; nothing is read until there is."""
     _left = sys.maxsize
     """Bytes that a connection which is closing had not got rid of when it was looked at."""
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
         super().__init__(*arguments, **keywords)
         self.logger = log
-        self._cutter = FrameCutter(self.config.ws_max_size)
+        self.cutter = FrameCutter(self.config.ws_max_size)
         self._behind: deque[bytes] = deque()
 
     def connection_made(self, transport: BaseTransport) -> None:
         self._turns: Turns = turns_of(self.loop)
         if isinstance(transport, Together):
-            self._place = transport.place
+            if (place := transport.place) is not None:
+                self._place, place.connection = place, self
             transport = transport.alone()  # a session's messages leave at once
         super().connection_made(transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._coming = None
         self._behind.clear()
+        if self._room_comes is not None:
+            self._room_comes.cancel()
+        self._release()
         if self._place is not None:
             self._place.crowd.leave(self._place)
         super().connection_lost(exc)
@@ -100,6 +113,19 @@ class CallerSocket(WebSocketsSansIOProtocol):
         cast(dict[str, Any], self.scope["extensions"])[EXTENSION] = self
         cast(dict[str, Any], self.scope)[PLACE] = self._place
         await super().run_asgi()
+
+    def spare(self) -> bool:
+        """It has shown that it may be here."""
+        return False
+
+    async def has_room(self, seconds: float | None) -> bool:
+        """Whether the caller takes what was written within so many seconds; None: wait until it does, or is gone."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self.writable.wait()
+        except TimeoutError:
+            return False
+        return True
 
     # ---- the messages of a session
 
@@ -122,21 +148,24 @@ class CallerSocket(WebSocketsSansIOProtocol):
         """Read on."""
         if self.read_paused:
             self.read_paused = False
+            self._release()
             self._go_on()
 
     def _go_on(self) -> None:
         """There is room again: what came is worked off first."""
         if self._coming is None:
-            self.transport.resume_reading()
+            self._read_on()
         elif self._parked:
             self._parked = False
             self._turns.take(self)
 
     async def receive(self) -> Any:
         message = await super().receive()
-        if self._coming is not None and not self.read_paused and not self.disconnected:
-            self._hold_reading()
-            self._go_on()
+        if not self.read_paused and not self.disconnected:
+            self._release()
+            if self._coming is not None or self.cutter.missing:
+                self.transport.pause_reading()
+                self._go_on()
         return message
 
     async def send(self, message: Any) -> None:
@@ -176,7 +205,7 @@ class CallerSocket(WebSocketsSansIOProtocol):
             self._behind.append(data)
             self._hold_reading()
             return
-        frames = self._cutter.feed(data)
+        frames = self.cutter.feed(data)
         left = _AT_ONCE
         for frame in frames:
             self._one(frame)
@@ -188,6 +217,11 @@ class CallerSocket(WebSocketsSansIOProtocol):
                 self._turns.take(self)
                 self._hold_reading()
                 return
+        if self.cutter.missing > _LARGE:
+            self._reserve()
+            if len(data) >= _FULL and self._room_comes is None and not self.transport.is_closing():
+                self.transport.pause_reading()  # or the loop would read on and on before it comes to others
+                self.loop.call_soon(self._read_on)
 
     def _hold_reading(self) -> None:
         if self._coming is not None and not self.transport.is_closing():
@@ -203,10 +237,10 @@ class CallerSocket(WebSocketsSansIOProtocol):
             if (frame := next(self._coming, None)) is not None:
                 self._one(frame)
             elif self._behind:
-                self._coming = self._cutter.feed(self._behind.popleft())
+                self._coming = self.cutter.feed(self._behind.popleft())
             else:
                 self._coming = None
-                self.transport.resume_reading()
+                self._read_on()
                 return False
             left -= 1
             if not left or self.transport.is_closing():
@@ -220,6 +254,47 @@ class CallerSocket(WebSocketsSansIOProtocol):
     def _one(self, frame: Incoming) -> None:
         if self._take is None or not self._short_way(frame):
             super().data_received(frame.head + frame.masked)
+        if self._reserved and not self.read_paused and not self.frames:
+            self._release()
+
+    # ---- room for what is on its way
+
+    def _read_on(self) -> None:
+        if self.cutter.missing > _LARGE:
+            self._reserve()
+        if self._room_comes is None and not (self.read_paused or self.transport.is_closing()):
+            self.transport.resume_reading()
+
+    def _reserve(self) -> None:
+        """Room for a message that has begun to come; where there is none, its rest waits in the caller's socket."""
+        size = self.cutter.coming + sum(map(len, self.frames))
+        if size <= FREE or size <= self._reserved or self._place is None or self._room_comes is not None:
+            return
+        more = size - self._reserved
+        if self._place.crowd.budget.take(self._place.key, more):
+            self._reserved = size
+            return
+        self.transport.pause_reading()
+        self._room_comes = asyncio.ensure_future(self._wait_for_room(self._place, more))
+
+    async def _wait_for_room(self, place: Place, more: int) -> None:
+        try:
+            await place.crowd.budget.wait(place.key, more)
+        except Unavailable:
+            self.conn.fail(1013, "no memory for so large a message; try again later")
+            self.transport.write(b"".join(self.conn.data_to_send()))
+            self.close_sent = True
+            self.transport.close()
+            return
+        self._reserved += more
+        self._room_comes = None
+        if not self.read_paused and self._coming is None:
+            self._read_on()
+
+    def _release(self) -> None:
+        if self._reserved and self._place is not None:
+            self._place.crowd.budget.give(self._place.key, self._reserved)
+        self._reserved = 0
 
     def _refuse(self) -> None:
         """Answer a handshake whose head the library does not take, which is less than we take of others."""

@@ -16,7 +16,9 @@ from starlette.types import Receive, Scope, Send
 
 from pondage.errors import BadRequest, OutcomeDelayed
 from pondage.gateway.access import require
+from pondage.gateway.budget import FREE
 from pondage.gateway.call import Call, Response
+from pondage.gateway.crowd import PLACE, Place
 from pondage.gateway.status import status_object
 from pondage.gateway.submitting import Target, cancels_on_leave, new_request, read_input
 from pondage.queue.interface import RequestView
@@ -26,7 +28,9 @@ from pondage.wire.states import OutcomeKind, State
 
 _PAGE = 1000
 _PAGE_BYTES = 1024 * 1024
-"""What a reader takes from the log at a time: so many chunks, or about so many bytes."""
+"""What a reader takes from the log at a time: so many chunks, no more than have so many bytes."""
+_LIVE_BYTES = 256 * 1024
+"""About so many bytes of what is heard are written at a time."""
 _COMMIT_PAUSE = 0.01
 """Seconds until the log is asked again for chunks that are about to be committed."""
 
@@ -48,6 +52,8 @@ class EventStream:
             (b"x-fal-request-id", request_id.encode()),
         ]
         self._keep_alive = call.rooms.settings.keep_alive_interval
+        place: Place | None = call.scope.get(PLACE)
+        self._connection = None if place is None else place.connection
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": self._headers})
@@ -70,7 +76,8 @@ class EventStream:
                     break
                 finally:
                     coming = None
-                await send({"type": "http.response.body", "body": block, "more_body": True})
+                await self._write(send, block)
+                del block
             await send({"type": "http.response.body", "body": b""})
         finally:
             for task in (leaving, closing, coming):
@@ -79,6 +86,16 @@ class EventStream:
                     await asyncio.gather(task, return_exceptions=True)
             if isinstance(self._blocks, AsyncGenerator):
                 await self._blocks.aclose()
+
+    async def _write(self, send: Send, block: bytes) -> None:
+        """A large block in pieces, so that no second one of it lies in buffers; the next comes once it is taken."""
+        if len(block) <= FREE:
+            await send({"type": "http.response.body", "body": block, "more_body": True})
+            return
+        for at in range(0, len(block), FREE):
+            await send({"type": "http.response.body", "body": block[at : at + FREE], "more_body": True})
+        if self._connection is not None:
+            await self._connection.has_room(None)
 
 
 async def _disconnected(receive: Receive) -> None:
@@ -183,7 +200,8 @@ class Follower:
         self._bytes = 0
         self._limit = call.rooms.settings.chunk_buffer_bytes
         self._news = asyncio.Event()
-        self._page = _PAGE // 10
+        self._held = 0
+        """Bytes of the budget that the last block has; its reader has it when the next one is asked for."""
         self._after = (0, 0)
         self._gap = False
         self._listen()
@@ -194,18 +212,26 @@ class Follower:
 
     def _hear(self, attempt: int, chunk: Chunk) -> bool:
         if self._bytes > self._limit:
-            self._listening = False
-            self._live.clear()
-            self._bytes = 0
-            self._news.set()
+            self._fall_behind()
             return False
         self._live.append((attempt, chunk))
         self._bytes += len(chunk.data) + 64
         self._news.set()
         return True
 
+    def _fall_behind(self) -> None:
+        """Go on from the log."""
+        self._listening = False
+        self._live.clear()
+        self._bytes = 0
+        self._news.set()
+
     def stop(self) -> None:
         self._stop()
+
+    def _let_go(self) -> None:
+        self._call.budget.give(self._call.budget_key, self._held)
+        self._held = 0
 
     async def blocks(self, *, after: tuple[int, int], cancel_on_leave: bool) -> AsyncIterator[bytes]:
         """Many chunks a block of bytes, but never a part of one. Ends with the request; an error is the last event."""
@@ -229,7 +255,7 @@ class Follower:
                     if not self._live:
                         self._news.clear()
                         await self._news.wait()
-                if over and not self._live:
+                if over and self._listening and not self._live:
                     break
                 if self._gap:
                     await asyncio.sleep(_COMMIT_PAUSE)
@@ -243,39 +269,60 @@ class Follower:
                 yield b"event: error\n" + sse.block(error_data(outcome))
         finally:
             self._stop()
+            self._let_go()
             if not ended:
                 ending.cancel()
                 if cancel_on_leave and not self._call.rooms.extra["closing"].is_set():
                     await asyncio.shield(self._call.rooms.fleet.cancel(self._request_id, "client_disconnected"))
 
     async def _from_log(self) -> bytes:
-        """The next page of what is committed; fewer chunks a page where they are large."""
-        events = await self._call.rooms.queue.chunks(self._request_id, after=self._after, limit=self._page)
+        """The next page of what is committed."""
+        self._let_go()
+        budget, key = self._call.budget, self._call.budget_key
+        (page, after), self._held = await budget.read(key, self._page, lambda read: len(read[0]))
+        self._after = after
+        return page
+
+    async def _page(self) -> tuple[bytes, tuple[int, int]]:
+        """A page, and the number of its last chunk."""
+        after, queue = self._after, self._call.rooms.queue
+        events = await queue.chunks(self._request_id, after=after, limit=_PAGE, most_bytes=_PAGE_BYTES)
         written = []
         for event in events:
             if isinstance(chunk := event.entry, Chunk):
-                self._after = (event.attempt, chunk.n)
+                after = (event.attempt, chunk.n)
                 written.append(_block(event.attempt, chunk))
-        page = b"".join(written)
-        if page:
-            self._page = max(1, min(_PAGE, _PAGE_BYTES * len(written) // len(page)))
-        return page
+        return b"".join(written), after
 
     def _from_live(self) -> bytes:
-        """What was heard and follows on what was written; `_gap` where the log has something between."""
-        written = []
+        """What was heard and follows on what was written; `_gap` where the log has something between.
+
+        Nothing, and from now on the log, where there is no room to hold it.
+        """
+        self._let_go()
+        written, size = [], 0
         self._gap = False
-        while self._live:
+        while self._live and size < _LIVE_BYTES:
             attempt, chunk = self._live[0]
             if (attempt, chunk.n) > self._after:
                 if chunk.n != (self._after[1] + 1 if attempt == self._after[0] else 1):
                     self._gap = True
+                    break
+                size += len(chunk.data) + 64
+                if size > FREE and size > self._held and not self._grow(size):
+                    self._fall_behind()
                     break
                 self._after = (attempt, chunk.n)
                 written.append(_block(attempt, chunk))
             self._live.popleft()
             self._bytes -= len(chunk.data) + 64
         return b"".join(written)
+
+    def _grow(self, size: int) -> bool:
+        if not self._call.budget.take(self._call.budget_key, size - self._held):
+            return False
+        self._held = size
+        return True
 
 
 def _block(attempt: int, chunk: Chunk) -> bytes:

@@ -268,8 +268,11 @@ class Queue(Protocol):
         costs them no more than a short one. Entries that lie very far back are left to `events`."""
         ...
 
-    async def chunks(self, request_id: str, *, after: tuple[int, int], limit: int = 1000) -> list[Event]:
-        """The committed chunks that follow chunk `(attempt, n)`."""
+    async def chunks(
+        self, request_id: str, *, after: tuple[int, int], limit: int = 1000, most_bytes: int | None = None
+    ) -> list[Event]:
+        """The committed chunks that follow chunk `(attempt, n)`, no more than have `most_bytes` of data together; one
+        at least, if there is one."""
         ...
 
     def watch(self, request_id: str) -> AbstractAsyncContextManager[Watch]: ...

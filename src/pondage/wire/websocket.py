@@ -47,16 +47,23 @@ class FrameCutter:
         """A head that is not complete."""
         self._head = b""
         self._pieces: list[bytes | bytearray] = []
-        self._missing = 0
+        self.missing = 0
+        """Bytes of payload that are still to come of the last frame."""
+        self._length = 0
+
+    @property
+    def coming(self) -> int:
+        """Bytes of payload of the frame that is not complete yet, with those still to come; 0 where there is none."""
+        return self._length if self.missing else 0
 
     def feed(self, data: bytes) -> Iterator[Incoming]:
         """The frames that `data` completes, in order; of the last one the beginning is kept."""
         at = 0
-        if self._missing:
-            part = data[: self._missing]
+        if self.missing:
+            part = data[: self.missing]
             self._keep(part)
-            self._missing -= len(part)
-            if self._missing:
+            self.missing -= len(part)
+            if self.missing:
                 return
             at = len(part)
             whole = Incoming(self._head, b"".join(self._pieces))
@@ -75,7 +82,7 @@ class FrameCutter:
             if length > self._limit:
                 yield Incoming(data[at:begin], b"", True)
             elif end > size:
-                self._head, self._missing = data[at:begin], end - size
+                self._head, self.missing, self._length = data[at:begin], end - size, length
                 self._keep(data[begin:])
                 return
             else:

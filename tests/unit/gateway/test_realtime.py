@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from pondage.gateway import realtime
+from pondage.gateway.budget import Budget
 from pondage.gateway.sockets import EXTENSION
+from pondage.settings import Settings
 
 pytestmark = pytest.mark.anyio
 
@@ -75,10 +77,12 @@ async def test_results_go_on_after_the_socket_had_room_while_messages_were_held(
 
     settings = SimpleNamespace(session_max_message=100, session_buffer=10, session_buffer_bytes=1000)
     rooms, scope = SimpleNamespace(settings=settings), {"extensions": {EXTENSION: socket}}
-    call: Any = SimpleNamespace(scope=scope, rooms=rooms, receive=receive)
+    budget = Budget(Settings())
+    call: Any = SimpleNamespace(scope=scope, rooms=rooms, receive=receive, budget=budget, budget_key="k")
     request: Any = SimpleNamespace(input=b"{}")
     channel: Any = Channel(socket)
     held = realtime._Held(call, request)
     held.add({"type": "websocket.receive", "bytes": b"early"})
     await realtime._carry(call, channel, held)
     assert socket.sent == [b"1", b"2"]
+    assert budget.held == 0

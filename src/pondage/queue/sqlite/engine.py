@@ -163,8 +163,10 @@ class SqliteQueue:
         await self._written(request_id)
         return await self._database.read(lambda cursor: views.newest(cursor, request_id, kinds, limit))
 
-    async def chunks(self, request_id: str, *, after: tuple[int, int], limit: int = 1000) -> list[Event]:
-        return await self._database.read(lambda cursor: views.chunks(cursor, request_id, after, limit))
+    async def chunks(
+        self, request_id: str, *, after: tuple[int, int], limit: int = 1000, most_bytes: int | None = None
+    ) -> list[Event]:
+        return await self._database.read(lambda cursor: views.chunks(cursor, request_id, after, limit, most_bytes))
 
     def watch(self, request_id: str) -> Watcher:
         return Watcher(self._news, request_id)

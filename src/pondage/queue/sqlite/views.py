@@ -103,14 +103,20 @@ def numbered(cursor: Cursor, row: StoredView, after: int) -> Iterator[Event]:
     yield from own
 
 
-def chunks(cursor: Cursor, request_id: str, after: tuple[int, int], limit: int) -> list[Event]:
+def chunks(
+    cursor: Cursor, request_id: str, after: tuple[int, int], limit: int, most_bytes: int | None = None
+) -> list[Event]:
     found: list[Event] = []
+    size = 0
     seq = cursor.execute(SQL["seq"], (request_id,)).fetchone()
     if seq is None:
         return found
     for first_n, attempt, entries in cursor.execute(SQL["chunks"], (seq[0], *after)):
         for n, entry in enumerate(unpack_entries(entries), first_n):
             if isinstance(entry, Chunk) and (attempt, entry.n) > after:
+                size += len(entry.data)
+                if found and most_bytes is not None and size > most_bytes:
+                    return found
                 found.append(Event(n, attempt, entry))
                 if len(found) >= limit:
                     return found
