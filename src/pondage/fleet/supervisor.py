@@ -30,6 +30,9 @@ from pondage.wire.ids import new_request_id
 
 log = logging.getLogger("pondage.fleet")
 
+_SERVING = (RunnerPhase.READY, RunnerPhase.DRAINING)
+"""An app with such a runner can run: one that leaves may hold the device that its successor needs."""
+
 
 class Supervisor:
     """Starts, watches, replaces and ends runners. It looks at all apps whenever `look` is set."""
@@ -214,7 +217,7 @@ class Supervisor:
 
     async def _end_waiting(self, apps: list[ManagedApp]) -> None:
         for app in apps:
-            runs = any(r.phase is RunnerPhase.READY for r in self._dispatcher.runners(app.name).values())
+            runs = any(r.phase in _SERVING for r in self._dispatcher.runners(app.name).values())
             fault = None if runs or app.source is None else app.fault
             all_fail = app.info.on_fault == FAIL or app.on_fault == FAIL
             await self._dispatcher.patience.look(app.name, fault, all_fail=all_fail)

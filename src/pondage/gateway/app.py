@@ -49,8 +49,8 @@ _CORS_HEADERS = (
     "authorization, content-type, accept, cache-control, last-event-id, idempotency-key, prefer, range, "
     "x-fal-target-url, x-fal-queue-priority, x-fal-runner-hint, x-fal-request-timeout, x-fal-request-start-timeout, "
     "x-fal-object-lifecycle, x-fal-object-lifecycle-preference, x-fal-user-agent, x-fal-file-name, x-fal-store-io, "
-    "x-fal-no-retry, x-fal-retry-config, x-fal-tags, pondage-on-disconnect, pondage-webhook-events, "
-    "pondage-sha256, content-md5, if-none-match, if-modified-since, if-range"
+    "x-fal-no-retry, x-fal-retry-config, x-fal-tags, pondage-on-disconnect, pondage-on-fault, "
+    "pondage-webhook-events, pondage-sha256, content-md5, if-none-match, if-modified-since, if-range"
 )
 _CORS_EXPOSED = (
     "x-fal-request-id, x-fal-request-timeout-type, x-fal-error-type, etag, content-range, accept-ranges, "

@@ -24,10 +24,14 @@ _SUBMIT_HEADERS = {
     "X-Fal-Queue-Priority": {"type": "string", "description": "`low` lets others go first; all else is normal"},
     "X-Fal-Store-IO": {"type": "string", "description": "`0`: input and output are dropped once they were read"},
     "Idempotency-Key": {"type": "string", "minLength": 1, "maxLength": 256},
+    "Pondage-On-Fault": {
+        "type": "string", "enum": ["wait", "fail"],
+        "description": "Whether the request waits for an app that cannot run, or fails after `fault_patience`",
+    },
     "Pondage-Webhook-Events": {"type": "string", "description": "Of started, progress, log; comma separated"},
     **LEAVING,
     **PREFER,
-}
+}  # fmt: skip
 _PATH_PREFIX = {Role.QUEUE: "/queue"}
 """Under one host name; the paths of the other roles are told apart by themselves."""
 
