@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sqlite3
 import time
 from contextlib import closing
 
@@ -67,6 +66,8 @@ class KVStore:
         self._run("DELETE FROM texts WHERE key = ?", key)
 
     def _run(self, sql: str, *values: object) -> list[tuple[object, ...]]:
+        import sqlite3  # here: most apps keep no texts
+
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with closing(sqlite3.connect(self._path, timeout=_PATIENCE)) as connection, connection:
