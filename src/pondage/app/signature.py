@@ -179,7 +179,12 @@ def _hints(function: Callable[..., Any], name: str) -> dict[str, Any]:
 def _names_a_stream(function: Any) -> bool:
     """Whether a method without a type for what it returns speaks of a streaming response: it will return one."""
     code = getattr(function, "__code__", None)
-    return isinstance(code, CodeType) and not STREAMING_RESPONSES.isdisjoint(code.co_names)
+    if not isinstance(code, CodeType):
+        return False
+    known = getattr(function, "__globals__", {})
+    meant = [getattr(known.get(name), "__mro__", ()) for name in code.co_names]
+    said = {*code.co_names, *(cls.__name__ for classes in meant if isinstance(classes, tuple) for cls in classes)}
+    return not STREAMING_RESPONSES.isdisjoint(said)
 
 
 def _origin_of(hint: Any) -> Any:
