@@ -16,6 +16,7 @@ from collections.abc import Callable
 
 from pondage.clock import Clock
 from pondage.runner.attempt import Attempt
+from pondage.runner.ending import leave
 from pondage.runner.execute import Executor
 from pondage.runner.journal import Journal
 from pondage.runner.link import Link
@@ -37,6 +38,8 @@ class Pulse:
         self._executor = executor
         self.loop = asyncio.get_running_loop()
         self._moved = True
+        self._alone_since = 0.0
+        """Monotonic time since which the loop is blocked and there is no gateway; 0 if that is not so."""
         self._interrupted: dict[tuple[str, int], float] = {}
 
     def start(self) -> None:
@@ -63,6 +66,7 @@ class Pulse:
             self._link.flush()
         if moved:
             self._interrupted.clear()
+            self._alone_since = 0.0
         else:
             self._stand_in(executor)
 
@@ -73,9 +77,13 @@ class Pulse:
         """Do for a blocked loop what cannot wait."""
         self._journal.flush()
         self._link.flush()
-        if executor is None or not self._link.read():
-            return
         now = self._clock.monotonic()
+        if executor is None or not self._link.read():
+            self._alone_since = self._alone_since or now
+            if executor is not None and now - self._alone_since > self._welcome.reconnect:
+                leave(4)  # the loop, which would look for another gateway, may be blocked for good
+            return
+        self._alone_since = 0.0
         asked = {(f.request_id, f.attempt): f.reason for f in self._link.peek() if isinstance(f, Cancel)}
         for key, attempt in list(executor.running.items()):
             deadline = attempt.context.deadline

@@ -174,7 +174,10 @@ async def test_the_apps_of_a_file_can_be_listed(tmp_path: Path) -> None:
         sys.executable, "-m", "pondage.runner", "--list", str(tmp_path / "two.py"), stdout=asyncio.subprocess.PIPE
     )
     out, _ = await process.communicate()
-    assert msgspec.json.decode(out) == {"First": "first", "SecondApp": "acme/two"}
+    assert msgspec.json.decode(out) == {
+        "First": {"name": "first", "env": "inherit", "pass_env": []},
+        "SecondApp": {"name": "acme/two", "env": "named", "pass_env": ["A_*"]},
+    }
 
 
 async def test_a_signal_drains_too(gateway: Gateway) -> None:

@@ -302,3 +302,18 @@ async def test_a_runner_leaves_with_its_gateway_though_setup_goes_on(gateway: Ga
         await gateway.die()
         assert await runner.exit_code() == 4
     assert not gateway.all(SetupFailed)
+
+
+async def test_a_runner_whose_loop_is_blocked_leaves_with_its_gateway_too(gateway: Gateway, tmp_path: Path) -> None:
+    gateway.welcome["reconnect"] = 0.3
+    path = tmp_path / "blocked.py"
+    path.write_text(
+        "import time\nimport pondage\nclass Blocked(pondage.App):\n"
+        "    @pondage.endpoint('/')\n    async def run(self):\n        print('blocked')\n        time.sleep(600)\n"
+    )
+    async with running(gateway, f"{path}:Blocked") as runner:
+        await gateway.ready()
+        request_id = gateway.execute("/")
+        await gateway.until(lambda: gateway.logs(request_id))
+        await gateway.die()
+        assert await runner.exit_code() == 4
