@@ -192,3 +192,16 @@ def test_an_unknown_request_is_404_in_fals_shape(http: httpx2.Client, method: st
     else:
         answer = http.request(method, f"{QUEUE}/requests/none{path}")
         assert (answer.status_code, answer.json()["status"]) == (404, "NOT_FOUND")
+
+
+def test_the_head_of_a_stream_leaves_its_connection_free(echo: ServedApp) -> None:
+    """Its request runs for long, and the next call on the connection waits for none of it."""
+    with httpx2.Client(base_url=echo.url, timeout=10, limits=httpx2.Limits(max_connections=1)) as one:
+        request_id = one.post("/queue/acme/echo/slow", json={"seconds": 60}).json()["request_id"]
+        for path in ("stream", "status/stream"):
+            head = one.head(f"/queue/acme/echo/requests/{request_id}/{path}")
+            assert (head.status_code, head.headers["content-type"][:17]) == (200, "text/event-stream")
+            assert one.get("/healthz").status_code == 200
+            refused = one.get("/healthz", headers={"x-a": b"\x01"})  # type: ignore[dict-item]
+            assert refused.status_code == 400, "and what is no request is told so"
+        assert one.put(f"/queue/acme/echo/requests/{request_id}/cancel").is_success

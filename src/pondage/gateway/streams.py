@@ -103,6 +103,11 @@ async def _disconnected(receive: Receive) -> None:
         pass
 
 
+async def _blocks(*blocks: bytes) -> AsyncIterator[bytes]:
+    for block in blocks:
+        yield block
+
+
 # ---- status
 
 
@@ -111,7 +116,7 @@ async def stream_status(call: Call, view: RequestView, *, logs: bool) -> Respons
     last = call.headers.get("last-event-id", "")
     if last and not (last.isascii() and last.isdigit() and len(last) < 16):
         raise BadRequest(f"Last-Event-ID {last!r} is not one of this stream's ids")
-    blocks = _statuses(call, view, after=int(last or 0), logs=logs)
+    blocks = _blocks() if call.method == "HEAD" else _statuses(call, view, after=int(last or 0), logs=logs)
     return EventStream(call, blocks, view.id)
 
 
@@ -186,6 +191,9 @@ async def follow_chunks(call: Call, view: RequestView, *, own: bool) -> Response
         raise BadRequest(str(error)) from None
     if cancels := cancels_on_leave(call):
         require(call.caller, "submit or operate" if own else "operate")
+    if call.method == "HEAD":
+        # The connection is free for the next call at once, however long the request still runs.
+        return EventStream(call, _blocks(), view.id)
     blocks = Follower(call, view.id).blocks(after=after, cancel_on_leave=cancels)
     return EventStream(call, blocks, view.id)
 
