@@ -20,7 +20,7 @@ WRITERS = {
     "cli/terminal.py": "all that a command says",
     "telemetry.py": "the log's handler, whose formatters escape",
     "app/unpack.py": "a child process of its own, whose answer its parent reads",
-    "runner/main.py": "the answer of `--list`, which the server reads and never shows as it is",
+    "runner/listing.py": "the answer of `--list`, which the server reads and never shows as it is",
     "runner/ending.py": "flushes what the app left in its own buffers",
     "runner/descriptors.py": "lets the app's own streams write by lines",
     "runner/capture.py": "takes the app's output away from the terminal",

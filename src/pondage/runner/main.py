@@ -23,7 +23,7 @@ from typing import Any
 import msgspec
 
 from pondage.allocation import reuse_buffers
-from pondage.app.app import ENVIRONMENTS, App, ignored_attributes
+from pondage.app.app import App, ignored_attributes
 from pondage.app.current import set_current_app
 from pondage.app.loading import LoadError, as_script, load, trace_of, where_of
 from pondage.app.served import Endpoint, app_info, compile_endpoints
@@ -37,6 +37,7 @@ from pondage.runner.execute import Executor
 from pondage.runner.files import FILE_FRAMES, Transfers
 from pondage.runner.journal import MAX_UNSENT, STUCK, Journal, Limits, Notebook
 from pondage.runner.link import Link
+from pondage.runner.listing import list_apps
 from pondage.runner.mainthread import MainThread, patches_loops
 from pondage.runner.pulse import Pulse
 from pondage.runner.session import SESSION_FRAMES
@@ -378,19 +379,5 @@ def main(argv: list[str]) -> int:
     reuse_buffers()
     arguments = parse(argv)
     if isinstance(arguments, str):
-        as_script(arguments)
-        try:
-            found = {
-                cls.__name__: {
-                    "name": cls.app_name or "",
-                    "env": cls.env if cls.env in ENVIRONMENTS else ENVIRONMENTS[0],
-                    "pass_env": list(cls.pass_env),
-                }
-                for cls in load(arguments)
-            }
-        except LoadError as error:
-            print(error, file=sys.stderr)
-            return 3
-        sys.stdout.write(msgspec.json.encode(found).decode() + "\n")
-        return 0
+        return list_apps(arguments)
     return Runner(arguments).run()

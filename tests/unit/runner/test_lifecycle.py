@@ -168,7 +168,9 @@ async def test_the_apps_of_a_file_can_be_listed(tmp_path: Path) -> None:
     import sys
 
     (tmp_path / "two.py").write_text(
-        "import pondage\nclass First(pondage.App): ...\nclass SecondApp(pondage.App, name='acme/two'): ...\n"
+        "import os, pondage\nprint('at import', flush=True)\nos.write(1, b'and by descriptor\\n')\n"
+        "class First(pondage.App): ...\n"
+        "class SecondApp(pondage.App, name='acme/two', env='named', pass_env=['A_*']): ...\n"
     )
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "pondage.runner", "--list", str(tmp_path / "two.py"), stdout=asyncio.subprocess.PIPE
