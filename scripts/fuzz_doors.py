@@ -164,10 +164,11 @@ def fuzz_names(cases: int, seeds: list[int]) -> Report:
     return Report(sum(report.cases for report in reports), connections, inner)
 
 
-def written(run: Run, names: Report, seeds: list[int]) -> str:
+def written(run: Run, names: Report, seeds: list[int], wanted: int) -> str:
     """The report."""
     total = sum(run.sent.values())
     by = "\n".join(f"| {who} | {n:,} |" for who, n in sorted(run.sent.items()))
+    short = "" if total >= wanted else f" Its time ended it: {wanted:,} were asked for."
     statuses = ", ".join(f"{status}: {n:,}" for status, n in sorted(run.statuses.items()))
     found = [*run.errors, *run.passes, *(f"{t.url} {t.policy} {t.to}" for t in names.inner)]
     what = "None." if not found else "\n".join(f"- `{json.dumps(line)[:300]}`" for line in found[:50])
@@ -182,7 +183,7 @@ Version {__version__}, Python {platform.python_version()}, {platform.system()}, 
 | the same: answers that the caller's scopes do not open | {total:,} | {len(run.passes)} |
 | rebinding: connections to an inner address | {names.cases:,} | {len(names.inner)} |
 
-The requests took {run.seconds / 60:.0f} min. Answers by status: {statuses}.
+The requests took {run.seconds / 60:.0f} min.{short} Answers by status: {statuses}.
 
 The rebinding cases made {names.connections["public"]:,} connections to public addresses, and
 {names.connections["loopback"]:,} to this machine where the policy allows it.
@@ -207,7 +208,7 @@ def main() -> int:
     given_ = parser.parse_args()
     names = fuzz_names(given_.rebinding, given_.seeds)
     run = fuzz_requests(given_.requests, given_.seeds, given_.minutes * 60)
-    given_.report.write_text(written(run, names, given_.seeds))
+    given_.report.write_text(written(run, names, given_.seeds, given_.requests))
     print(f"written: {given_.report}; {len(run.errors)} errors, {len(run.passes)} passes, {len(names.inner)} inside")
     return 1 if run.errors or run.passes or names.inner else 0
 
