@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import socket
@@ -14,6 +15,7 @@ from urllib.parse import urlsplit
 
 import httpx2
 import pytest
+from websockets.asyncio.client import connect as connect_async
 from websockets.sync.client import connect
 
 from pondage.testing import ServedApp, serve
@@ -205,21 +207,28 @@ def _numbered(n: int) -> str:
 
 def test_http_over_a_websocket_holds_no_more_than_there_is_room_for(patient: ServedApp, key: str) -> None:
     url = patient.url.replace("http://", "ws://") + "/acme/large"
-    with connect(url, additional_headers={"authorization": key}, max_size=None) as caller:
+    most = 0
 
-        def feed() -> None:
-            for n in range(12):
-                caller.send(json.dumps({"size": 3 * MB, "pad": "x" * (3 * MB + n)}))
+    async def call() -> list[Any]:
+        nonlocal most
+        bodies: list[Any] = []
+        async with connect_async(url, additional_headers={"authorization": key}, max_size=None) as caller:
 
-        feeding = threading.Thread(target=feed)
-        feeding.start()
-        bodies = []
-        while len(bodies) < 12:
-            message = json.loads(caller.recv(timeout=20))
-            if "pad" in message:
-                bodies.append(message)
-                assert held(patient) <= 32 * MB
-        feeding.join()
+            async def feed() -> None:
+                for n in range(12):
+                    await caller.send(json.dumps({"size": 3 * MB, "pad": "x" * (3 * MB + n)}))
+
+            feeding = asyncio.ensure_future(feed())
+            while len(bodies) < 12:
+                message = json.loads(await caller.recv())
+                if "pad" in message:
+                    bodies.append(message)
+                    most = max(most, await asyncio.to_thread(held, patient))
+            await feeding
+        return bodies
+
+    bodies = asyncio.run(call())
     assert [one["pad"] - 3 * MB for one in bodies] == list(range(12))
     assert all(len(one["z"]) == 3 * MB for one in bodies)
+    assert 0 < most <= 32 * MB
     eventually(lambda: held(patient) == 0)
