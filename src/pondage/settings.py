@@ -91,6 +91,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Most connections that use one key; a call on one more is 429."""
     max_queue_length: int = 1_000_000
     """Most requests of one app that may wait; more is 429."""
+    max_queue_length_per_key: int = 250_000
+    """Most requests of one key that may wait, of all apps together; more are 429."""
+    max_sessions_per_key: int = 2048
+    """Most WebSockets of one key that sessions or calls go over; one more is 429."""
+    max_uploads_per_key: int = 10_000
+    """Most upload URLs of one key that were not used yet; more are 429."""
+    max_listeners_per_key: int = 100
+    """Most `pondage webhooks listen` of one key; one more is 429."""
     max_wait: float = 300.0
     """Longest blocked read that `Prefer: wait` may ask for."""
     keep_alive_interval: float = 4.0

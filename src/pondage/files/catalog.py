@@ -12,7 +12,7 @@ import msgspec
 
 from pondage.database.interface import Cursor, Database
 from pondage.database.named import load
-from pondage.errors import BadRequest, NotFound
+from pondage.errors import BadRequest, NotFound, TooMany
 from pondage.files.blobs import Blob
 from pondage.files.interface import FileInfo, Part, Upload
 from pondage.files.names import path_of
@@ -111,9 +111,20 @@ class Catalog:
 
     # ---- uploads
 
-    async def grant(self, upload: Upload) -> None:
+    async def grant(self, upload: Upload, most: int) -> None:
+        """Note an upload that may come.
+
+        Raises:
+            TooMany: its owner has `most` open ones already.
+        """
         row = {**msgspec.structs.asdict(upload), "private": int(upload.private)}
-        await self._database.write(lambda cursor: cursor.execute(SQL["add_upload"], row))
+
+        def operation(cursor: Cursor) -> None:
+            if upload.owner and _one(cursor, "open_uploads", (upload.owner, upload.created_at, most)) >= most:
+                raise TooMany(f"this key has {most} upload URLs that were not used yet (setting max_uploads_per_key)")
+            cursor.execute(SQL["add_upload"], row)
+
+        await self._database.write(operation)
 
     async def upload(self, upload_id: str) -> Upload | None:
         return await self._database.read(lambda cursor: _upload(cursor, "get_upload", upload_id))
@@ -200,8 +211,8 @@ class Catalog:
         return await self._database.read(lambda cursor: bytes(_one(cursor, "secret")))
 
 
-def _one(cursor: Cursor, name: str) -> Any:
-    (row,) = cursor.execute(SQL[name])
+def _one(cursor: Cursor, name: str, values: tuple[Any, ...] = ()) -> Any:
+    (row,) = cursor.execute(SQL[name], values)
     return row[0]
 
 

@@ -183,7 +183,7 @@ class FilesService:
             upload_id, file_id, "multipart" if multipart else "direct" if direct else "single", key if direct else "",
             file_name, content_type, owner, lifecycle.private, expiry, now, now + life,
         )  # fmt: skip
-        await self._catalog.grant(upload)
+        await self._catalog.grant(upload, self._settings.max_uploads_per_key)
         token = self._signer.sign("upload", upload_id, now + life)
         return Grant(upload_id, path_of(file_id, file_name), token, direct)
 

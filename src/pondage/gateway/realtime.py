@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import deque
+from collections import Counter, deque
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 
-from pondage.errors import InvalidInput, NotFound, RequestError
+from pondage.errors import InvalidInput, NotFound, RequestError, TooMany
 from pondage.fleet.interface import SessionChannel
 from pondage.gateway.call import Call
 from pondage.gateway.http_over_websocket import serve_bodies
@@ -29,6 +30,31 @@ async def realtime(call: Call) -> None:
     message, which clients pass over.
     """
     target = _target(call)
+    with _counted(call):
+        await _served(call, target)
+
+
+@contextlib.contextmanager
+def _counted(call: Call) -> Iterator[None]:
+    """One more of the caller's.
+
+    Raises:
+        TooMany: it has enough of them.
+    """
+    key, most = call.caller.key_id, call.rooms.settings.max_sessions_per_key
+    open_ones: Counter[str] = call.rooms.extra.setdefault("sessions", Counter())
+    if key and open_ones[key] >= most:
+        raise TooMany(f"this key has {most} sessions, and may have no more (setting max_sessions_per_key)")
+    open_ones[key] += 1
+    try:
+        yield
+    finally:
+        open_ones[key] -= 1
+        if not open_ones[key]:
+            del open_ones[key]
+
+
+async def _served(call: Call, target: Target) -> None:
     if target.mode != "session":
         cancels = cancels_on_leave(call, target.on_disconnect)
         if await accept(call):

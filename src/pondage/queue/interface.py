@@ -229,7 +229,7 @@ class Queue(Protocol):
 
         Raises (from `receipt`):
             InvalidInput: the idempotency key was used with another fingerprint.
-            TooMany: `max_queue_length` is exceeded.
+            TooMany: `max_queue_length` is exceeded, or the setting `max_queue_length_per_key`.
             StorageFull: the disk is full.
         """
         ...

@@ -9,7 +9,7 @@ import asyncio
 import secrets
 
 from pondage.clock import Clock
-from pondage.errors import NotFound
+from pondage.errors import NotFound, TooMany
 from pondage.settings import Settings
 from pondage.webhooks import schedule
 from pondage.webhooks.outbox import LISTENER, Outbox, Owed
@@ -36,7 +36,14 @@ class Listeners:
             event.set()
 
     async def begin(self, app: str, caller: str, owner: str) -> str:
-        """Make a listener of the key `owner`, for every request, or one app's or one caller's; returns its id."""
+        """Make a listener of the key `owner`, for every request, or one app's or one caller's; returns its id.
+
+        Raises:
+            TooMany: the key has as many as it may.
+        """
+        most = self._settings.max_listeners_per_key
+        if owner and await self._outbox.listeners_of(owner) >= most:
+            raise TooMany(f"this key has {most} listeners; end one first (setting max_listeners_per_key)")
         listener = secrets.token_hex(16)
         await self._outbox.put_listener(listener, app, caller, owner, self._clock.wall())
         self.connected.add(listener)

@@ -257,6 +257,11 @@ class Outbox:
         row = (listener, app, caller, owner, now, now)
         await self._database.write(lambda cursor: cursor.execute(SQL["put_listener"], row) and None)
 
+    async def listeners_of(self, owner: str) -> int:
+        """How many listeners of a key there are."""
+        rows = await self._database.read(lambda cursor: list(cursor.execute(SQL["listeners_of"], (owner,))))
+        return int(rows[0][0])
+
     async def listener_owner(self, listener: str) -> str | None:
         """The key that began a listener; None where it is not known (any more)."""
         rows = await self._database.read(lambda cursor: list(cursor.execute(SQL["listener"], (listener,))))

@@ -57,6 +57,9 @@ SELECT secret FROM files_secret
 INSERT INTO uploads (id, file_id, kind, key, file_name, content_type, owner, private, expires_in, created_at, open_until)
 VALUES (:id, :file_id, :kind, :key, :file_name, :content_type, :owner, :private, :expires_in, :created_at, :open_until)
 
+-- name: open_uploads
+SELECT count(*) FROM (SELECT 1 FROM uploads WHERE owner = ? AND open_until > ? AND done_at IS NULL LIMIT ?);
+
 -- name: get_upload
 SELECT id, file_id, kind, key, file_name, content_type, owner, private, expires_in, created_at, open_until, done_at
 FROM uploads WHERE id = ?

@@ -33,6 +33,10 @@ class Memory:
             line = self.lines[app] = Line()
         return line
 
+    def waiting(self, caller: str) -> int:
+        """How many requests of a caller wait, whatever for."""
+        return sum(line.waiting(caller) for line in self.lines.values() if line.queued)
+
     def started(self, request_id: str, app: str) -> None:
         self.running[request_id] = app
         self.line(app).running += 1

@@ -71,6 +71,11 @@ class Line:
         self.queued += 1
         return priority << TAG_BITS | tag
 
+    def waiting(self, caller: str) -> int:
+        """How many requests of a caller wait."""
+        flows = (self._flows.get((priority, caller)) for priority in (0, 1))
+        return sum(flow.size for flow in flows if flow is not None)
+
     def pass_by(self, priority: int, caller: str, step: int = STEP) -> int:
         """A new request that goes to a free slot at once, since nobody waits; returns its rank."""
         rank = self.enter(priority, caller, step)

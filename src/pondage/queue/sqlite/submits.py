@@ -47,14 +47,10 @@ class Submits:
         receipt: asyncio.Future[Receipt] = self._loop.create_future()
         if line.queued:
             slot = None
-        full = None
-        if slot is None and request.max_queue_length is not None and line.queued >= request.max_queue_length:
-            full = TooMany(
-                f"{line.queued} requests of {request.app} wait already; at most {request.max_queue_length} may"
-            )
-            if request.idempotency_key is None:
-                resolve(receipt, None, full)
-                return Submission(request, None, None, receipt)
+        full = None if slot is not None else self._full(request)
+        if full is not None and request.idempotency_key is None:
+            resolve(receipt, None, full)
+            return Submission(request, None, None, receipt)
         new, position = self._place(request, slot)
         if request.idempotency_key is not None:
             return self._insert_keyed(new, receipt, position, full)
@@ -63,6 +59,16 @@ class Submits:
         else:
             self._insert(new, receipt, position, lazy=lazy)
         return Submission(request, None if slot is None else Claim(request, 1, slot), None, receipt)
+
+    def _full(self, request: NewRequest) -> TooMany | None:
+        """Why one more may not wait. On a server without keys nobody has more than all may have."""
+        queued, most = self._memory.line(request.app).queued, request.max_queue_length
+        if most is not None and queued >= most:
+            return TooMany(f"{queued} requests of {request.app} wait already; at most {most} may")
+        most = self._settings.max_queue_length_per_key
+        if request.caller and self._memory.waiting(request.caller) >= most:
+            return TooMany(f"{most} requests of this key wait already, and no more may (max_queue_length_per_key)")
+        return None
 
     def _place(self, request: NewRequest, slot: str | None) -> tuple[Insert, int]:
         """A slot or a place in line, from now on, and how many are ahead."""

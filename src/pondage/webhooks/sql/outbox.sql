@@ -150,6 +150,9 @@ ORDER BY d.id LIMIT :limit;
 -- name: put_listener
 INSERT INTO webhook_listeners (id, app, caller, owner, created_at, seen_at) VALUES (?, ?, ?, ?, ?, ?);
 
+-- name: listeners_of
+SELECT count(*) FROM webhook_listeners WHERE owner = ?;
+
 -- name: listener
 SELECT owner FROM webhook_listeners WHERE id = ?;
 
