@@ -132,6 +132,12 @@ def has_dead_child() -> bool:
         return False
 
 
+def reap(pid: int) -> None:
+    """Take note of the end of a child, if it has ended."""
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)
+
+
 async def ended(pid: int) -> None:
     """Until a child has ended. It is not reaped: its pid, and its group's, stay its own."""
     try:

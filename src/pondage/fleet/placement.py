@@ -9,7 +9,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,18 +18,13 @@ import msgspec
 from pondage import processes
 from pondage.fleet.discover import AppSource
 from pondage.fleet.environment import inherited, said, token_of
+from pondage.fleet.kin import Kin
 from pondage.wire.events import Level
 
 log = logging.getLogger("pondage.fleet")
 
 _REPEAT = 1.0
 """Seconds until an end that could not be told is told again."""
-_KIN_PATIENCE = 2.0
-"""Seconds that the children of a runner which has ended may go on making more, or clean up after each other."""
-_KIN_PAUSE = 0.02
-"""Seconds between two looks at them."""
-_BURY_INTERVAL = 2.0
-"""Seconds between two looks for orphans that have ended."""
 _LEFT = 1024 * 1024
 """Bytes that are read of what a process left unread in a stream; a pipe holds 64 KiB by default."""
 _NOTHING = processes.Survey({}, {}, ())
@@ -120,14 +114,17 @@ class LocalProcesses:
         """Of survivors, which are not our children."""
         self._watches: dict[str, asyncio.Task[None]] = {}
         self._ending: set[str] = set()
-        self._orphans = orphans
+        self._kin = Kin(
+            lambda: {child.pid for child in self._children.values()},
+            lambda runner_id: bool((self._children.keys() | self._notes.keys()) - {runner_id}),
+            orphans=orphans,
+        )
         self._chores: set[asyncio.Task[None]] = set()
         folder.mkdir(parents=True, exist_ok=True)
 
     async def start(self, runner_id: str, source: AppSource, died: Callable[[str, str], None]) -> int:
         environment = self._environment(runner_id, source)
-        if self._orphans and not self._chores:
-            self._do(self._bury())
+        self._kin.begin()
         process, output = self._spawn(runner_id, source, environment)
         self._children[runner_id] = process
         self._remember(runner_id, source, process.pid)
@@ -182,56 +179,13 @@ class LocalProcesses:
 
     async def _wait(self, process: subprocess.Popen[bytes], runner_id: str, app: str, output: tuple[int, int]) -> str:
         await processes.ended(process.pid)
-        await self._end_kin(runner_id, process.pid)
+        await self._kin.end(runner_id, process.pid)
         if lines := _left_in(output):
             self._last_words(app, runner_id, lines)
         code = process.wait()
         if code < 0:
             return f"runner {runner_id} was ended by {_signal(-code)}"
         return f"runner {runner_id} exited with code {code}"
-
-    # ---- what runners have started
-
-    async def _end_kin(self, runner_id: str, leader: int | None) -> None:
-        """End all that a runner has started, wherever it went; in rounds, since what is being ended may start more."""
-        try:
-            until = time.monotonic() + _KIN_PATIENCE
-            while True:
-                found = await asyncio.to_thread(processes.survey)
-                left = processes.kin(found, runner_id, leader)
-                if self._orphans and not (self._children.keys() | self._notes.keys()) - {runner_id}:
-                    # Without a mark, and in a session of its own: it can be this runner's only.
-                    left += [p for p in processes.orphans(found, self._pids()) if not p.zombie and p not in left]
-                # Those who clean up after others leave when the others have.
-                busy = [p for p in left if p.pid not in found.janitors]
-                late = time.monotonic() >= until
-                for process in left if late else busy:
-                    processes.kill(process)
-                if late or not left:
-                    break
-                await asyncio.sleep(_KIN_PAUSE)
-            if leader is not None and not found.processes:
-                with contextlib.suppress(OSError):
-                    os.killpg(leader, signal.SIGKILL)
-        except OSError as error:
-            log.error("what runner %s has started may live on: %s", runner_id, error)
-
-    def _pids(self) -> set[int]:
-        return {child.pid for child in self._children.values()}
-
-    async def _bury(self) -> None:
-        """Reap the orphans that have ended; who started them is gone."""
-        while True:
-            await asyncio.sleep(_BURY_INTERVAL)
-            with contextlib.suppress(OSError):
-                # One cheap question first, so that an idle server does nothing else.
-                if processes.has_dead_child():
-                    self._reap(await asyncio.to_thread(processes.survey))
-
-    def _reap(self, found: processes.Survey) -> None:
-        for process in processes.orphans(found, self._pids()):
-            with contextlib.suppress(OSError):
-                os.waitpid(process.pid, os.WNOHANG)
 
     def _do(self, chore: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(chore)
@@ -315,7 +269,7 @@ class LocalProcesses:
     async def _end_remains(self, runner_ids: list[str]) -> None:
         """End what runners have left behind that died while there was no gateway."""
         for runner_id in runner_ids:
-            await self._end_kin(runner_id, None)
+            await self._kin.end(runner_id)
 
     def adopt(self, note: RunnerNote, died: Callable[[str, str], None]) -> None:
         self._notes[note.id] = note
@@ -326,7 +280,7 @@ class LocalProcesses:
                 with contextlib.suppress(OSError):  # no descriptor left, say: it is seen again
                     if not alive(note):
                         # Its number may be anybody's by now; the mark is not.
-                        await self._end_kin(note.id, None)
+                        await self._kin.end(note.id)
                         return f"runner {note.id} is gone"
                 await asyncio.sleep(0.5)
 
@@ -337,10 +291,7 @@ class LocalProcesses:
             self.end(runner_id)
         if self._watches:
             await asyncio.wait(self._watches.values(), timeout=5)
-        if self._orphans:
-            # Whatever is left now belongs to nobody who lives.
-            await self._end_kin("", None)
-            self._reap(await asyncio.to_thread(processes.survey))
+        await self._kin.stop()
         for chore in list(self._chores):
             chore.cancel()
 
