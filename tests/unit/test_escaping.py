@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import json
 import logging
+import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -91,6 +93,11 @@ def test_logs_are_one_entry_a_line(
         for name in ("handlers", "level", "propagate"):
             monkeypatch.setattr(logger, name, getattr(logger, name))
         monkeypatch.setattr(logger, "handlers", [])
+    # Set again to what they are, so that they are put back behind this test.
+    monkeypatch.setattr(telemetry, "_json_lines", telemetry._json_lines)
+    for module, name in ((sys, "excepthook"), (sys, "unraisablehook"), (threading, "excepthook")):
+        monkeypatch.setattr(module, name, getattr(module, name))
+    monkeypatch.setattr(logging.getLogger("pondage.audit"), "level", logging.getLogger("pondage.audit").level)
     try:
         telemetry.set_up("WARNING", json_lines=json_lines)
         ours.warning("a\nb %s", "\x1b]0;x\x07\x9b")
