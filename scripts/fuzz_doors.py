@@ -14,6 +14,7 @@ import asyncio
 import contextlib
 import itertools
 import json
+import logging
 import platform
 import sys
 import time
@@ -206,6 +207,7 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5])
     parser.add_argument("--report", type=Path, default=REPORT)
     given_ = parser.parse_args()
+    logging.disable(logging.WARNING)  # each refused call has its line
     names = fuzz_names(given_.rebinding, given_.seeds)
     run = fuzz_requests(given_.requests, given_.seeds, given_.minutes * 60)
     given_.report.write_text(written(run, names, given_.seeds, given_.requests))

@@ -18,8 +18,9 @@ from typing import Any
 import msgspec
 
 from pondage.clock import Clock
-from pondage.database.folder import mark_keyed
+from pondage.database.folder import KEYED, mark_keyed
 from pondage.database.interface import Cursor, Database
+from pondage.telemetry import log
 from pondage.wire.scopes import DEFAULT, SCOPES
 
 _INSERT = """INSERT INTO api_keys (id, name, salt, hash, scopes, apps, created_at, expires_at)
@@ -55,7 +56,7 @@ class KeyStore:
         self._database = database
         self._clock = clock
         self._folder = folder
-        self._marked = False
+        self._marked = self._told = False
         self._generation = -1
         self._records: dict[str, tuple[KeyRecord, bytes, bytes]] = {}
 
@@ -159,14 +160,24 @@ class KeyStore:
             return generation, [] if generation == at else list(cursor.execute(_ALL))
 
         generation, rows = await self._database.read(read)
-        if generation <= self._generation:
-            return False
-        self._generation = generation
-        self._records = {row[0]: (_record(row), row[7], row[8]) for row in rows}
+        changed = generation > self._generation
+        if changed:
+            self._generation = generation
+            self._records = {row[0]: (_record(row), row[7], row[8]) for row in rows}
         if self._folder is not None and self._records and not self._marked:
-            await asyncio.to_thread(mark_keyed, self._folder)
+            await self._mark(self._folder)
+        return changed
+
+    async def _mark(self, folder: Path) -> None:
+        """Note beside the database that there are keys. A disk that takes nothing just now hinders no key: the next
+        look at the keys tries again."""
+        try:
+            await asyncio.to_thread(mark_keyed, folder)
             self._marked = True
-        return True
+        except OSError as error:
+            if not self._told:
+                log.warning("the file %s cannot be written yet: %s", folder / KEYED, error.strerror)
+            self._told = True
 
 
 def _record(row: tuple[Any, ...]) -> KeyRecord:

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from pondage.clock import ManualClock
+from pondage.database import keys
+from pondage.database.folder import KEYED
 from pondage.database.keys import KeyStore
 from pondage.database.sqlite import SqliteDatabase
 
@@ -56,6 +58,21 @@ async def test_a_key_has_what_a_caller_needs_unless_more_is_said(database: Sqlit
     assert record is not None and (record.scopes, record.apps) == ({"submit", "read", "files"}, None)
     with pytest.raises(ValueError, match="a key without a scope opens nothing"):
         await store.create("ci", scopes=[])
+
+
+async def test_the_first_key_is_noted_beside_the_database_as_soon_as_the_disk_takes_it(
+    database: SqliteDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(folder: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    store = await KeyStore.open(database, ManualClock(), tmp_path)
+    assert not (tmp_path / KEYED).exists()
+    with monkeypatch.context() as patched:
+        patched.setattr(keys, "mark_keyed", full)
+        key_id, secret = await store.create("ci")  # and it is shown, though the note could not be made
+        assert store.verify(key_id, secret) is not None and not (tmp_path / KEYED).exists()
+    assert not await store.refresh() and (tmp_path / KEYED).is_file()
 
 
 async def test_an_unknown_scope_is_refused(database: SqliteDatabase) -> None:
