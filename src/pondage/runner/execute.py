@@ -213,25 +213,22 @@ class Executor:
     # ---- one attempt
 
     async def _serve(self, attempt: Attempt) -> None:
+        retry, again = False, Again.NO
         try:
-            outcome, retry, again = await self._outcome(attempt)
+            try:
+                _current.set(attempt.context)
+                attempt.begun = True
+                if attempt.cancelled:
+                    raise asyncio.CancelledError
+                body = await self._output(attempt)
+                headers = self._headers(attempt)
+                outcome = outcomes.ok(body, self._clock.monotonic() - attempt.started, headers)
+            except BaseException as error:  # SystemExit and the like end the request, never the process
+                outcome, retry, again = self._failure(attempt, error)
         except BaseException as error:  # whatever it was, it was ours
             attempt.log("ERROR", f"the runner's own code failed\n{trace_of(error)}", "pondage")
-            outcome, retry, again = outcomes.own_failure(error, 0.0), False, Again.NO
+            outcome = outcomes.own_failure(error, 0.0)
         self._finish(attempt, outcome, retry, again)
-
-    async def _outcome(self, attempt: Attempt) -> tuple[Outcome, bool, Again]:
-        _current.set(attempt.context)
-        attempt.begun = True
-        try:
-            if attempt.cancelled:
-                raise asyncio.CancelledError
-            body = await self._output(attempt)
-            headers = self._headers(attempt)
-            outcome = outcomes.ok(body, self._clock.monotonic() - attempt.started, headers)
-        except BaseException as error:  # SystemExit and the like end the request, never the process
-            return self._failure(attempt, error)
-        return outcome, False, Again.NO
 
     async def _output(self, attempt: Attempt) -> bytes:
         endpoint = attempt.endpoint
