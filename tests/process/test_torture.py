@@ -30,6 +30,7 @@ def test_a_short_torture(tmp_path: Path) -> None:
     report = msgspec.json.decode((tmp_path / "r.json").read_bytes(), type=Report)
     assert (report.acknowledged, report.lost, report.duplicate_results, report.kills) == (200, 0, 0, 4)
     assert len(report.recoveries) == 4 and report.executed > 150
+    assert len(report.hostile) > 1 and sum(report.hostile.values()) > 8, report.hostile
     last = ran.stdout.rstrip().splitlines()[-1]
     assert last.startswith("acknowledged=200 lost=0 duplicate_results=0 extra_runs=") and " recovery_max=" in last
     assert [path.name for path in tmp_path.iterdir()] == ["r.json"], "it leaves nothing behind"

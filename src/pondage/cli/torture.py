@@ -23,6 +23,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, help="repeats a schedule of faults; chosen and shown without it")
     parser.add_argument("--minutes", type=float, default=0.0, help="begin no fault later than this; 0 for no limit")
     parser.add_argument("--queued", type=int, default=0, help="requests that wait in the queue from the start (0)")
+    parser.add_argument(
+        "--hostile", type=int, default=8, metavar="N", help="callers that drip, flood, never read and vanish (8)"
+    )
     parser.add_argument("--report", metavar="FILE", help="write the report as JSON there")
     parser.add_argument("--keep", metavar="FOLDER", help="leave database, journals and the server's log there")
     parser.add_argument("--add", nargs="+", metavar="REPORT", help="torture nothing; add up reports of earlier runs")
@@ -55,7 +58,7 @@ def _tortured(args: argparse.Namespace) -> Report:
     keep = Path(args.keep).resolve() if args.keep else None
     if keep is not None and keep.exists() and any(keep.iterdir()):
         raise BadArguments(f"{keep} is not empty", "--keep names a new or empty folder")
-    wanted = trial.Wanted(args.kills, args.requests, seed, args.minutes, args.queued, keep)
+    wanted = trial.Wanted(args.kills, args.requests, seed, args.minutes, args.queued, max(args.hostile, 0), keep)
     return trial.run(wanted, args.terminal.say)
 
 

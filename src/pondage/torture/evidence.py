@@ -103,6 +103,8 @@ class Evidence(msgspec.Struct):
     """How often the receiver accepted a delivery of a request."""
     faults: list[FaultSeen] = []
     damages: list[Damage] = []
+    hostile: dict[str, int] = {}
+    """How many connections of hostile callers did what."""
 
 
 def gather(folder: Path) -> Evidence:
@@ -128,6 +130,8 @@ def gather(folder: Path) -> Evidence:
             evidence.faults.append(msgspec.convert(line, FaultSeen))
         elif line["k"] == "damage":
             evidence.damages.append(msgspec.convert(line, Damage))
+        elif line["k"] == "hostile":
+            evidence.hostile = line["done"]
         elif line["k"] == "mended" and not line["right"]:
             evidence.files_wrong.append("a file that was mended")
     read_database(evidence, folder / "data" / DATABASE)

@@ -32,6 +32,8 @@ class Report(msgspec.Struct, kw_only=True):
     kills_by_kind: dict[str, int]
     disturbances: dict[str, int]
     damages_refused: int
+    hostile: dict[str, int] = {}
+    """Connections of hostile callers, by what they did."""
     outcomes: dict[str, int]
     streams: int
     cut_streams: int
@@ -68,6 +70,7 @@ def make(
         kills_by_kind=_by_kind(kills),
         disturbances=_by_kind([fault for fault in evidence.faults if not fault.kills]),
         damages_refused=sum(damage.refused for damage in evidence.damages),
+        hostile=evidence.hostile,
         outcomes=audit.outcomes,
         streams=audit.streams,
         cut_streams=audit.cut_streams,
@@ -128,6 +131,7 @@ def text(report: Report) -> list[str]:
         f"  kills            {report.kills}: {_listed(report.kills_by_kind)}",
         f"  other faults     {sum(report.disturbances.values())}: {_listed(report.disturbances)}",
         f"  damage           {report.damages_refused} times refused and reported, never served",
+        f"  hostile callers  {sum(report.hostile.values())} connections: {_listed(report.hostile)}",
         f"  acknowledged     {report.acknowledged} requests; they ended: {_listed(report.outcomes)}",
         f"  executed         {report.executed} times; {report.extra_runs} extra runs, "
         f"{report.killed_slots} slots were killed",

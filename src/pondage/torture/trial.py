@@ -27,6 +27,7 @@ from pondage.testing.process import GatewayProcess
 from pondage.torture import app, auditor, evidence, report, schedule
 from pondage.torture.callers import Callers
 from pondage.torture.gateway import NOTES, PLAN
+from pondage.torture.hostile import Hostile
 from pondage.torture.journals import SyncedJournal
 from pondage.torture.receiver import Receiver
 from pondage.torture.torturer import LEASE, Torturer
@@ -51,6 +52,8 @@ class Wanted(msgspec.Struct, frozen=True):
     minutes: float = 0.0
     queued: int = 0
     """Requests that wait already when the server starts, behind all others."""
+    hostile: int = 8
+    """Callers that drip, flood, never read and vanish, all the while."""
     keep: Path | None = None
     """Where the scratch folder stays; None removes it unless something was found."""
 
@@ -148,9 +151,14 @@ class Trial:
             uploads = Uploads(process.url, callers_journal)
             callers = Callers(process.url, receiver.url, callers_journal, uploads, os.urandom(4).hex())
             torturer = Torturer(process, plan, unsynced, torturer_journal, uploads)
+            hostile = Hostile(process.url, self._wanted.hostile, self._wanted.seed)
+            disturbing = asyncio.create_task(hostile.run())
             try:
                 await self._torture(callers, torturer, uploads, process.url)
             finally:
+                disturbing.cancel()
+                await asyncio.gather(disturbing, return_exceptions=True)
+                await torturer_journal.keep(k="hostile", done=dict(hostile.done))
                 await uploads.aclose()
                 await callers.aclose()
                 await torturer.aclose()
