@@ -121,10 +121,16 @@ class Executor:
                 self._descriptors.settle()  # it was printed before this one
             self._begin(frame)
         except Exception as error:
-            self._own.log("ERROR", f"request {frame.request_id} could not be begun\n{trace_of(error)}", "pondage")
-            self.running.pop((frame.request_id, frame.attempt), None)
-            self._sessions.pop(frame.request_id, None)
-            self._hand_in(Finished(frame.request_id, frame.attempt, outcomes.own_failure(error, 0.0)), None)
+            self._fail(frame, None, error)
+
+    def _fail(self, frame: Execute, chunks: Chunks | None, error: Exception) -> None:
+        """Our own code failed as an attempt was begun or ended: it ends all the same."""
+        key = (frame.request_id, frame.attempt)
+        self._own.log("ERROR", f"the runner failed on request {frame.request_id}\n{trace_of(error)}", "pondage")
+        self.running.pop(key, None)
+        self._sessions.pop(frame.request_id, None)
+        if key not in self._unacknowledged:
+            self._hand_in(Finished(*key, outcomes.own_failure(error, 0.0)), chunks)
 
     def _begin(self, frame: Execute) -> None:
         endpoint = self._endpoints.get(frame.path) or (self._health if frame.path == HEALTH else None)
@@ -228,7 +234,10 @@ class Executor:
         except BaseException as error:  # whatever it was, it was ours
             attempt.log("ERROR", f"the runner's own code failed\n{trace_of(error)}", "pondage")
             outcome = outcomes.own_failure(error, 0.0)
-        self._finish(attempt, outcome, retry, again)
+        try:
+            self._finish(attempt, outcome, retry, again)
+        except Exception as error:
+            self._fail(attempt.frame, attempt.chunks, error)
 
     async def _output(self, attempt: Attempt) -> bytes:
         endpoint = attempt.endpoint

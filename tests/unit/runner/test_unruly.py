@@ -146,6 +146,11 @@ class Saboteur(pondage.App, name="acme/saboteur", max_multiplexing=8):
         outcomes.ok = outcomes.failed = None
         return "x"
 
+    @pondage.endpoint("/fit")
+    def fit(self) -> str:
+        outcomes.fit = None
+        return "x"
+
     @pondage.endpoint("/close")
     async def close(self) -> str:
         Notebook.close = None
@@ -167,6 +172,7 @@ class Saboteur(pondage.App, name="acme/saboteur", max_multiplexing=8):
     [
         ("/failed", 500, "/good", 200),
         ("/ok", 500, "/good", 500),
+        ("/fit", 500, "/good", 500),
         ("/close", 200, "/good", 200),
         ("/begin", 200, "/good", 500),
     ],
