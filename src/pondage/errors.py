@@ -83,6 +83,10 @@ class KeysLost(SetupError):
     code = "setup.keys_lost"
 
 
+DAMAGED = "the server's database is damaged; its operator must stop it and restore a backup (pondage restore)"
+"""What callers are told of a damaged database."""
+
+
 class DatabaseDamaged(SetupError):
     code = "setup.database_damaged"
 

@@ -14,9 +14,10 @@ from pathlib import Path
 from pondage.clock import Clock
 from pondage.database.folder import keep_reserve
 from pondage.database.sqlite import SqliteDatabase
-from pondage.errors import PondageError
+from pondage.errors import DAMAGED, PondageError
 from pondage.queue.news import News
 from pondage.settings import Settings
+from pondage.steady import Services
 
 INTERVAL = 1.0
 """Seconds between two looks at the disk."""
@@ -35,15 +36,22 @@ class Health:
         clock: Clock,
         database: SqliteDatabase,
         news: News,
+        services: Services,
         probe_files: Callable[[], Awaitable[None]],
     ) -> None:
         self._settings = settings
         self._clock = clock
         self._database = database
         self._news = news
+        self._services = services
         self._probe_files = probe_files
         self._looking: asyncio.Future[tuple[str, str]] | None = None
         self.reasons: dict[str, str] = {}
+
+    def wrong(self) -> dict[str, str]:
+        """The reason for each part that cannot be used just now: services, disk, folder, files, the database."""
+        damage = {} if self._database.damage is None else {"database": DAMAGED}
+        return {**self._services.faults, **self.reasons, **damage}
 
     async def watch_disk(self) -> None:
         """Look at the disk and the data folder, for ever."""

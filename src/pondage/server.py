@@ -17,6 +17,7 @@ import signal
 import socket
 import ssl
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from functools import partial
 from pathlib import Path
@@ -170,7 +171,7 @@ class Server:
         # From here on the runners set up; our own slower imports happen meanwhile.
         self.webhooks = await self._open_webhooks()
         closing(self.webhooks.close)
-        self.health = Health(settings, clock, self.database, self.news, self.files.probe)
+        self.health = Health(settings, clock, self.database, self.news, self.services, self.files.probe)
         self.audit = self._open_audit()
         self.http = self._http(data)
         await self._make_first_key()
@@ -238,10 +239,8 @@ class Server:
     def _http(self, data: Path) -> uvicorn.Server:
         from pondage.gateway.access import Access
         from pondage.gateway.app import Gateway
-        from pondage.gateway.budget import BUDGET
         from pondage.gateway.call import Rooms
         from pondage.gateway.crowd import Crowd
-        from pondage.webhooks.targets import check_events
 
         settings = self.settings
         access = Access(
@@ -251,16 +250,23 @@ class Server:
             token_secret=secret(data / "token.secret"),
             token_max_age=settings.token_max_age,
         )
-        extra: dict[str, Any] = {"access": access, "uploads": self.files, "webhooks": self.webhooks}
-        extra["closing"] = self._closing
-        extra["check_webhook"] = self.webhooks.check_target
-        extra["check_webhook_events"] = check_events
-        extra["damage"] = lambda: self.database.damage
-        extra["health"] = lambda: {**self.services.faults, **self.health.reasons}
         crowd = Crowd(settings, _openable() * 3 // 4)
-        extra[BUDGET] = crowd.budget
-        rooms = Rooms(settings, self._clock, self.queue, self.fleet, self.files, extra)
-        return _uvicorn(settings, Gateway(rooms, access, self.audit), self.audit, crowd)
+        rooms = Rooms(
+            settings=settings,
+            clock=self._clock,
+            queue=self.queue,
+            fleet=self.fleet,
+            files=self.files,
+            uploads=self.files,
+            webhooks=self.webhooks,
+            access=access,
+            health=self.health,
+            budget=crowd.budget,
+            closing=self._closing,
+            answered=Counter(),
+            live={},
+        )
+        return _uvicorn(settings, Gateway(rooms, self.audit), self.audit, crowd)
 
     async def run(self, stop: asyncio.Event, ready: Callable[[Server], None] | None = None) -> None:
         """Serve until `stop`, then drain: running requests finish within the grace period or go back to the queue."""

@@ -121,20 +121,20 @@ def test_a_socket_follows_a_limited_number_of_topics(echo: ServedApp) -> None:
 
 
 def test_a_list_is_read_once_for_all_and_not_at_all_for_nobody(echo: ServedApp) -> None:
-    shares = echo.server.http.config.app._rooms.extra  # type: ignore[union-attr]
+    shares = echo.server.http.config.app._rooms.live  # type: ignore[union-attr]
     with socket(echo) as one, socket(echo) as other:
         for connection in (one, other):
             hear(connection)
             ask(connection, sub="requests?limit=7")
             hear(connection)
-        assert len([key for key in shares["live"] if key[0] == "requests?limit=7"]) == 1
+        assert len([key for key in shares if key[0] == "requests?limit=7"]) == 1
         ask(one, unsub="requests?limit=7")
         httpx2.post(f"{echo.url}/acme/echo", json={"x": 1})
         hear(other)
         ask(other, unsub="requests?limit=7")
         ask(other, sub="nothing")
         hear(other)
-    assert not [key for key in shares["live"] if key[0] == "requests?limit=7"]
+    assert not [key for key in shares if key[0] == "requests?limit=7"]
 
 
 def test_a_key_sees_its_own_and_needs_the_scope() -> None:

@@ -187,7 +187,7 @@ class Socket:
         build = await asyncio.to_thread(built)
         hello = {"build": build.id, "version": __version__, "now": self._call.rooms.clock.wall()}
         await self._say({"hello": hello})
-        closing = asyncio.ensure_future(self._call.rooms.extra["closing"].wait())
+        closing = asyncio.ensure_future(self._call.rooms.closing.wait())
         coming: asyncio.Future[Any] | None = None
         try:
             while True:
@@ -309,6 +309,5 @@ class Socket:
 
 async def live(call: Call) -> None:
     """Accept a tab's socket and serve it."""
-    shares: Shares = call.rooms.extra.setdefault("live", {})
     if await accept(call):
-        await Socket(call, shares).run()
+        await Socket(call, call.rooms.live).run()

@@ -16,7 +16,6 @@ import msgspec
 
 from pondage.errors import InvalidInput
 from pondage.gateway import answers
-from pondage.gateway.access import Access
 from pondage.gateway.call import Call, Response
 from pondage.gateway.shapes import Snippet, Snippets
 from pondage.gateway.submitting import find_target
@@ -191,7 +190,7 @@ async def make_snippets(call: Call) -> Response:
     except (ValueError, RecursionError) as error:
         raise InvalidInput.field(["body", "input"], f"is not JSON: {error}") from None
     target = find_target(call, wanted.endpoint, want="session" if _is_live(call, wanted.endpoint) else "call")
-    access: Access = call.rooms.extra["access"]
+    access = call.rooms.access
     return answers.json(
         Snippets(snippets(call.origins.run, wanted.endpoint, given, target.mode, keyed=not access.open))
     )

@@ -196,7 +196,7 @@ async def _mint(call: Call) -> str:
     if (subject := wanted.subject) is not None and not (0 < len(subject) <= _LONGEST_SUBJECT and subject.isprintable()):
         raise InvalidInput.field(["body", "subject"], f"must have 1 to {_LONGEST_SUBJECT} printable characters")
     apps = [_app(name) for name in wanted.allowed_apps]
-    access: Access = call.rooms.extra["access"]
+    access = call.rooms.access
     return access.token(call.caller, apps, seconds, call.rooms.clock.wall(), subject=subject)
 
 

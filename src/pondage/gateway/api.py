@@ -53,7 +53,19 @@ def number(call: Call, name: str, default: int, highest: int) -> int:
 
 
 def moment(call: Call, name: str) -> float | None:
-    """A number of the query, seconds since 1970 or of waiting."""
+    """A time of the query, in seconds since 1970."""
+    return _finite(call, name, "a time in seconds since 1970")
+
+
+def seconds(call: Call, name: str) -> float | None:
+    """A duration of the query, in seconds."""
+    value = _finite(call, name, "a number of seconds, 0 or more")
+    if value is not None and value < 0:
+        raise InvalidInput.field(["query", name], f"{call.query[name]!r} is not a number of seconds, 0 or more")
+    return value
+
+
+def _finite(call: Call, name: str, what: str) -> float | None:
     given = call.query.get(name)
     if given is None:
         return None
@@ -62,7 +74,7 @@ def moment(call: Call, name: str) -> float | None:
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        raise InvalidInput.field(["query", name], f"{given!r} is not a time in seconds since 1970")
+        raise InvalidInput.field(["query", name], f"{given!r} is not {what}")
     return value
 
 

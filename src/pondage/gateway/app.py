@@ -15,6 +15,7 @@ from pondage.dashboard.live import PATH as LIVE
 from pondage.dashboard.live import live
 from pondage.dashboard.pages import for_people
 from pondage.errors import (
+    DAMAGED,
     BadRequest,
     DatabaseDamaged,
     Forbidden,
@@ -25,13 +26,12 @@ from pondage.errors import (
     Unavailable,
 )
 from pondage.gateway import answers
-from pondage.gateway.access import Access, require
+from pondage.gateway.access import require
 from pondage.gateway.address import Address, is_loopback, locate, prefixed, proxied
 from pondage.gateway.audit import REFUSED, Audit
-from pondage.gateway.budget import BUDGET, FREE, Budget
+from pondage.gateway.budget import FREE
 from pondage.gateway.call import Call, Response, Role, Rooms, read_headers
 from pondage.gateway.crowd import PLACE, Place
-from pondage.gateway.machines import DAMAGED
 from pondage.gateway.realtime import realtime
 from pondage.gateway.route import PUBLIC
 from pondage.gateway.router import Router
@@ -61,14 +61,12 @@ _CORS_EXPOSED = (
 class Gateway:
     """The ASGI application over the rooms."""
 
-    def __init__(self, rooms: Rooms, access: Access, audit: Audit) -> None:
+    def __init__(self, rooms: Rooms, audit: Audit) -> None:
         self._audit = audit
         self._rooms = rooms
-        self._access = access
+        self._access = rooms.access
         self._router = Router(ROUTES)
-        rooms.extra.setdefault(BUDGET, Budget(rooms.settings))
         self._origins = frozenset(o.strip().rstrip("/") for o in rooms.settings.cors.split(",") if o.strip())
-        self._answered: Counter[int] = rooms.extra.setdefault("answered", Counter())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -99,7 +97,7 @@ class Gateway:
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = read_headers(scope)
-        sending = _Sending(send, self._answered)
+        sending = _Sending(send, self._rooms.answered)
         origin = headers.get("origin")
         if origin is not None:
             sending.cors = self._cors(origin, headers)

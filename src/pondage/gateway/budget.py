@@ -20,8 +20,6 @@ FREE = 64 * 1024
 """Bytes that are not counted."""
 AT_ONCE = 3
 """Large things that are read from the disk at once; what came has its turn of the loop before the next is read."""
-BUDGET = "budget"
-"""Under this name the gateway's `Budget` lies among its rooms."""
 
 Key = str | None
 """Whose bytes they are; None: a caller without a key on a server that wants one. Empty where none is asked for."""

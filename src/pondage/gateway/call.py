@@ -6,9 +6,11 @@ application adds CORS, `x-fal-request-id` and the error's body. Response classes
 
 from __future__ import annotations
 
+import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 from urllib.parse import parse_qs
 
 import msgspec
@@ -16,17 +18,19 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from pondage.clock import Clock
 from pondage.errors import BadRequest, InvalidInput, TooLarge
-from pondage.files.interface import Files
+from pondage.files.interface import Files, Uploads
 from pondage.fleet.interface import Fleet
-from pondage.gateway.budget import BUDGET, FREE, Budget, Key
+from pondage.gateway.budget import FREE, Budget, Key
 from pondage.gateway.crowd import PLACE, Place
 from pondage.queue.interface import Queue
 from pondage.settings import Settings
+from pondage.webhooks.interface import WebhooksRoom
 from pondage.wire.scopes import opened_by
 
 T = TypeVar("T")
 
 if TYPE_CHECKING:
+    from pondage.gateway.access import Access
     from pondage.gateway.route import Route
 
 
@@ -71,6 +75,14 @@ class Caller(NamedTuple):
         return not opened_by(scope).isdisjoint(self.scopes)
 
 
+class Health(Protocol):
+    """What is wrong with the server."""
+
+    def wrong(self) -> dict[str, str]:
+        """The reason for each part that cannot be used just now."""
+        ...
+
+
 class Rooms(NamedTuple):
     """What the gateway stands on; `server.py` fills it."""
 
@@ -79,8 +91,18 @@ class Rooms(NamedTuple):
     queue: Queue
     fleet: Fleet
     files: Files
-    extra: dict[str, Any]
-    """Further rooms by name, for the route groups that need them (`uploads`, `webhooks`, `keys`, …)."""
+    uploads: Uploads
+    webhooks: WebhooksRoom
+    access: Access
+    health: Health
+    budget: Budget
+    """The bytes that all connections may hold."""
+    closing: asyncio.Event
+    """Set when the drain is over: streams break off, and their callers come back."""
+    answered: Counter[int]
+    """Answers by HTTP status, since the start."""
+    live: dict[Any, Any]
+    """What the sockets of the pages share, by topic."""
 
     def apps_of(self, caller: Caller) -> tuple[str, ...] | None:
         """The apps that a caller is limited to, under their whole names; None: any."""
@@ -148,8 +170,7 @@ class Call:
 
     @property
     def budget(self) -> Budget:
-        budget: Budget = self.rooms.extra[BUDGET]
-        return budget
+        return self.rooms.budget
 
     @property
     def budget_key(self) -> Key:

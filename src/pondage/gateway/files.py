@@ -10,7 +10,7 @@ import msgspec
 
 from pondage.clock import iso
 from pondage.errors import Forbidden, InvalidInput, NotFound
-from pondage.files.interface import FileInfo, Uploads
+from pondage.files.interface import FileInfo
 from pondage.files.ranges import Span, http_date, matches, parse_ranges, same_version, unmodified_since
 from pondage.gateway import answers
 from pondage.gateway.call import Call, Response
@@ -29,12 +29,6 @@ _SANDBOX = "sandbox; default-src 'none'; img-src 'self' data:; media-src 'self' 
 _SHOWN = ("image/", "video/", "audio/")
 _SHOWN_TYPES = frozenset({"text/plain", "application/json", "application/pdf"})
 _ACTIVE = frozenset({"image/svg+xml"})
-
-
-def uploads(call: Call) -> Uploads:
-    """The files room, as uploads need it."""
-    room: Uploads = call.rooms.extra["uploads"]
-    return room
 
 
 async def download(call: Call) -> Response:
@@ -78,7 +72,7 @@ async def delete(call: Call) -> Response:
     """`DELETE` of a file's URL, by its owner or an admin."""
     info = await _file(call)
     await _must_own(call, info)
-    await uploads(call).remove(info)
+    await call.rooms.uploads.remove(info)
     return answers.json({"deleted": info.id})
 
 
@@ -93,7 +87,7 @@ async def sign(call: Call) -> Response:
         raise InvalidInput.field(["body", "expires_in"], f"must be from 1 to {SIGN_MOST:g} seconds")
     info = await _file(call)
     await _must_own(call, info)
-    token, until = uploads(call).sign("file", info.id, wanted.expires_in)
+    token, until = call.rooms.uploads.sign("file", info.id, wanted.expires_in)
     return answers.json({"url": f"{call.origins.cdn}{info.path}?token={token}", "expires_at": iso(until)})
 
 
@@ -111,7 +105,7 @@ async def listed(call: Call) -> Response:
         raise InvalidInput.field(["query", "limit"], f"must be a number from 1 to {_PAGE_MOST}")
     limit = int(given)
     owner = None if caller.may("admin") else caller.key_id
-    found = await uploads(call).page(before=_cursor(call), owner=owner, limit=limit)
+    found = await call.rooms.uploads.page(before=_cursor(call), owner=owner, limit=limit)
     last = found[-1] if len(found) == limit else None
     return answers.json(
         {
@@ -160,7 +154,7 @@ async def _may_read(call: Call, info: FileInfo) -> None:
         return
     caller = call.caller
     if (token := call.query.get("token")) is not None:
-        uploads(call).verify("file", info.id, token)
+        call.rooms.uploads.verify("file", info.id, token)
     elif caller.by_token:
         if not await _named_by_its_requests(call, info):
             raise Forbidden("this file is private, and no request of this token names it: read it by a signed URL")

@@ -14,8 +14,6 @@ from pondage.gateway.call import Call, Caller, Response, Rooms
 if TYPE_CHECKING:
     from prometheus_client import Metric
 
-DAMAGED = "the server's database is damaged; its operator must stop it and restore a backup (pondage restore)"
-
 
 async def healthz(call: Call) -> Response:
     """The process answers."""
@@ -41,9 +39,7 @@ async def readyz(call: Call) -> Response:
 
 def _waiting(rooms: Rooms) -> tuple[dict[str, str], dict[str, str]]:
     """What is not ready, and why: of the apps, and of the server itself."""
-    server: dict[str, str] = dict(rooms.extra["health"]())
-    if rooms.extra["damage"]() is not None:
-        server["database"] = DAMAGED
+    server = rooms.health.wrong()
     apps: dict[str, str] = {}
     fleet = rooms.fleet
     for name in fleet.app_names():
@@ -58,7 +54,7 @@ def _waiting(rooms: Rooms) -> tuple[dict[str, str], dict[str, str]]:
 
 def _operator(call: Call) -> Caller | None:
     """Who asks, if it may see why."""
-    access = call.rooms.extra["access"]
+    access = call.rooms.access
     try:
         caller: Caller = access.identify(call.headers.get("authorization"), None)
     except Unauthorized:
@@ -106,6 +102,6 @@ class _Gauges:
         if self._caller.apps is not None:
             return
         answered = CounterMetricFamily("pondage_http_responses", "HTTP answers by status", labels=["status"])
-        for status, count in sorted(self._rooms.extra["answered"].items()):
+        for status, count in sorted(self._rooms.answered.items()):
             answered.add_metric([str(status)], count)
         yield answered

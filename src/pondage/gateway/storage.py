@@ -14,9 +14,8 @@ from pondage.errors import BadRequest, InvalidInput, NotFound
 from pondage.files.interface import Expected, FileInfo, Lifecycle, Part, Upload
 from pondage.files.names import read_lifecycle, refuse_control
 from pondage.gateway import answers
-from pondage.gateway.access import Access
 from pondage.gateway.call import Call, Response
-from pondage.gateway.files import described, uploads
+from pondage.gateway.files import described
 from pondage.gateway.forms import boundary_of, read_form
 
 _SMALL_BODY = 64 * 1024
@@ -54,7 +53,7 @@ async def initiate_multipart(call: Call) -> Response:
 
 async def _initiate(call: Call, *, multipart: bool) -> Response:
     wanted = await call.json(Initiate, _SMALL_BODY, hint="{'content_type': …, 'file_name': …}")
-    grant = await uploads(call).grant(
+    grant = await call.rooms.uploads.grant(
         file_name=wanted.file_name or "",
         content_type=wanted.content_type or "",
         lifecycle=_lifecycle(call),
@@ -67,7 +66,7 @@ async def _initiate(call: Call, *, multipart: bool) -> Response:
 
 async def put_upload(call: Call) -> Response:
     """`PUT` of an upload URL. It carries its own secret; no client sends an Authorization here."""
-    info = await uploads(call).put_whole(await _by_token(call), call.stream(), _expected(call))
+    info = await call.rooms.uploads.put_whole(await _by_token(call), call.stream(), _expected(call))
     return _stored(call, info)
 
 
@@ -97,7 +96,7 @@ async def abort(call: Call) -> Response:
 async def token(call: Call) -> Response:
     """`POST /storage/auth/token`: a token with the scope `files` and no other."""
     await call.body(_SMALL_BODY)
-    access: Access = call.rooms.extra["access"]
+    access = call.rooms.access
     settings, now = call.rooms.settings, call.rooms.clock.wall()
     seconds = settings.token_max_age
     made = access.token(call.caller, [], seconds, now, scopes=frozenset({"files"}))
@@ -143,7 +142,7 @@ async def _upload_form(call: Call, content_type: str) -> Response:
                 stored.append(info)
     except BaseException:
         for info in stored:  # all of a form, or nothing
-            await uploads(call).remove(info)
+            await call.rooms.uploads.remove(info)
         raise
     if not stored:
         raise BadRequest("the form holds no file: a part with a filename")
@@ -154,7 +153,7 @@ async def _upload_form(call: Call, content_type: str) -> Response:
 async def begin_multipart(call: Call) -> Response:
     """`POST /files/upload/multipart`: parts are then sent below the `access_url`."""
     await call.body(_SMALL_BODY)
-    grant = await uploads(call).grant(
+    grant = await call.rooms.uploads.grant(
         file_name=_header(call, "x-fal-file-name"),
         content_type=call.headers.get("content-type", ""),
         lifecycle=_lifecycle(call),
@@ -188,11 +187,11 @@ async def abort_file(call: Call) -> Response:
 
 
 async def _by_token(call: Call) -> Upload:
-    return await uploads(call).check(call.params["upload_id"], call.query.get("token", ""))
+    return await call.rooms.uploads.check(call.params["upload_id"], call.query.get("token", ""))
 
 
 async def _by_key(call: Call) -> Upload:
-    found = await uploads(call).check(call.params["upload_id"], None)
+    found = await call.rooms.uploads.check(call.params["upload_id"], None)
     caller = call.caller
     mine = found.owner == caller.key_id or (caller.may("admin") and caller.apps is None)
     if found.file_id != call.params["file_id"] or not mine:
@@ -204,12 +203,12 @@ async def _put_part(call: Call, found: Upload) -> Response:
     text = call.params["n"]
     if not (text.isascii() and text.isdigit() and len(text) < 8):
         raise BadRequest(f"{text[:20]!r} is not the number of a part")
-    part = await uploads(call).put_part(found, int(text), call.stream(), _expected(call))
+    part = await call.rooms.uploads.put_part(found, int(text), call.stream(), _expected(call))
     return answers.json({"partNumber": part.n, "etag": part.etag}, headers={"etag": f'"{part.etag}"'})
 
 
 async def _list_parts(call: Call, found: Upload) -> Response:
-    parts = [{"partNumber": p.n, "etag": p.etag, "size": p.size} for p in await uploads(call).parts(found)]
+    parts = [{"partNumber": p.n, "etag": p.etag, "size": p.size} for p in await call.rooms.uploads.parts(found)]
     answer: dict[str, Any] = {"uploadId": found.id, "parts": parts, "completed": found.done_at is not None}
     return answers.json(answer)
 
@@ -220,11 +219,11 @@ async def _complete(call: Call, found: Upload) -> Response:
         refuse_control(part.etag, "etag")
     parts = [Part(p.partNumber if p.partNumber is not None else p.part_number or 0, p.etag) for p in listed]
     expected = Expected(sha256=_sha256(call))
-    return _stored(call, await uploads(call).complete(found, parts, expected))
+    return _stored(call, await call.rooms.uploads.complete(found, parts, expected))
 
 
 async def _abort(call: Call, found: Upload) -> Response:
-    await uploads(call).abort(found)
+    await call.rooms.uploads.abort(found)
     return answers.json({"aborted": found.id})
 
 

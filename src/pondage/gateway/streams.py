@@ -44,7 +44,7 @@ class EventStream:
 
     def __init__(self, call: Call, blocks: AsyncIterator[bytes], request_id: str) -> None:
         self._blocks = blocks
-        self._closing: asyncio.Event = call.rooms.extra["closing"]
+        self._closing = call.rooms.closing
         self._headers = [
             (b"content-type", b"text/event-stream; charset=utf-8"),
             (b"cache-control", b"no-store"),
@@ -280,7 +280,7 @@ class Follower:
             self._let_go()
             if not ended:
                 ending.cancel()
-                if cancel_on_leave and not self._call.rooms.extra["closing"].is_set():
+                if cancel_on_leave and not self._call.rooms.closing.is_set():
                     await asyncio.shield(self._call.rooms.fleet.cancel(self._request_id, "client_disconnected"))
 
     async def _from_log(self) -> bytes:

@@ -117,7 +117,7 @@ async def read_input(call: Call) -> bytes:
         Forbidden: a GET that a page could have sent, to a server that asks for no key.
     """
     if call.method == "GET":
-        if call.rooms.extra["access"].open and not _is_a_programs(call):
+        if call.rooms.access.open and not _is_a_programs(call):
             raise Forbidden(
                 "a server that asks for no key runs nothing for a GET, which any page can send; use POST, or send an "
                 "Authorization header (any will do)"
@@ -200,8 +200,8 @@ def new_request(call: Call, target: Target, body: bytes, *, path: str | None = N
         priority=1 if headers.get("x-fal-queue-priority", "").strip().lower() == "low" else 0,
         start_timeout=start_timeout,
         run_timeout=target.info.request_timeout or settings.run_timeout,
-        webhook=call.rooms.extra["check_webhook"](webhook) if webhook else None,
-        webhook_events=call.rooms.extra["check_webhook_events"](headers.get("pondage-webhook-events")),
+        webhook=call.rooms.webhooks.check_target(webhook) if webhook else None,
+        webhook_events=call.rooms.webhooks.check_events(headers.get("pondage-webhook-events")),
         idempotency_key=key if key is None or not call.caller.subject else f"{call.caller.subject}\n{key}",
         fingerprint=fingerprint,
         max_queue_length=min(int(longest), settings.max_queue_length) if longest else settings.max_queue_length,

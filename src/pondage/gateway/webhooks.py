@@ -7,24 +7,16 @@ from typing import Annotated, Any
 import msgspec
 
 from pondage.clock import iso
-from pondage.errors import Forbidden, InvalidInput, NotFound
+from pondage.errors import Forbidden, InvalidInput
 from pondage.gateway import answers
-from pondage.gateway.api import moment, number
+from pondage.gateway.api import moment, number, seconds
 from pondage.gateway.call import Call, Response
-from pondage.webhooks.outbox import Delivery, Try, Whose
-from pondage.webhooks.schedule import Tried, reason_for
-from pondage.webhooks.service import Webhooks
-from pondage.wire import signing
+from pondage.webhooks.interface import Delivery, Tried, Try, Whose
 
 _STATES = frozenset({"owed", "done", "dead"})
 _LONGEST_WAIT = 60.0
 _MOST_REPLAYED = 10_000
 _REPORT_BYTES = 256 * 1024
-
-
-def _room(call: Call) -> Webhooks:
-    webhooks: Webhooks = call.rooms.extra["webhooks"]
-    return webhooks
 
 
 def _whose(call: Call, scope: str = "read-all") -> Whose:
@@ -49,7 +41,7 @@ def _state(call: Call) -> str | None:
 
 def _shown(call: Call, delivery: Delivery) -> dict[str, Any]:
     """A delivery as JSON. `held` says that its host is left alone just now, and why."""
-    held = _room(call).sender.left_alone(delivery.origin) if delivery.state == "owed" else None
+    held = call.rooms.webhooks.left_alone(delivery.origin) if delivery.state == "owed" else None
     return {
         "id": delivery.id,
         "request_id": delivery.request_id,
@@ -82,20 +74,18 @@ def _entry(call: Call, entry: Try) -> dict[str, Any]:
 
 async def jwks(call: Call) -> Response:
     """The public keys of fal's signature scheme. Kept for a day at most (PROTOCOL 8)."""
-    return answers.json(_room(call).jwks(), headers={"cache-control": "public, max-age=3600"})
+    return answers.json(call.rooms.webhooks.jwks(), headers={"cache-control": "public, max-age=3600"})
 
 
 async def list_deliveries(call: Call) -> Response:
     """Deliveries, newest first: all, one request's (`request_id`), by `state`, between `since` and `until`."""
     whose = _whose(call)
-    outbox = _room(call).outbox
+    room = call.rooms.webhooks
     limit = max(1, number(call, "limit", 50, 1000))
     if request_id := call.query.get("request_id"):
-        if not whose.holds(await outbox.owner(request_id)):
-            raise NotFound(f"Request {request_id} not found")
-        items = [d for d in await outbox.of_request(request_id) if (_state(call) or d.state) == d.state]
+        items = [d for d in await room.of_request(request_id, whose) if (_state(call) or d.state) == d.state]
         return answers.json({"items": [_shown(call, d) for d in items], "next_cursor": None})
-    items = await outbox.page(
+    items = await room.page(
         state=_state(call),
         since=moment(call, "since"),
         until=moment(call, "until"),
@@ -109,14 +99,14 @@ async def list_deliveries(call: Call) -> Response:
 
 async def show_delivery(call: Call) -> Response:
     """One delivery with the log of its tries; by its id, or by a tail of its or its request's id."""
-    delivery, tries = await _room(call).find(call.params["id"], _whose(call))
+    delivery, tries = await call.rooms.webhooks.find(call.params["id"], _whose(call))
     return answers.json({**_shown(call, delivery), "log": [_entry(call, entry) for entry in tries]})
 
 
 async def replay_delivery(call: Call) -> Response:
     """Owe a delivery again, at once, under the same id."""
-    delivery, _ = await _room(call).find(call.params["id"], _whose(call, "operate"))
-    await _room(call).replay([delivery])
+    delivery, _ = await call.rooms.webhooks.find(call.params["id"], _whose(call, "operate"))
+    await call.rooms.webhooks.replay([delivery])
     return answers.json({"replayed": [delivery.id]})
 
 
@@ -131,18 +121,24 @@ async def replay_deliveries(call: Call) -> Response:
     """Owe deliveries again: those of a request, or those of a time range, `dead` ones unless `state` says otherwise."""
     whose = _whose(call, "operate")
     wanted = await call.json(Replay)
-    outbox = _room(call).outbox
+    if wanted.state is not None and wanted.state not in _STATES:
+        raise InvalidInput.field(["body", "state"], f"{wanted.state!r} is none of owed, done, dead")
+    room = call.rooms.webhooks
     if wanted.request_id is not None:
-        if not whose.holds(await outbox.owner(wanted.request_id)):
-            raise NotFound(f"Request {wanted.request_id} not found")
-        found = [d for d in await outbox.of_request(wanted.request_id) if (wanted.state or d.state) == d.state]
+        found = await room.of_request(wanted.request_id, whose)
+        found = [delivery for delivery in found if (wanted.state or delivery.state) == delivery.state]
     elif wanted.since is None:
         raise InvalidInput.field(["body", "since"], "say which: request_id, or since and perhaps until", "missing")
     else:
-        found = await outbox.page(
-            state=wanted.state or "dead", since=wanted.since, until=wanted.until, whose=whose, limit=_MOST_REPLAYED
+        found = await room.page(
+            whose=whose,
+            state=wanted.state or "dead",
+            since=wanted.since,
+            until=wanted.until,
+            before=2**62,
+            limit=_MOST_REPLAYED,
         )
-    await _room(call).replay(found)
+    await room.replay(found)
     return answers.json({"replayed": [delivery.id for delivery in found]})
 
 
@@ -152,9 +148,9 @@ async def missed(call: Call) -> Response:
     A receiver that was down asks with the `next_cursor` of its last answer (none at first), until `items` is empty.
     `url` limits it to one target; `all=1` adds what did arrive.
     """
-    room = _room(call)
+    room = call.rooms.webhooks
     after = number(call, "cursor", 0, 2**62)
-    found = await room.outbox.missed(
+    found = await room.missed(
         after=after,
         target=call.query.get("url"),
         whose=_whose(call),
@@ -188,7 +184,7 @@ async def begin_listener(call: Call) -> Response:
     """Make a temporary target that is owed every outcome, or one app's, also of requests without a webhook."""
     whose = _whose(call)
     wanted = await call.json(Listen)
-    room = _room(call)
+    room = call.rooms.webhooks
     app = wanted.app
     if whose.apps is not None:
         if not app and len(whose.apps) == 1:
@@ -197,17 +193,17 @@ async def begin_listener(call: Call) -> Response:
             named = ", ".join(whose.apps) or "none"
             raise InvalidInput.field(["body", "app"], f"this key is for some apps; say which of them: {named}")
     operator = call.caller.may("admin") and call.caller.apps is None
-    secrets = [signing.secret_text(key) for key in room.keys.secrets("")] if operator else []
+    secrets = room.secrets() if operator else []
     listener = await room.listen(app, whose.caller or "", call.caller.key_id)
     return answers.json({"id": listener, "jwks": room.jwks(), "secrets": secrets})
 
 
 async def fetch_listener(call: Call) -> Response:
     """What a listener is owed now, waiting up to `wait` seconds for something."""
-    wait = min(moment(call, "wait") or 0.0, _LONGEST_WAIT)
-    room = _room(call)
+    wait = min(seconds(call, "wait") or 0.0, _LONGEST_WAIT)
+    room = call.rooms.webhooks
     items = []
-    for owed in await room.listeners.fetch(call.params["id"], _key(call), wait):
+    for owed in await room.fetch(call.params["id"], _key(call), wait):
         signed = await room.signed(owed)
         view = await call.rooms.queue.get(owed.request_id)
         if signed is None or view is None:
@@ -232,11 +228,10 @@ async def report_listener(call: Call) -> Response:
     """How a listener's try went. Answers what becomes of the delivery."""
     key_id = _key(call)
     report = await call.json(Report, _REPORT_BYTES)
-    room = _room(call)
+    room = call.rooms.webhooks
     now = call.rooms.clock.wall()
-    reason = report.reason[:500] or ("" if report.status is None else reason_for(report.status))
     kept = report.answer.encode()[: call.rooms.settings.webhook_body_kept]
-    tried = Tried(now - report.duration, report.duration, report.status, reason, kept)
+    tried = Tried(now - report.duration, report.duration, report.status, report.reason[:500], kept)
     then = await room.listener_tried(call.params["id"], key_id, report.id, tried)
     due_in = round(then.due_at - now, 1) if then.state == "owed" else None
     return answers.json({"state": then.state, "due_in": due_in})
@@ -244,16 +239,13 @@ async def report_listener(call: Call) -> Response:
 
 async def end_listener(call: Call) -> Response:
     """Forget a listener, and what is held for it."""
-    await _room(call).listeners.end(call.params["id"], _key(call))
+    await call.rooms.webhooks.end_listener(call.params["id"], _key(call))
     return answers.json({"ended": call.params["id"]})
 
 
 async def show_secrets(call: Call) -> Response:
     """The secrets that sign for a target (`url`), newest first; the default ones without it."""
-    url = call.query.get("url")
-    room = _room(call)
-    keys = room.keys.secrets(room.origin(url) if url else "")
-    return answers.json({"secrets": [signing.secret_text(key) for key in keys]})
+    return answers.json({"secrets": call.rooms.webhooks.secrets(call.query.get("url") or "")})
 
 
 class Rotate(msgspec.Struct, forbid_unknown_fields=True):
@@ -265,6 +257,6 @@ class Rotate(msgspec.Struct, forbid_unknown_fields=True):
 async def rotate_key(call: Call) -> Response:
     """Make a new key; the old one goes on for the overlap, or not at all with `at_once`."""
     wanted = await call.json(Rotate)
-    key = await _room(call).rotate(wanted.kind, target=wanted.url, at_once=wanted.at_once)
-    shown = {"id": key.id, "kind": key.kind, "origin": key.target, "signs_from": iso(key.signs_from)}
-    return answers.json(shown | ({"secret": signing.secret_text(key.private)} if key.kind == "secret" else {}))
+    key = await call.rooms.webhooks.rotate(wanted.kind, target=wanted.url, at_once=wanted.at_once)
+    shown = {"id": key.id, "kind": key.kind, "origin": key.origin, "signs_from": iso(key.signs_from)}
+    return answers.json(shown if key.secret is None else shown | {"secret": key.secret})

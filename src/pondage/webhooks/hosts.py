@@ -6,7 +6,8 @@ from collections import deque
 
 from pondage.settings import Settings
 from pondage.webhooks.breaker import Breaker
-from pondage.webhooks.outbox import LISTENER, Owed
+from pondage.webhooks.interface import Owed
+from pondage.webhooks.outbox import LISTENER
 
 UNRECORDED = 8
 """Tries of a host that may be answered and not recorded yet, for each one that may be under way."""

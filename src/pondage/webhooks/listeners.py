@@ -12,8 +12,8 @@ from pondage.clock import Clock
 from pondage.errors import NotFound, TooMany
 from pondage.settings import Settings
 from pondage.webhooks import schedule
-from pondage.webhooks.outbox import LISTENER, Outbox, Owed
-from pondage.webhooks.schedule import Next, Tried
+from pondage.webhooks.interface import Next, Owed, Tried
+from pondage.webhooks.outbox import LISTENER, Outbox
 
 AT_ONCE = 20
 """Deliveries that a listener is handed at once."""

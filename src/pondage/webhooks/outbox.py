@@ -5,97 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-import msgspec
-
 from pondage.database.interface import Cursor, Database
 from pondage.database.named import load
-from pondage.webhooks.schedule import Next, Tried
-from pondage.wire.events import Entry
+from pondage.webhooks.interface import EVERYBODYS, Delivery, Next, Owed, Tried, Try, Whose
 
 SQL = load("pondage.webhooks", "sql/outbox.sql")
 LISTENER = "listen://"
 """Targets that begin so are listeners: they fetch what they are owed."""
-
-_entries = msgspec.msgpack.Decoder(list[Entry])
-
-
-class Owed(msgspec.Struct, frozen=True):
-    """A delivery that is to be tried. `n` is its number, `id` what its receiver sees of it on every try."""
-
-    n: int
-    id: str
-    request_id: str
-    target: str
-    origin: str
-    event: str
-    seq: int
-    payload: bytes | None
-    created_at: float
-    due_at: float
-    tries: int
-    replayed_at: float | None
-    replayed_tries: int
-    caller: str
-
-    @property
-    def since(self) -> float:
-        """When the schedule began: when it was owed, or replayed."""
-        return self.created_at if self.replayed_at is None else self.replayed_at
-
-    @property
-    def entries(self) -> list[Entry]:
-        """What an intermediate delivery tells about."""
-        return [] if self.payload is None else _entries.decode(self.payload)
-
-
-class Delivery(msgspec.Struct, frozen=True):
-    """A delivery as people see it. `state` is `owed`, `done` or `dead`; times are wall seconds."""
-
-    n: int
-    id: str
-    request_id: str
-    target: str
-    event: str
-    state: str
-    created_at: float
-    due_at: float
-    tries: int
-    last_status: int | None
-    last_reason: str | None
-    done_at: float | None
-    origin: str
-
-
-class Whose(msgspec.Struct, frozen=True):
-    """Of whose requests deliveries are shown: one key's, or everybody's (None); of these apps, or any (None)."""
-
-    caller: str | None = None
-    apps: tuple[str, ...] | None = None
-
-    def holds(self, owner: tuple[str, str] | None) -> bool:
-        """Whether a request is among them, by its key and its app; one that is not known is only everybody's."""
-        if owner is None:
-            return self.caller is None and self.apps is None
-        return self.caller in {None, owner[0]} and (self.apps is None or owner[1] in self.apps)
-
-    def bindings(self) -> dict[str, str | None]:
-        """As the statements take it."""
-        return {"caller": self.caller, "apps": None if self.apps is None else json.dumps(self.apps)}
-
-
-EVERYBODYS = Whose()
-
-
-class Try(msgspec.Struct, frozen=True):
-    """One entry of the log of tries. `status` None: no answer, `reason` says why; `answer` its first bytes."""
-
-    n: int
-    at: float
-    duration: float
-    status: int | None
-    reason: str
-    note: str
-    answer: bytes
 
 
 class Outbox:

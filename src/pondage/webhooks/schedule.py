@@ -3,40 +3,11 @@
 from __future__ import annotations
 
 from email.utils import parsedate_to_datetime
-from typing import NamedTuple
 
 from pondage.settings import Settings
+from pondage.webhooks.interface import Next, Tried
 
 GONE = 410
-
-
-class Tried(NamedTuple):
-    """One try as it went. `status` None: there was no answer, and `reason` says why.
-
-    `at` is wall seconds, `duration` seconds, `retry_after` seconds from the end of the try, `answer` the first bytes of
-    the answer's body. `final`: no later try can go better (the address is refused).
-    """
-
-    at: float
-    duration: float
-    status: int | None
-    reason: str
-    answer: bytes = b""
-    retry_after: float | None = None
-    final: bool = False
-
-    @property
-    def ok(self) -> bool:
-        """Any 2xx is a success, and nothing else is."""
-        return self.status is not None and 200 <= self.status < 300
-
-
-class Next(NamedTuple):
-    """What becomes of the delivery: `done`, `dead`, or `owed` and due at `due_at`. `note` says why it is dead."""
-
-    state: str
-    due_at: float
-    note: str = ""
 
 
 def after(tried: Tried, *, tries: int, since: float, settings: Settings, dice: float) -> Next:

@@ -16,10 +16,9 @@ from pondage.settings import Settings
 from pondage.telemetry import log
 from pondage.webhooks import payload, schedule
 from pondage.webhooks.hosts import Host, Hosts
-from pondage.webhooks.interface import Answer, Outcomes, Poster, PostFailed
+from pondage.webhooks.interface import Answer, Outcomes, Owed, Poster, PostFailed, Tried
 from pondage.webhooks.keys import Keys
-from pondage.webhooks.outbox import Outbox, Owed
-from pondage.webhooks.schedule import Tried
+from pondage.webhooks.outbox import Outbox
 from pondage.wire import signing
 
 READ_AHEAD = 64

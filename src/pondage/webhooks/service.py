@@ -13,12 +13,13 @@ from pondage.queue.interface import Queue
 from pondage.queue.news import Listener, News
 from pondage.settings import Settings
 from pondage.webhooks import targets
-from pondage.webhooks.interface import Poster
-from pondage.webhooks.keys import Key, Keys
+from pondage.webhooks.interface import Delivery, NewKey, Next, Owed, Poster, Tried, Try, Whose
+from pondage.webhooks.keys import Keys
 from pondage.webhooks.listeners import Listeners
-from pondage.webhooks.outbox import LISTENER, Delivery, Outbox, Owed, Try, Whose
-from pondage.webhooks.schedule import Next, Tried
+from pondage.webhooks.outbox import LISTENER, Outbox
+from pondage.webhooks.schedule import reason_for
 from pondage.webhooks.sender import Sender
+from pondage.wire import signing
 
 
 class ClosingPoster(Poster, Protocol):
@@ -26,7 +27,10 @@ class ClosingPoster(Poster, Protocol):
 
 
 class Webhooks(Listener):
-    """Outbox, keys, listeners and the sender. Made by `open`; `run` sends, `close` after it has ended."""
+    """See `pondage.webhooks.interface.WebhooksRoom`: outbox, keys, listeners and the sender.
+
+    Made by `open`; `run` sends, `close` after it has ended.
+    """
 
     def __init__(
         self,
@@ -90,6 +94,12 @@ class Webhooks(Listener):
         self._used = True
         return checked
 
+    def check_events(self, text: str | None) -> tuple[str, ...]:
+        return targets.check_events(text)
+
+    def left_alone(self, origin: str) -> tuple[int, float] | None:
+        return self.sender.left_alone(origin)
+
     async def run(self) -> None:
         """Send until cancelled; tries under way get a few seconds to end."""
         await self.sender.run()
@@ -100,12 +110,17 @@ class Webhooks(Listener):
 
     # ---- for people and programs
 
-    async def find(self, name: str, whose: Whose) -> tuple[Delivery, list[Try]]:
-        """A delivery by its id, or by a tail of its or its request's id that is the newest's.
+    async def page(
+        self, *, whose: Whose, state: str | None, since: float | None, until: float | None, before: int, limit: int
+    ) -> list[Delivery]:
+        return await self.outbox.page(state=state, since=since, until=until, whose=whose, before=before, limit=limit)
 
-        Raises:
-            NotFound: there is none, or it is somebody else's.
-        """
+    async def of_request(self, request_id: str, whose: Whose) -> list[Delivery]:
+        if not whose.holds(await self.outbox.owner(request_id)):
+            raise NotFound(f"Request {request_id} not found")
+        return await self.outbox.of_request(request_id)
+
+    async def find(self, name: str, whose: Whose) -> tuple[Delivery, list[Try]]:
         found = await self.outbox.get(name)
         if found is None and len(name) >= 4:
             tails = await self.outbox.named(name, whose)
@@ -114,31 +129,36 @@ class Webhooks(Listener):
             raise NotFound(f"there is no delivery {name}")
         return found
 
+    async def missed(
+        self, *, after: int, target: str | None, whose: Whose, everything: bool, limit: int
+    ) -> list[tuple[Owed, str]]:
+        return await self.outbox.missed(after=after, target=target, whose=whose, everything=everything, limit=limit)
+
     async def replay(self, deliveries: list[Delivery]) -> None:
-        """Owe deliveries again, at once, under the same ids."""
         await self.outbox.replay([delivery.n for delivery in deliveries], self._clock.wall())
         for origin in {delivery.origin for delivery in deliveries}:
             self.sender.hear(origin, self._clock.wall())
         self.listeners.wake()
 
     async def signed(self, owed: Owed) -> tuple[dict[str, str], bytes] | None:
-        """Headers and body of a delivery, signed now; None where its request is kept no more."""
         body = await self.sender.body(owed)
         if body is None:
             return None
         return self.sender.headers(owed, body, int(self._clock.wall())), body
 
     async def listen(self, app: str, caller: str, owner: str) -> str:
-        """Begin a listener; see `pondage.webhooks.listeners`."""
         self._used = True
         return await self.listeners.begin(app, caller, owner)
 
-    async def listener_tried(self, listener: str, owner: str, delivery_id: str, tried: Tried) -> Next:
-        """A listener's report on one delivery.
+    async def fetch(self, listener: str, owner: str, wait: float) -> list[Owed]:
+        return await self.listeners.fetch(listener, owner, wait)
 
-        Raises:
-            NotFound: the listener is not this key's, or the delivery not the listener's, or not owed.
-        """
+    async def end_listener(self, listener: str, owner: str) -> None:
+        await self.listeners.end(listener, owner)
+
+    async def listener_tried(self, listener: str, owner: str, delivery_id: str, tried: Tried) -> Next:
+        if not tried.reason and tried.status is not None:
+            tried = tried._replace(reason=reason_for(tried.status))
         await self.listeners.check(listener, owner)
         owed = await self.outbox.owed(delivery_id)
         if owed is None or owed.origin != f"{LISTENER}{listener}":
@@ -146,12 +166,15 @@ class Webhooks(Listener):
         return await self.listeners.report(owed, tried, random.random())  # noqa: S311 - jitter, not a secret
 
     def jwks(self) -> dict[str, Any]:
-        """The public keys, as `/.well-known/jwks.json` shows them."""
         return self.keys.jwks()
 
-    async def rotate(self, kind: str, *, target: str, at_once: bool) -> Key:
-        """See `pondage.webhooks.keys.Keys.rotate`; `target` is any URL of the target's origin."""
-        return await self.keys.rotate(kind, target=self.origin(target) if target else "", at_once=at_once)
+    def secrets(self, url: str = "") -> list[str]:
+        return [signing.secret_text(key) for key in self.keys.secrets(self.origin(url) if url else "")]
+
+    async def rotate(self, kind: str, *, target: str, at_once: bool) -> NewKey:
+        key = await self.keys.rotate(kind, target=self.origin(target) if target else "", at_once=at_once)
+        secret = signing.secret_text(key.private) if key.kind == "secret" else None
+        return NewKey(key.id, key.kind, key.target, key.signs_from, secret)
 
     def origin(self, url: str) -> str:
         """The origin of a target, by which secrets and hosts are told apart."""

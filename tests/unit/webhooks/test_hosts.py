@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pondage.settings import Settings
 from pondage.webhooks.hosts import Host, Hosts
-from pondage.webhooks.outbox import Owed
+from pondage.webhooks.interface import Owed
 
 SETTINGS = Settings(webhook_concurrency=4)
 

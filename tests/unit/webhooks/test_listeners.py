@@ -9,7 +9,8 @@ import pytest
 
 from pondage.clock import ManualClock
 from pondage.errors import NotFound
-from pondage.webhooks.schedule import Tried, reason_for
+from pondage.webhooks.interface import Tried
+from pondage.webhooks.schedule import reason_for
 
 from .conftest import House, Receiver, opened
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from pondage.settings import Settings
 from pondage.webhooks.breaker import Breaker
-from pondage.webhooks.schedule import Tried, after, reason_for, retry_after
+from pondage.webhooks.interface import Tried
+from pondage.webhooks.schedule import after, reason_for, retry_after
 
 SETTINGS = Settings()
 
