@@ -264,6 +264,7 @@ class Server:
             budget=crowd.budget,
             closing=self._closing,
             answered=Counter(),
+            sessions=Counter(),
             live={},
         )
         return _uvicorn(settings, Gateway(rooms, self.audit), self.audit, crowd)

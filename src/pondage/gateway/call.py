@@ -101,6 +101,8 @@ class Rooms(NamedTuple):
     """Set when the drain is over: streams break off, and their callers come back."""
     answered: Counter[int]
     """Answers by HTTP status, since the start."""
+    sessions: Counter[str]
+    """Open sessions by key."""
     live: dict[Any, Any]
     """What the sockets of the pages share, by topic."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
@@ -42,7 +42,7 @@ def _counted(call: Call) -> Iterator[None]:
         TooMany: it has enough of them.
     """
     key, most = call.caller.key_id, call.rooms.settings.max_sessions_per_key
-    open_ones: Counter[str] = call.rooms.extra.setdefault("sessions", Counter())
+    open_ones = call.rooms.sessions
     if key and open_ones[key] >= most:
         raise TooMany(f"this key has {most} sessions, and may have no more (setting max_sessions_per_key)")
     open_ones[key] += 1
