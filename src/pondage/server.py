@@ -260,6 +260,7 @@ class Server:
             uploads=self.files,
             webhooks=self.webhooks,
             access=access,
+            keys=self.keys,
             health=self.health,
             budget=crowd.budget,
             closing=self._closing,

@@ -155,6 +155,7 @@ KINDS: dict[str, Kind] = {
     "GET /api/v1/runners/logs": Kind(_app, query={"app": APP}),
     "GET /api/v1/apps": Kind(_anybody),
     "GET /api/v1/apps/{owner}/{alias}": Kind(_app),
+    "GET /api/v1/usage": Kind(_keys_only),
     "POST /storage/upload/initiate": Kind(_anybody, body={}),
     "POST /storage/upload/initiate-multipart": Kind(_anybody, body={}),
     "POST /storage/auth/token": Kind(_keys_only, body={}),

@@ -16,6 +16,7 @@ VERBS: dict[str, str] = {
     "requests": "requests",
     "runners": "runners",
     "apps": "apps",
+    "usage": "usage",
     "keys": "keys",
     "files": "files",
     "webhooks": "webhooks",

@@ -57,18 +57,21 @@ class Api:
 
     def get(self, path: str, **query: Any) -> Any:
         """The JSON of a GET; query members that are None are left out."""
-        given = {name: value for name, value in query.items() if value is not None}
-        return self._send("GET", path + ("?" + urlencode(given) if given else ""))
+        return msgspec.json.decode(self._send("GET", path + _query(query)))
+
+    def text(self, path: str, **query: Any) -> str:
+        """The text that a GET answers."""
+        return self._send("GET", path + _query(query)).decode()
 
     def post(self, path: str) -> Any:
         """The JSON of a POST without a body."""
-        return self._send("POST", path)
+        return msgspec.json.decode(self._send("POST", path))
 
     def put(self, path: str, *, accept: tuple[int, ...] = ()) -> Any:
         """The JSON of a PUT without a body; the statuses in `accept` are no errors."""
-        return self._send("PUT", path, accept)
+        return msgspec.json.decode(self._send("PUT", path, accept))
 
-    def _send(self, method: str, path: str, accept: tuple[int, ...] = ()) -> Any:
+    def _send(self, method: str, path: str, accept: tuple[int, ...] = ()) -> bytes:
         from pondage.client import core
 
         exchange = self._client.exchange
@@ -79,7 +82,7 @@ class Api:
         answer = exchange.send(call, timeout=self._client.default_timeout)
         if answer.status not in accept:
             core.raise_for_status(answer)
-        return msgspec.json.decode(answer.body)
+        return answer.body
 
     def request_id(self, text: str) -> str:
         """The id that `text` names: whole, or a tail of it that only one request has.
@@ -99,6 +102,11 @@ class Api:
             several = ", ".join(short(item["id"]) for item in found)
             raise BadArguments(f"several requests end in {tail}: {several}", "give more of it")
         return str(found[0]["id"])
+
+
+def _query(members: dict[str, Any]) -> str:
+    given = {name: value for name, value in members.items() if value is not None}
+    return "?" + urlencode(given) if given else ""
 
 
 def quoted(request_id: str) -> str:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
@@ -13,13 +12,12 @@ import msgspec
 from pondage.cli import exits, reach
 from pondage.cli.failures import BadArguments
 from pondage.cli.terminal import Terminal, duration, short, table
+from pondage.cli.times import moment
 
 if TYPE_CHECKING:
     from pondage.client import SyncClient
 
 HELP = "deliveries: list, show, replay; listen on this machine; secrets and keys"
-
-_SPANS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -112,23 +110,6 @@ class Routes:
         answer = exchange.send(call, timeout=timeout or self._client.default_timeout)
         core.raise_for_status(answer)
         return msgspec.json.decode(answer.body)
-
-
-def moment(text: str | None, now: datetime) -> float | None:
-    """Seconds since 1970 for `30m` (ago) or an ISO time.
-
-    Raises:
-        BadArguments: it is neither.
-    """
-    if text is None:
-        return None
-    if ago := re.fullmatch(r"(\d+)([smhd])", text):
-        return (now - timedelta(seconds=int(ago[1]) * _SPANS[ago[2]])).timestamp()
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        raise BadArguments(f"{text!r} is no time", "30m, 2h, 3d for that long ago, or 2026-01-31T13:00") from None
-    return at.timestamp()
 
 
 def _bounds(args: argparse.Namespace) -> dict[str, float | None]:

@@ -80,6 +80,10 @@ class KeyStore:
         """Each key's id, and whether it is not revoked; as of the last `refresh`."""
         return {key_id: record.revoked_at is None for key_id, (record, _, _) in self._records.items()}
 
+    def names(self) -> dict[str, str]:
+        """Each key's id and its name; as of the last `refresh`."""
+        return {key_id: record.name for key_id, (record, _, _) in self._records.items()}
+
     async def create(
         self,
         name: str,

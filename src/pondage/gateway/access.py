@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import msgspec
@@ -39,6 +39,10 @@ class Keys(Protocol):
     def verify(self, key_id: str, secret: str) -> KeyRecord | None: ...
 
     def get(self, key_id: str) -> KeyRecord | None: ...
+
+    def names(self) -> Mapping[str, str]:
+        """Each key's id and its name."""
+        ...
 
 
 class _Claims(msgspec.Struct):

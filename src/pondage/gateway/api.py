@@ -33,7 +33,8 @@ def shown(view: RequestView) -> dict[str, Any]:
     return members
 
 
-def _chosen(call: Call, name: str, values: dict[str, Any]) -> Any:
+def chosen(call: Call, name: str, values: dict[str, Any]) -> Any:
+    """The value that a word of the query names; None where it is not there."""
     given = call.query.get(name)
     if given is None:
         return None
@@ -91,8 +92,8 @@ async def list_requests(call: Call) -> Response:
     page = await call.rooms.queue.page(
         Filter(
             app=call.query.get("app"),
-            state=_chosen(call, "state", _STATES),
-            outcome=_chosen(call, "outcome", {kind.value: kind for kind in OutcomeKind}),
+            state=chosen(call, "state", _STATES),
+            outcome=chosen(call, "outcome", {kind.value: kind for kind in OutcomeKind}),
             apps=call.rooms.apps_of(who),
             caller=call.query.get("caller") if everybodys else who.key_id,
             subject=who.subject,

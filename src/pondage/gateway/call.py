@@ -30,7 +30,7 @@ from pondage.wire.scopes import opened_by
 T = TypeVar("T")
 
 if TYPE_CHECKING:
-    from pondage.gateway.access import Access
+    from pondage.gateway.access import Access, Keys
     from pondage.gateway.route import Route
 
 
@@ -94,6 +94,7 @@ class Rooms(NamedTuple):
     uploads: Uploads
     webhooks: WebhooksRoom
     access: Access
+    keys: Keys
     health: Health
     budget: Budget
     """The bytes that all connections may hold."""

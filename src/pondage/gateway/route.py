@@ -53,6 +53,10 @@ PAGED: Mapping[str, Schema] = {"limit": {**NUMBER, "maximum": 1000}, "cursor": T
 TOKEN: Mapping[str, Schema] = {"token": {"type": "string", "description": "The secret that the URL came with"}}
 LOGS: Mapping[str, Schema] = {"logs": {"type": "string", "enum": ["0", "1", "false", "true"]}}
 STATES: Schema = {"enum": ["queued", "running", "completed", "IN_QUEUE", "IN_PROGRESS", "COMPLETED"]}
+BY = ("key,app", "app,key", "key", "app", "none")
+"""What usage may be added up by."""
+BUCKETS = ("day", "month", "all")
+FORMATS = ("json", "csv")
 OUTCOMES: Schema = {"enum": ["ok", "error", "cancelled"]}
 
 PREFER: Mapping[str, Schema] = {"Prefer": {"type": "string", "description": "wait=SECONDS (RFC 7240)"}}

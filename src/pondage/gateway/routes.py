@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from pondage.dashboard import pages, snippets
 from pondage.errors import NotFound
-from pondage.gateway import access, api, files, machines, openapi, requests, shapes, storage, streams, webhooks
+from pondage.gateway import access, api, files, machines, openapi, requests, shapes, storage, streams, usage, webhooks
 from pondage.gateway.call import Call, Response, Role
 from pondage.gateway.route import (
+    BUCKETS,
+    BY,
     EVENTS,
     FLAG,
+    FORMATS,
     LAST,
     LEAVING,
     LIFECYCLE,
@@ -104,6 +107,11 @@ ROUTES: list[Route] = [
     Route(RUN, GET, "/api/v1/apps", api.list_apps, "read", query={"schemas": FLAG}, answer=shapes.Apps),
     Route(RUN, GET, "/api/v1/apps/{app:path}", api.show_app, "read", answer=shapes.App),
     Route(RUN, POST, "/api/v1/snippets", snippets.make_snippets, "read", body=snippets.Wanted, answer=shapes.Snippets),
+
+    # what was used
+    Route(RUN, GET, "/api/v1/usage", usage.show_usage, "read", answer=shapes.UsageReport,
+          query={"by": {"enum": [*BY]}, "bucket": {"enum": [*BUCKETS]}, "format": {"enum": [*FORMATS]},
+                 "key": TEXT, "app": TEXT, **SPAN}),
 
     # uploads
     Route(REST, POST, "/storage/upload/initiate", storage.initiate, "files", headers=LIFECYCLE, body=storage.Initiate,

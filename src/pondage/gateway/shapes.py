@@ -114,5 +114,31 @@ class Runners(msgspec.Struct):
     next_cursor: str | None
 
 
+class UsageItem(msgspec.Struct):
+    """What was used: of a day (or a month), by a key, of an app; None where these are added up. Seconds and bytes;
+    `key_name` is None where the key is not known; `units` are what endpoints report in `x-fal-billable-units`."""
+
+    day: str | None
+    key: str | None
+    key_name: str | None
+    app: str | None
+    submitted: int
+    ok: int
+    error: int
+    cancelled: int
+    lost: int
+    waited: float
+    runner: float
+    devices: float
+    input_bytes: int
+    output_bytes: int
+    units: float
+
+
+class UsageReport(msgspec.Struct):
+    items: list[UsageItem]
+    next_cursor: str | None
+
+
 SPARSE = frozenset({"RequestEvent"})
 """Shapes of which a member that means nothing is left out."""

@@ -2,7 +2,8 @@
 
 What it proves for every acknowledged request: it is in the database and has ended, with one outcome; every caller saw
 that outcome and no other; its input came out as its own result; its attempts only grew; its webhook was delivered; its
-stream had no gap and no piece twice. And of all of them: the function ran more than once only where a kill explains it.
+stream had no gap and no piece twice. And of all of them: the function ran more than once only where a kill explains it,
+and what was counted (usage, rollups, groups of errors) is what the requests add up to.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from typing import NamedTuple
 
+from pondage.torture.counted import differences
 from pondage.torture.evidence import Ack, Evidence, Row, StreamSeen
 from pondage.torture.words import RUNNERS, SLOTS
 
@@ -34,7 +36,7 @@ class Finding(NamedTuple):
 
 FINDINGS = (
     "lost", "unfinished", "duplicate_result", "wrong_result", "completed_events", "attempts", "webhook", "stream",
-    "key", "error", "file", "damage_served", "extra_runs", "trouble",
+    "key", "error", "file", "damage_served", "extra_runs", "trouble", "usage",
 )  # fmt: skip
 
 
@@ -79,6 +81,7 @@ def audit(evidence: Evidence) -> Audit:
     findings += _uploads(evidence)
     findings += [Finding("damage_served", d.what, d.said) for d in evidence.damages if not d.refused]
     findings += [Finding("trouble", "", what) for what in evidence.troubles]
+    findings += _usage(evidence, len(acknowledged))
     extra, allowed, runs = _runs(evidence)
     if extra > allowed:
         findings.append(Finding("extra_runs", "", f"{extra} extra runs, and {allowed} slots were killed"))
@@ -162,6 +165,18 @@ def _uploads(evidence: Evidence) -> list[Finding]:
         *(Finding("file", url, "an acknowledged upload could not be read at the end") for url in gone),
         *(Finding("file", url, "an acknowledged upload is gone or has other bytes") for url in wrong),
     ]
+
+
+def _usage(evidence: Evidence, acknowledged: int) -> list[Finding]:
+    """What was counted is what happened: in the database, and as the journals have it."""
+    wrong = differences(evidence.counted, evidence.added_up)
+    if evidence.counted.usage.submitted < acknowledged:
+        wrong.append(
+            f"usage says {evidence.counted.usage.submitted} submitted, the callers have {acknowledged} receipts"
+        )
+    if evidence.runs and evidence.counted.usage.runner <= 0.0:
+        wrong.append(f"usage says that no runner was busy, the runners have {len(evidence.runs)} runs")
+    return [Finding("usage", "", what) for what in wrong]
 
 
 def _keys(evidence: Evidence) -> list[Finding]:

@@ -10,8 +10,10 @@ import msgspec
 
 from pondage.database.folder import DATABASE
 from pondage.files.blobs import Sums
+from pondage.queue.counts import Usage
 from pondage.queue.stored import unpack_entries
 from pondage.torture import journals
+from pondage.torture.counted import Counted, read_counted, read_requests
 from pondage.wire.events import Completed, Stale
 
 
@@ -97,6 +99,9 @@ class Evidence(msgspec.Struct):
     runs: list[Run] = []
     runners: int = 0
     rows: dict[str, Row] = {}
+    counted: Counted = msgspec.field(default_factory=Counted)
+    added_up: Usage = msgspec.field(default_factory=Usage)
+    """What the requests themselves add up to."""
     owed: list[str] = []
     """Ids of requests with a delivery that is still owed, or was given up."""
     delivered: dict[str, int] = {}
@@ -189,6 +194,7 @@ def read_database(evidence: Evidence, path: Path) -> None:
             )  # fmt: skip
         rows = connection.execute("SELECT request_id FROM deliveries WHERE state <> 'done'")
         evidence.owed = [request_id for (request_id,) in rows]
+        evidence.counted, evidence.added_up = read_counted(connection), read_requests(connection)
     finally:
         connection.close()
 

@@ -10,7 +10,9 @@ import msgspec
 import pytest
 
 from pondage.files.folder import refused
+from pondage.queue.counts import Rollup, Usage
 from pondage.torture.auditor import FINDINGS, audit
+from pondage.torture.counted import Counted
 from pondage.torture.evidence import Ack, Damage, Evidence, FaultSeen, Row, Run, Seen, StreamSeen
 
 
@@ -60,6 +62,13 @@ def sound() -> Evidence:
         damages=[Damage("database", True)],
         stored={"/files/1", "/files/2"},
         reread={"/files/1": True, "/files/2": True},
+        counted=Counted(
+            usage=Usage(submitted=5, ok=3, error=1, cancelled=1, lost=2, waited=2.5, runner=1.0, input_bytes=9),
+            minutes=Rollup(submitted=5, ok=3, error=1, cancelled=1, lost=2, waits={0: 5}, runs={0: 5}, totals={0: 5}),
+            hours=Rollup(submitted=5, ok=3, error=1, cancelled=1, lost=2, waits={0: 5}, runs={0: 5}, totals={0: 5}),
+            errors=1,
+        ),
+        added_up=Usage(submitted=5, ok=3, error=1, cancelled=1, lost=1, waited=2.5, input_bytes=9),
     )
 
 
@@ -175,6 +184,47 @@ def raise_something(e: Evidence) -> None:
     e.troubles.append("NotFound")
 
 
+def count_twice(e: Evidence) -> None:
+    e.counted.usage.ok += 1
+
+
+def count_no_bytes(e: Evidence) -> None:
+    e.counted.usage.input_bytes = 0
+
+
+def count_other_waits(e: Evidence) -> None:
+    e.counted.usage.waited += 0.1
+
+
+def forget_a_lost_attempt(e: Evidence) -> None:
+    e.counted.usage.lost = e.counted.minutes.lost = e.counted.hours.lost = 0
+
+
+def lose_too_many(e: Evidence) -> None:
+    e.counted.usage.lost = e.counted.minutes.lost = e.counted.hours.lost = 4
+
+
+def leave_a_minute_out(e: Evidence) -> None:
+    e.counted.minutes.submitted -= 1
+
+
+def leave_a_duration_out(e: Evidence) -> None:
+    e.counted.hours.runs[0] -= 1
+
+
+def group_no_errors(e: Evidence) -> None:
+    e.counted.errors = 0
+
+
+def charge_nobody(e: Evidence) -> None:
+    e.counted.usage.runner = 0.0
+
+
+def forget_a_receipt(e: Evidence) -> None:
+    for counts in (e.counted.usage, e.counted.minutes, e.counted.hours, e.added_up):
+        counts.submitted -= 1
+
+
 @pytest.mark.parametrize(
     ("plant", "found"),
     [
@@ -200,6 +250,16 @@ def raise_something(e: Evidence) -> None:
         (serve_damage, "damage_served"),
         (run_too_often, "extra_runs"),
         (raise_something, "trouble"),
+        (count_twice, "usage"),
+        (count_no_bytes, "usage"),
+        (count_other_waits, "usage"),
+        (forget_a_lost_attempt, "usage"),
+        (lose_too_many, "usage"),
+        (leave_a_minute_out, "usage"),
+        (leave_a_duration_out, "usage"),
+        (group_no_errors, "usage"),
+        (charge_nobody, "usage"),
+        (forget_a_receipt, "usage"),
     ],
 )
 def test_what_is_planted_is_found_and_nothing_else(plant: Callable[[Evidence], None], found: str) -> None:

@@ -203,6 +203,30 @@ export interface TokenRequest {
   subject?: string | null;
 }
 
+/** What was used: of a day (or a month), by a key, of an app; None where these are added up. Seconds and bytes; */
+export interface UsageItem {
+  day: string | null;
+  key: string | null;
+  key_name: string | null;
+  app: string | null;
+  submitted: number;
+  ok: number;
+  error: number;
+  cancelled: number;
+  lost: number;
+  waited: number;
+  runner: number;
+  devices: number;
+  input_bytes: number;
+  output_bytes: number;
+  units: number;
+}
+
+export interface UsageReport {
+  items: UsageItem[];
+  next_cursor: string | null;
+}
+
 /** An endpoint id and an input for it. */
 export interface Wanted {
   endpoint: string;
