@@ -94,12 +94,14 @@ def test_all_that_a_runner_has_started_ends_with_it(
     (tmp_path / "note").rename(tmp_path / "note1")  # it may run again
     end(process, family)
     assert family.gone()
+    process.stop()
 
 
 def test_a_time_limit_ends_children_too(gateway: Start, tmp_path: Path) -> None:
     process = gateway(FAMILY, cancel_grace=0.3, run_timeout=2.0)
     process.start()
     assert Family(process.url, tmp_path / "note", list(WAYS)).gone()
+    process.stop()
 
 
 def test_children_live_as_long_as_their_runner(gateway: Start, tmp_path: Path) -> None:
@@ -111,6 +113,7 @@ def test_children_live_as_long_as_their_runner(gateway: Start, tmp_path: Path) -
     assert all(child.is_running() for child in family.children)
     family.http.post("/acme/family/exit", json={}, headers={"x-fal-no-retry": "1"})
     assert family.gone()
+    process.stop()
 
 
 def test_an_apps_end_leaves_the_children_of_another(gateway: Start, tmp_path: Path) -> None:
@@ -144,6 +147,7 @@ def test_a_survivor_that_is_killed_takes_its_children_along(gateway: Start, tmp_
     (tmp_path / "note").rename(tmp_path / "note1")
     kill_the_runner(process, family)
     assert family.gone()
+    process.stop()
 
 
 def test_the_next_start_ends_what_is_left_of_runners_that_died_alone(gateway: Start, tmp_path: Path) -> None:
@@ -156,6 +160,7 @@ def test_the_next_start_ends_what_is_left_of_runners_that_died_alone(gateway: St
     assert all(child.is_running() for child in family.children)
     process.start(ready=False)
     assert family.gone()
+    process.stop()
 
 
 def test_a_server_within_another_program_inherits_and_ends_nothing_of_it(tmp_path: Path) -> None:
