@@ -92,8 +92,8 @@ SECTIONS: list[tuple[str, Any, list[str]]] = [
 ]  # fmt: skip
 
 CLASSES = [
-    client.Queued, client.InProgress, client.Completed, client.Progress, client.StorageSettings, client.StorageACL,
-    client.StorageACLRule, client.UploadSession,
+    client.Queued, client.InProgress, client.Completed, client.Progress, client.Expected, client.Within,
+    client.StorageSettings, client.StorageACL, client.StorageACLRule, client.UploadSession,
 ]  # fmt: skip
 
 FUNCTIONS = [client.encode, client.encode_file, client.encode_image, client.set_get_current_app]

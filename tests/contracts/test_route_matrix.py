@@ -156,6 +156,8 @@ KINDS: dict[str, Kind] = {
     "GET /api/v1/apps": Kind(_anybody),
     "GET /api/v1/apps/{owner}/{alias}": Kind(_app),
     "GET /api/v1/usage": Kind(_keys_only),
+    "GET /api/v1/apps/{owner}/{alias}/quote": Kind(_app, query={"path": "/generate"}),
+    "POST /api/v1/apps/{owner}/{alias}/quote": Kind(_app, body={"path": "/generate", "input": {}}),
     "POST /storage/upload/initiate": Kind(_anybody, body={}),
     "POST /storage/upload/initiate-multipart": Kind(_anybody, body={}),
     "POST /storage/auth/token": Kind(_keys_only, body={}),

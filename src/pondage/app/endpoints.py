@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, TypeVar
 
 import msgspec
@@ -36,6 +36,7 @@ class Declaration(msgspec.Struct, frozen=True, kw_only=True):
     health_check: HealthCheck | None = None
     max_batch_size: int = 1
     batch_wait: float = 0.01
+    cost: tuple[str, ...] = ()
     buffering: int | None = None
     session_timeout: float | None = None
     input_modal: Any = None
@@ -55,6 +56,7 @@ def endpoint(
     retry_streams: bool | None = None,
     max_batch_size: int = 1,
     batch_wait: float = 0.01,
+    cost: str | Sequence[str] = (),
 ) -> Callable[[F], F]:
     """Make a method answer `POST {app}{path}`. A generator streams its chunks.
 
@@ -68,6 +70,9 @@ def endpoint(
         max_batch_size: above 1 the method gets a list of up to so many inputs, of several requests, and returns a
             list with a result, or an exception, for each.
         batch_wait: how long the first of a batch waits for others, in seconds.
+        cost: numeric fields of the input whose product says how dear a request is, such as `("steps", "num_images")`.
+            The server learns how long a unit takes; callers are told when they will be served, and fair order goes
+            by it.
 
     Raises:
         TypeError: a value that does not fit.
@@ -82,8 +87,16 @@ def endpoint(
             health_check=health_check,
             max_batch_size=max_batch_size,
             batch_wait=batch_wait,
+            cost=_names(path, cost),
         )
     )
+
+
+def _names(path: str, cost: Any) -> tuple[str, ...]:
+    names = (cost,) if isinstance(cost, str) else tuple(cost) if isinstance(cost, list | tuple) else None
+    if names is None or not all(isinstance(name, str) and name for name in names) or len(set(names)) != len(names):
+        raise TypeError(f"endpoint({path!r}, cost={cost!r}): cost is names of fields of the input, each once")
+    return names
 
 
 def realtime(

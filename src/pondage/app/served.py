@@ -44,6 +44,10 @@ class Endpoint:
         if signature.batches == "requests" and len(signature.names) != 1:
             raise TypeError(f"{name} is batched, so it takes one parameter: the list of the inputs")
 
+        for field in declaration.cost:
+            if not is_numeric(signature.input.schema, field):
+                raise TypeError(f"{name}: cost={field!r} is not a numeric field of its input")
+
     def info(self) -> EndpointInfo:
         """The endpoint as the gateway knows it."""
         declared = self.declaration
@@ -58,7 +62,23 @@ class Endpoint:
             max_batch_size=declared.max_batch_size,
             on_disconnect=declared.on_disconnect,
             retry_streams=declared.retry_streams,
+            cost=declared.cost,
         )
+
+
+def is_numeric(schema: dict[str, Any] | None, field: str) -> bool:
+    """Whether a JSON schema of an object says that a member of it is, or may be, a number."""
+    properties = (schema or {}).get("properties", {})
+    found, defs = [properties.get(field)], dict((schema or {}).get("$defs", {}))
+    for part in found:  # grows as it is walked
+        if not isinstance(part, dict):
+            continue
+        if part.get("type") in ("integer", "number"):
+            return True
+        found += [*part.get("anyOf", ()), *part.get("allOf", ())]
+        if isinstance(reference := part.get("$ref"), str) and (target := defs.pop(reference.rpartition("/")[2], None)):
+            found.append(target)
+    return False
 
 
 def compile_endpoints(cls: type[App]) -> dict[str, Endpoint]:

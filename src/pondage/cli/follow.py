@@ -11,7 +11,7 @@ from pondage.cli.terminal import Terminal, bar, duration, short
 
 if TYPE_CHECKING:
     from pondage.client import Completed, Queued, Status
-    from pondage.client.statuses import Progress
+    from pondage.client.statuses import Expected, Progress
 
 STILL_WAITING = 15.0
 """Where nothing is redrawn, a line says so after so many seconds without news."""
@@ -66,7 +66,8 @@ class Follower:
             elif isinstance(status, InProgress | Completed):
                 if self._started is None:
                     self._started = time.monotonic()
-                    self._print(f"{self._id}  started")
+                    soon = _expected(status.expected) if isinstance(status, InProgress) else ""
+                    self._print(f"{self._id}  started{soon}")
                 for entry in status.new_logs:
                     self._print("  │ " + str(entry.get("message", "")).replace("\n", "\n  │ "))
                 # The last step may come with the end itself.
@@ -87,7 +88,7 @@ class Follower:
         place = "next" if position == 0 else f"{position} ahead"
         hint = "" if self._told else "          ^C leaves it running"
         self._told = True
-        self._print(f"{self._id}  queued: {place}{hint}")
+        self._print(f"{self._id}  queued: {place}{_expected(status.expected)}{hint}")
 
     def _progress(self, step: float, total: float | None, message: str) -> None:
         self._line = f"{self._id}  {bar(step / total)} {step:g}/{total:g}" if total else f"{self._id}  step {step:g}"
@@ -135,3 +136,12 @@ class Follower:
                     self._news = time.monotonic()
                     waited = duration(self._news - self._began)
                     self._terminal.say(f"{self._id}  still waiting, {waited} so far")
+
+
+def _expected(expected: Expected | None) -> str:
+    """When it starts and ends, as one clause; nothing where nobody can tell."""
+    if expected is None:
+        return ""
+    start, end = expected.start, expected.end
+    begins = f"starts in {duration(start.p50)} to {duration(start.p90)}, " if start and start.p90 >= 0.5 else ""
+    return f", {begins}done in {duration(end.p50)} to {duration(end.p90)}"

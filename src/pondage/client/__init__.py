@@ -43,7 +43,7 @@ from pondage.client.errors import (
     UploadInterrupted,
     ValidationError,
 )
-from pondage.client.statuses import Completed, InProgress, Progress, Queued, Status
+from pondage.client.statuses import Completed, Expected, InProgress, Progress, Queued, Status, Within
 from pondage.client.uploads import (
     ObjectExpiration,
     StorageACL,
@@ -100,6 +100,7 @@ __all__ = [
     "ClientError",
     "Completed",
     "ConnectionError",
+    "Expected",
     "FalClientError",
     "FalClientHTTPError",
     "FalClientTimeoutError",
@@ -135,6 +136,7 @@ __all__ = [
     "UploadInterrupted",
     "UploadSession",
     "ValidationError",
+    "Within",
     "__version__",
     "async_client",
     "cancel",

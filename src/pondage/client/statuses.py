@@ -22,6 +22,22 @@ class Progress:
     message: str = ""
 
 
+@dataclass(frozen=True)
+class Within:
+    """Seconds, counted from the status, within which half of such requests, and nine of ten, are there."""
+
+    p50: float
+    p90: float
+
+
+@dataclass(frozen=True)
+class Expected:
+    """When the request starts and ends, as far as the history of its app tells. `start` is None once it has started."""
+
+    start: Within | None
+    end: Within
+
+
 @dataclass
 class Status:
     """The root of the three states."""
@@ -29,10 +45,12 @@ class Status:
 
 @dataclass
 class Queued(Status):
-    """Waiting. `position` counts from 0 and is an estimate; `fault` says why its app cannot run just now, if so."""
+    """Waiting. `position` counts from 0 and is an estimate; `fault` says why its app cannot run just now, if so;
+    `expected` when it starts and ends, where that is known (Pondage only)."""
 
     position: int
     fault: str | None = field(default=None, compare=False)
+    expected: Expected | None = field(default=None, compare=False)
 
 
 @dataclass
@@ -40,12 +58,13 @@ class InProgress(Status):
     """Running.
 
     `logs` holds all entries so far, or None where they were not asked for; `new_logs` those that were not in the
-    event before. `progress` is what the request last said of itself (Pondage only).
+    event before. `progress` is what the request last said of itself, `expected` when it ends (Pondage only).
     """
 
     logs: list[LogEntry] | None
     progress: Progress | None = field(default=None, compare=False)
     new_logs: list[LogEntry] = field(default_factory=list, compare=False, repr=False)
+    expected: Expected | None = field(default=None, compare=False)
 
 
 @dataclass
@@ -72,6 +91,7 @@ class StatusBody(msgspec.Struct):
     error_type: str | None = None
     progress: Progress | None = None
     fault: str | None = None
+    expected: Expected | None = None
 
 
 _decoder = msgspec.json.Decoder(StatusBody)
@@ -105,10 +125,10 @@ class StatusReader:
         except msgspec.DecodeError as error:
             raise OutputMismatch(f"this is no status: {error}") from error
         if wire.status == "IN_QUEUE":
-            return Queued(position=wire.queue_position or 0, fault=wire.fault)
+            return Queued(position=wire.queue_position or 0, fault=wire.fault, expected=wire.expected)
         logs, new = self._take(wire.logs or [])
         if wire.status == "IN_PROGRESS":
-            return InProgress(logs=logs, progress=wire.progress, new_logs=new)
+            return InProgress(logs=logs, progress=wire.progress, new_logs=new, expected=wire.expected)
         if wire.status == "COMPLETED":
             return Completed(
                 logs=logs,

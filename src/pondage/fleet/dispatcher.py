@@ -21,6 +21,7 @@ from pondage.errors import PondageError, StorageFull, Unavailable
 from pondage.fleet import fates
 from pondage.fleet.channels import Channels
 from pondage.fleet.chunks import ChunkLog
+from pondage.fleet.forecasts import Forecasts
 from pondage.fleet.patience import Patience
 from pondage.fleet.runners import Runner, RunnerPhase, Running, offer, pick
 from pondage.queue.interface import (
@@ -100,6 +101,7 @@ class Dispatcher(Listener):
         self._chunk_logs: dict[tuple[str, int], ChunkLog] = {}
         """By request and attempt, while the attempt runs."""
         self.patience = Patience(queue, clock, settings)
+        self.forecasts = Forecasts(queue, clock, self._pools)
         self._stopping = False
         news.listen(self)
 
@@ -299,6 +301,8 @@ class Dispatcher(Listener):
                 # It has its outcome already; what it took until it let go is counted beside it.
                 request = running.claim.request
                 self._queue.spend(request.app, request.caller, spent)
+            else:
+                self.forecasts.ended(running.claim.request, frame.outcome)
         self._deliver(runner, frame, spent)
 
     def _deliver(self, runner: Runner, frame: Finished, spent: Spending) -> None:

@@ -8,6 +8,7 @@ import logging
 import os
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from pondage.clock import Clock
@@ -16,7 +17,8 @@ from pondage.fleet.channels import Channel, Channels
 from pondage.fleet.discover import AppSource
 from pondage.fleet.dispatcher import ChunkSink, Dispatcher, PendingRequest
 from pondage.fleet.environment import token_of
-from pondage.fleet.interface import AppState, RunnerLine, RunnerState
+from pondage.fleet.forecasts import cost_of_input
+from pondage.fleet.interface import UNKNOWN, AppState, Calibrated, Forecast, RunnerLine, RunnerState
 from pondage.fleet.link import SocketLink
 from pondage.fleet.placement import LocalProcesses, Placement
 from pondage.fleet.runner_logs import RunnerLogs
@@ -24,11 +26,13 @@ from pondage.fleet.runners import Runner
 from pondage.fleet.sessions import Sessions
 from pondage.fleet.supervisor import Supervisor
 from pondage.fleet.transfers import Transfers
-from pondage.queue.interface import Cancelled, NewRequest, Queue
+from pondage.queue.interface import Cancelled, NewRequest, Queue, RequestView, Said
 from pondage.queue.news import News
 from pondage.settings import Settings
+from pondage.steady import until_done
 from pondage.wire import frames
 from pondage.wire.events import Entry, Level, Log
+from pondage.wire.states import State
 
 log = logging.getLogger("pondage.fleet")
 
@@ -115,6 +119,13 @@ class LocalFleet:
         async with asyncio.TaskGroup() as group:
             group.create_task(self.supervisor.run())
             group.create_task(self._renew())
+            group.create_task(self._recall())
+
+    async def _recall(self) -> None:
+        """Learn again what the finished requests tell; until then nothing is expected."""
+        apps = sorted(self.supervisor.apps)
+        recall = partial(self.dispatcher.forecasts.recall, apps)
+        await until_done("what the finished requests tell cannot be read yet", recall)
 
     async def _renew(self) -> None:
         """Give runners new tokens long before the old ones end."""
@@ -195,6 +206,32 @@ class LocalFleet:
 
     def runner_log(self, app: str) -> list[RunnerLine]:
         return self._runner_logs.lines(app)
+
+    def cost(self, info: frames.AppInfo, path: str, body: bytes) -> float:
+        return cost_of_input(info, path, body)
+
+    def foresee(
+        self, app: str, path: str, cost: float, priority: int, caller: str, now: float
+    ) -> tuple[float | None, Said | None]:
+        return self.dispatcher.forecasts.of_new(app, path, cost, priority, caller, now)
+
+    def quote(self, app: str, path: str, cost: float, priority: int, caller: str) -> Forecast:
+        if not self._runs(app):
+            return UNKNOWN
+        return self.dispatcher.forecasts.quote(app, path, cost, self._queue.work_ahead(app, priority, caller))
+
+    def forecast(self, view: RequestView) -> Forecast:
+        if view.state is State.DONE or (view.state is State.QUEUED and not self._runs(view.app)):
+            return UNKNOWN
+        return self.dispatcher.forecasts.of(view)
+
+    def calibrated(self, app: str) -> Calibrated | None:
+        return self.dispatcher.forecasts.calibrated(app)
+
+    def _runs(self, name: str) -> bool:
+        """Whether somebody can tell when a request of this app will start."""
+        app = self.supervisor.apps.get(name)
+        return app is not None and app.source is not None and app.fault is None
 
     def submit(self, request: NewRequest, *, lazy: bool = False, direct: bool = False) -> PendingRequest:
         return self.dispatcher.submit(request, lazy=lazy, direct=direct)

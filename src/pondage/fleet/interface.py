@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
 
-from pondage.queue.interface import Cancelled, NewRequest, Receipt
+from pondage.fleet.expectations import Span
+from pondage.queue.interface import Cancelled, NewRequest, Receipt, RequestView, Said
 from pondage.wire.events import Chunk, Outcome
 from pondage.wire.frames import AppInfo, SessionClose
 
@@ -20,6 +21,25 @@ class AppState(msgspec.Struct, frozen=True):
     slots: int
     free: int
     fault: str | None = None
+
+
+class Calibrated(msgspec.Struct, frozen=True):
+    """How well what was expected came true: of how many requests, and which share of them ended before p50 and p90."""
+
+    requests: int
+    before_p50: float
+    before_p90: float
+
+
+class Forecast(NamedTuple):
+    """When a request starts and ends, each as seconds from now within which half of such requests, and nine of ten,
+    have; None where nobody can tell, or it has started."""
+
+    start: Span | None
+    end: Span | None
+
+
+UNKNOWN = Forecast(None, None)
 
 
 class RunnerState(msgspec.Struct, frozen=True):
@@ -101,6 +121,28 @@ class Fleet(Protocol):
 
     def runner_log(self, app: str) -> list[RunnerLine]:
         """What the runners of an app said outside of requests, oldest first; the newest lines only."""
+        ...
+
+    def cost(self, info: AppInfo, path: str, body: bytes) -> float:
+        """How dear a request with this input is, by the fields that its endpoint names as its cost; else 1."""
+        ...
+
+    def foresee(
+        self, app: str, path: str, cost: float, priority: int, caller: str, now: float
+    ) -> tuple[float | None, Said | None]:
+        """What `NewRequest.expected` and `NewRequest.said` are of a request that comes now, in wall seconds."""
+        ...
+
+    def quote(self, app: str, path: str, cost: float, priority: int, caller: str) -> Forecast:
+        """When a request would start and end that this caller brought now."""
+        ...
+
+    def forecast(self, view: RequestView) -> Forecast:
+        """When a request starts and ends."""
+        ...
+
+    def calibrated(self, app: str) -> Calibrated | None:
+        """How well that was told; None where nothing was."""
         ...
 
     def submit(self, request: NewRequest, *, lazy: bool = False, direct: bool = False) -> Ticket:

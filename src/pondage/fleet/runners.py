@@ -46,7 +46,7 @@ class Link(Protocol):
 class Running:
     """An attempt in a runner's hands."""
 
-    __slots__ = ("cancelled_at", "claim", "deadline", "seen_chunk", "shared_before")
+    __slots__ = ("began", "cancelled_at", "claim", "deadline", "seen_chunk", "shared_before")
 
     def __init__(self, claim: Claim, deadline: float | None, *, seen_chunk: bool = False) -> None:
         self.claim = claim
@@ -55,6 +55,8 @@ class Running:
         self.cancelled_at: float | None = None
         self.seen_chunk = seen_chunk
         """Partial output has come, which its caller may have seen."""
+        self.began = 0.0
+        """Monotonic time at which this gateway handed it out."""
         self.shared_before = 0.0
         """`Runner.shared` as it began."""
 
@@ -67,6 +69,8 @@ class Runner:
         self.app = app
         self.pid = pid
         self.started_at = started_at
+        self.began = heard_at
+        """Monotonic time at which it was started, or came back."""
         self.last_heard = heard_at
         self.phase = RunnerPhase.STARTING
         self.info: AppInfo | None = None
@@ -96,6 +100,7 @@ class Runner:
     def begin(self, running: Running, now: float) -> None:
         """An attempt is in its hands; `now` is monotonic."""
         self._share(now)
+        running.began = now
         running.shared_before = self.shared
         self.running[running.claim.request.id] = running
 

@@ -318,6 +318,8 @@ class Supervisor:
         ward.end_by = None
         if runner.phase is RunnerPhase.STARTING:
             runner.phase = RunnerPhase.READY
+            if ward.began:
+                self._dispatcher.forecasts.set_up(runner.app, self._clock.monotonic() - ward.began)
             self._runner_logs.note(runner.app, runner.id, "INFO", f"ready, process {runner.pid}")
         app.info, app.fault, app.failures = frame.info, None, 0
         self._records.soon(app)

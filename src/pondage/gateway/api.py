@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from pondage.clock import iso
 from pondage.errors import Forbidden, InvalidInput, NotFound
-from pondage.gateway import answers
+from pondage.gateway import answers, expected
 from pondage.gateway.call import Call, Response
 from pondage.gateway.requests import visible
 from pondage.gateway.shapes import App
@@ -111,6 +111,7 @@ async def show_request(call: Call) -> Response:
     """One request, with its input and output where they are JSON and kept."""
     view = await visible(call)
     members = shown(view)
+    members["expected"] = expected.members(call.rooms.fleet.forecast(view))
     if call.query.get("payloads", "1") != "0":
         brought = await call.rooms.queue.input(view.id)
         outcome = await call.rooms.queue.outcome(view.id)
@@ -251,7 +252,8 @@ def _app(call: Call, name: str, *, schemas: bool) -> App | None:
         bare = [replace(endpoint, input_schema=None, output_schema=None) for endpoint in info.endpoints]
         info = replace(info, endpoints=bare)
     depth = call.rooms.queue.depth(name)
-    return App(name, info, state.runners, state.slots, state.free, depth.queued, depth.running, state.fault)
+    slots, calibrated = (state.runners, state.slots, state.free), call.rooms.fleet.calibrated(name)
+    return App(name, info, *slots, depth.queued, depth.running, state.fault, calibrated)
 
 
 async def list_apps(call: Call) -> Response:

@@ -54,7 +54,7 @@ _CORS_HEADERS = (
 )
 _CORS_EXPOSED = (
     "x-fal-request-id, x-fal-request-timeout-type, x-fal-error-type, etag, content-range, accept-ranges, "
-    "content-disposition, pondage-version, preference-applied"
+    "content-disposition, pondage-version, pondage-expected, preference-applied"
 )
 
 

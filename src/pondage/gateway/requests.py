@@ -7,7 +7,7 @@ import re
 
 from pondage.errors import BadRequest, NotFound
 from pondage.fleet.interface import Ticket
-from pondage.gateway import answers
+from pondage.gateway import answers, expected
 from pondage.gateway.access import require
 from pondage.gateway.budget import FREE
 from pondage.gateway.call import Call, Caller, Response
@@ -146,8 +146,11 @@ async def status(call: Call) -> Response:
     logs = await newest_logs(call, view) if wants_logs(call) else None
     progress = await last_progress(call, view) if wants_logs(call) else None
     app = call.rooms.fleet.app(view.app)
-    body = status_object(view, call.origins, logs=logs, progress=progress, fault=app.fault if app else None)
-    return answers.json(body, status=200 if view.state is State.DONE else 202, request_id=view.id)
+    told = expected.members(call.rooms.fleet.forecast(view))
+    fault = app.fault if app else None
+    body = status_object(view, call.origins, logs=logs, progress=progress, fault=fault, expected=told)
+    code = 200 if view.state is State.DONE else 202
+    return answers.json(body, status=code, request_id=view.id, headers=expected.headers(told))
 
 
 async def result(call: Call) -> Response:
@@ -166,8 +169,10 @@ async def result(call: Call) -> Response:
     if (outcome := await queue.wait(view.id, seconds)) is not None:
         return _large(call, outcome, view.id)
     view = await queue.get(view.id) or view
-    body = status_object(view, call.origins, logs=None)
-    return answers.json(body, status=202, request_id=view.id, headers={"preference-applied": "wait"})
+    told = expected.members(call.rooms.fleet.forecast(view))
+    body = status_object(view, call.origins, logs=None, expected=told)
+    applied = {"preference-applied": "wait", **expected.headers(told)}
+    return answers.json(body, status=202, request_id=view.id, headers=applied)
 
 
 async def cancellable(call: Call) -> RequestView:

@@ -7,7 +7,20 @@ from __future__ import annotations
 
 from pondage.dashboard import pages, snippets
 from pondage.errors import NotFound
-from pondage.gateway import access, api, files, machines, openapi, requests, shapes, storage, streams, usage, webhooks
+from pondage.gateway import (
+    access,
+    api,
+    files,
+    machines,
+    openapi,
+    quotes,
+    requests,
+    shapes,
+    storage,
+    streams,
+    usage,
+    webhooks,
+)
 from pondage.gateway.call import Call, Response, Role
 from pondage.gateway.route import (
     BUCKETS,
@@ -105,6 +118,10 @@ ROUTES: list[Route] = [
     Route(RUN, GET, "/api/v1/runners/logs", api.runner_log, "operate", query={"app": TEXT, "runner": TEXT},
           answer="items next_cursor"),
     Route(RUN, GET, "/api/v1/apps", api.list_apps, "read", query={"schemas": FLAG}, answer=shapes.Apps),
+    Route(RUN, POST, "/api/v1/apps/{app:path}/quote", quotes.ask, "submit or read", body=quotes.Ask,
+          answer=shapes.Quote),
+    Route(RUN, GET, "/api/v1/apps/{app:path}/quote", quotes.ask_without_input, "submit or read",
+          query={"path": TEXT, "priority": {"enum": ["normal", "low"]}}, answer=shapes.Quote),
     Route(RUN, GET, "/api/v1/apps/{app:path}", api.show_app, "read", answer=shapes.App),
     Route(RUN, POST, "/api/v1/snippets", snippets.make_snippets, "read", body=snippets.Wanted, answer=shapes.Snippets),
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
-from pondage.fleet.interface import RunnerState
+from pondage.fleet.interface import Calibrated, RunnerState
 from pondage.wire.frames import AppInfo, Mode
 from pondage.wire.states import EventKind, OutcomeKind, State
 
@@ -24,11 +24,41 @@ class App(msgspec.Struct):
     running: int
     fault: str | None
     """Why it cannot run just now; None while it can."""
+    calibrated: Calibrated | None = None
+    """How well what was expected of its requests came true; None where nothing was."""
 
 
 class Apps(msgspec.Struct):
     items: list[App]
     next_cursor: str | None
+
+
+class Within(msgspec.Struct):
+    """Seconds from now within which half of such requests, and nine of ten, are there."""
+
+    p50: float
+    p90: float
+
+
+class Expected(msgspec.Struct):
+    """When a request starts and ends. `start` is None once it has started."""
+
+    start: Within | None
+    end: Within
+
+
+class Quote(msgspec.Struct):
+    """What a request that came now would wait and run. `cost` is what its input says by the fields that the endpoint
+    names, `queued` how many requests of its app wait, `work_ahead` about how many seconds of running are before it.
+    `expected` is None where nobody can tell, and `why` says why."""
+
+    app: str
+    path: str
+    cost: float
+    queued: int
+    work_ahead: float
+    expected: Expected | None
+    why: str | None
 
 
 class Request(msgspec.Struct):

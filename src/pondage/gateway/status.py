@@ -35,8 +35,10 @@ def status_object(
     logs: list[Event] | None,
     progress: Progress | None = None,
     fault: str | None = None,
+    expected: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """A request's status for its caller. `logs` None: not asked for. `fault`: why its app cannot run just now."""
+    """A request's status for its caller. `logs` None: not asked for. `fault`: why its app cannot run just now.
+    `expected`: when it starts and ends, see `pondage.gateway.expected`."""
     status: dict[str, Any] = {
         "status": view.state.value,
         "request_id": view.id,
@@ -54,6 +56,8 @@ def status_object(
             status["error"] = view.error
         if view.error_type is not None:
             status["error_type"] = view.error_type
+    if expected is not None:
+        status["expected"] = expected
     if progress is not None:
         status["progress"] = {"step": progress.step, "total": progress.total, "message": progress.message}
     return status

@@ -15,6 +15,7 @@ import msgspec
 from starlette.types import Receive, Scope, Send
 
 from pondage.errors import BadRequest, OutcomeDelayed
+from pondage.gateway import expected
 from pondage.gateway.access import require
 from pondage.gateway.budget import FREE
 from pondage.gateway.call import Call, Response
@@ -124,6 +125,8 @@ async def _statuses(call: Call, view: RequestView, *, after: int, logs: bool) ->
     queue = call.rooms.queue
     kinds = frozenset({"log", "progress"}) if logs else frozenset({"progress"})
     said: dict[str, object] = {}
+    foretold: dict[str, Any] | None = None
+    foretold_at = 0.0
     progress: Progress | None = None
     async with queue.watch(view.id) as watch:
         while True:
@@ -145,9 +148,14 @@ async def _statuses(call: Call, view: RequestView, *, after: int, logs: bool) ->
             shown = (
                 view if not full or view.state is not State.DONE else msgspec.structs.replace(view, state=State.RUNNING)
             )
+            told = expected.members(call.rooms.fleet.forecast(shown))
             body = status_object(shown, call.origins, logs=lines if logs else None, progress=progress, fault=fault)
-            if body != said or lines:
+            now = call.rooms.clock.monotonic()
+            if body != said or lines or expected.has_moved(foretold, told, now - foretold_at):
                 said = body if not lines else {}
+                foretold, foretold_at = told, now
+                if told is not None:
+                    body = {**body, "expected": told}
                 yield sse.block(sse.data_of(body), event_id=str(after))
             if full:
                 continue

@@ -186,18 +186,23 @@ def new_request(call: Call, target: Target, body: bytes, *, path: str | None = N
     if longest is not None and not (longest.isascii() and longest.isdigit() and len(longest) < 16):
         raise InvalidInput.field(["query", "fal_max_queue_length"], f"{longest!r} is not a number of requests")
     call.request_id = request_id = call.request_id or new_request_id()
+    app, caller, now = target.endpoint.app, call.caller.key_id, call.rooms.clock.wall()
+    priority = 1 if headers.get("x-fal-queue-priority", "").strip().lower() == "low" else 0
+    path = path or target.path
+    cost = call.rooms.fleet.cost(target.info, path, body)
+    expected, said = call.rooms.fleet.foresee(app, path, cost, priority, caller, now)
     return NewRequest(
         id=request_id,
-        app=target.endpoint.app,
-        path=path or target.path,
+        app=app,
+        path=path,
         mode=target.mode,
         input=body,
-        submitted_at=call.rooms.clock.wall(),
+        submitted_at=now,
         headers=forwarded,
         base_url=call.origins.cdn,
-        caller=call.caller.key_id,
+        caller=caller,
         agent=headers.get("user-agent", "")[:200],
-        priority=1 if headers.get("x-fal-queue-priority", "").strip().lower() == "low" else 0,
+        priority=priority,
         start_timeout=start_timeout,
         run_timeout=target.info.request_timeout or settings.run_timeout,
         webhook=call.rooms.webhooks.check_target(webhook) if webhook else None,
@@ -208,6 +213,9 @@ def new_request(call: Call, target: Target, body: bytes, *, path: str | None = N
         files=file_ids(body),
         store_io=headers.get("x-fal-store-io", "1").strip() != "0",
         subject=subject_of(call.caller),
+        cost=cost,
+        expected=expected,
+        said=said,
     )
 
 

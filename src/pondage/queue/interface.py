@@ -19,6 +19,16 @@ from pondage.wire.frames import AppInfo, Mode
 from pondage.wire.states import OutcomeKind, State
 
 
+class Said(msgspec.Struct, frozen=True, array_like=True):
+    """What was expected of a request as it came, in seconds: that it waits and runs for so long, and has ended within
+    `p50` (half of such requests) and `p90` (nine of ten). Kept, so that it can be compared with what happened."""
+
+    wait: float
+    run: float
+    p50: float
+    p90: float
+
+
 class NewRequest(msgspec.Struct, frozen=True):
     """A request as a caller brings it.
 
@@ -55,6 +65,10 @@ class NewRequest(msgspec.Struct, frozen=True):
     """False: input and output are dropped once the outcome was read or its delivery is done (`X-Fal-Store-IO: 0`)."""
     subject: str | None = None
     """Whom the token was for that it came with; empty: for nobody in particular; None: it came with no token."""
+    cost: float = 1.0
+    """How dear it is, by the fields that its endpoint names as its cost."""
+    said: Said | None = None
+    """What was expected of it; None where nothing was written down."""
 
 
 class Claim(msgspec.Struct, frozen=True):
@@ -153,6 +167,18 @@ class RequestView(msgspec.Struct, frozen=True):
     input_bytes: int = 0
     output_bytes: int = 0
     subject: str | None = None
+    cost: float = 1.0
+
+
+class Ran(msgspec.Struct, frozen=True):
+    """A request that ended well: its endpoint's path, its cost, the seconds that its function took (None: not known)
+    and those from its submit to its end, and what was expected of it."""
+
+    path: str
+    cost: float
+    seconds: float | None
+    total: float
+    said: Said | None = None
 
 
 class Filter(msgspec.Struct, frozen=True):
@@ -283,6 +309,11 @@ class Queue(Protocol):
 
     def work_ahead(self, app: str, priority: int, caller: str) -> float:
         """About how many seconds of running would be claimed before a request that this caller brought now."""
+        ...
+
+    async def history(self, app: str, limit: int) -> list[Ran]:
+        """The newest requests of an app that ended well, at most `limit` and no sessions, in the order in which they
+        came."""
         ...
 
     def depth(self, app: str) -> Depth:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from pondage.queue.interface import Claim, NewRequest, RequestView
+from pondage.queue.interface import Claim, NewRequest, Ran, RequestView, Said
 from pondage.wire.events import Completed, Entry, Event, Outcome, Queued, Started
 from pondage.wire.frames import Mode
 from pondage.wire.states import OutcomeKind, State
@@ -40,6 +40,8 @@ class Head(msgspec.Struct, frozen=True, array_like=True):
     files: tuple[str, ...]
     subject: str | None = None
     expected: float | None = None
+    cost: float = 1.0
+    said: Said | None = None
 
 
 class Extra(msgspec.Struct, frozen=True, array_like=True):
@@ -203,7 +205,25 @@ def view(row: StoredView, position: int | None, work_ahead: float | None = None)
         input_bytes=row.input_bytes,
         output_bytes=row.output_bytes,
         subject=head.subject,
+        cost=head.cost,
     )
+
+
+class StoredRun(NamedTuple):
+    """The columns of `history`."""
+
+    path: str
+    head: bytes
+    seconds: float | None
+    total: float
+
+
+def ran(row: StoredRun) -> Ran | None:
+    """A request that ended well; None for a session, which takes as long as its caller likes."""
+    head = _decode_head(row.head)
+    if head.mode == "session":
+        return None
+    return Ran(row.path, head.cost, row.seconds, row.total, head.said)
 
 
 def column_events(row: StoredView) -> list[Event]:

@@ -63,6 +63,8 @@ class EndpointInfo(msgspec.Struct, frozen=True):
     on_disconnect: Literal["keep", "cancel"] = "keep"
     retry_streams: bool | None = None
     """None: as the app says."""
+    cost: tuple[str, ...] = ()
+    """The fields of the input whose product says how dear a request is."""
 
 
 class AppInfo(msgspec.Struct, frozen=True):

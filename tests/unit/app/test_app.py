@@ -267,3 +267,37 @@ def test_the_short_word_env_may_be_an_apps_own() -> None:
     assert Ported.env == "prod"
     with pytest.raises(TypeError, match="env is 'inherit' or 'named', got 'nmaed'"):
         type("Misspelt", (pondage.App,), {"env": "nmaed"})
+
+
+class Sized(BaseModel):
+    steps: int = 4
+    scale: float | None = None
+    name: str = ""
+
+
+@pytest.mark.parametrize("cost", ["steps", ("steps", "scale"), ["scale"]])
+def test_a_cost_is_numeric_fields_of_the_input(cost: Any) -> None:
+    class Good(pondage.App):
+        @pondage.endpoint("/", cost=cost)
+        def run(self, input: Sized) -> int:
+            return 1
+
+    (endpoint,) = compile_endpoints(Good).values()
+    assert endpoint.info().cost == ((cost,) if isinstance(cost, str) else tuple(cost))
+
+
+@pytest.mark.parametrize("field", ["name", "other"])
+def test_a_cost_that_is_no_number_is_refused_at_load(field: str) -> None:
+    class Bad(pondage.App):
+        @pondage.endpoint("/", cost=(field,))
+        def run(self, input: Sized) -> int:
+            return 1
+
+    with pytest.raises(TypeError, match=f"cost='{field}' is not a numeric field of its input"):
+        compile_endpoints(Bad)
+
+
+@pytest.mark.parametrize("cost", [7, (1,), ("a", "a"), ("",), {"a": 1}])
+def test_a_cost_names_fields(cost: Any) -> None:
+    with pytest.raises(TypeError, match="cost is names of fields of the input, each once"):
+        pondage.endpoint("/", cost=cost)

@@ -11,6 +11,7 @@ export interface App {
   queued: number;
   running: number;
   fault: string | null;
+  calibrated: Calibrated | null;
 }
 
 /** What an app's class declares; the fleet plans by it. Durations in seconds. None: the server's default. */
@@ -39,6 +40,20 @@ export interface Apps {
   next_cursor: string | null;
 }
 
+/** What would be submitted. Without an input its cost counts as that of the defaults. */
+export interface Ask {
+  path?: string;
+  input?: Record<string, Json>;
+  priority?: "low" | "normal";
+}
+
+/** How well what was expected came true: of how many requests, and which share of them ended before p50 and p90. */
+export interface Calibrated {
+  requests: number;
+  before_p50: number;
+  before_p90: number;
+}
+
 export interface Complete {
   parts?: ListedPart[];
 }
@@ -55,10 +70,17 @@ export interface EndpointInfo {
   max_batch_size: number;
   on_disconnect: "cancel" | "keep";
   retry_streams: boolean | null;
+  cost: string[];
 }
 
 /** The kinds of entries in a request's log. */
 export type EventKind = "chunk" | "completed" | "log" | "progress" | "queued" | "retried" | "stale" | "started";
+
+/** When a request starts and ends. `start` is None once it has started. */
+export interface Expected {
+  start: Within | null;
+  end: Within;
+}
 
 export interface Initiate {
   content_type?: string | null;
@@ -76,6 +98,17 @@ export interface Listen {
 }
 
 export type OutcomeKind = "cancelled" | "error" | "ok";
+
+/** What a request that came now would wait and run. `cost` is what its input says by the fields that the endpoint */
+export interface Quote {
+  app: string;
+  path: string;
+  cost: number;
+  queued: number;
+  work_ahead: number;
+  expected: Expected | null;
+  why: string | null;
+}
 
 export interface Replay {
   request_id?: string | null;
@@ -231,4 +264,10 @@ export interface UsageReport {
 export interface Wanted {
   endpoint: string;
   input: Json;
+}
+
+/** Seconds from now within which half of such requests, and nine of ten, are there. */
+export interface Within {
+  p50: number;
+  p90: number;
 }

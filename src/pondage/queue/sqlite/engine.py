@@ -33,6 +33,7 @@ from pondage.queue.interface import (
     KnownApp,
     NewRequest,
     Page,
+    Ran,
     RequestView,
     Spending,
     Submission,
@@ -178,6 +179,9 @@ class SqliteQueue:
     def work_ahead(self, app: str, priority: int, caller: str) -> float:
         line = self._memory.lines.get(app)
         return 0.0 if line is None else line.work_ahead(priority, caller)
+
+    async def history(self, app: str, limit: int) -> list[Ran]:
+        return await self._database.read(lambda cursor: views.history(cursor, app, limit))
 
     def depth(self, app: str) -> Depth:
         line = self._memory.lines.get(app)

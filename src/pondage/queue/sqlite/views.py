@@ -7,16 +7,18 @@ from typing import Any
 
 from pondage.database.interface import Cursor
 from pondage.errors import BadRequest
-from pondage.queue.interface import Filter, NewRequest
+from pondage.queue.interface import Filter, NewRequest, Ran
 from pondage.queue.sqlite.moves import counted_ahead
 from pondage.queue.sqlite.rows import SQL
 from pondage.queue.stored import (
     STATES,
     StoredOutcome,
     StoredRequest,
+    StoredRun,
     StoredView,
     column_events,
     outcome,
+    ran,
     request,
     unpack_entries,
 )
@@ -57,6 +59,11 @@ def input_of(cursor: Cursor, request_id: str) -> NewRequest | None:
 def outcome_of(cursor: Cursor, request_id: str) -> Outcome | None:
     row = cursor.execute(SQL["outcome"], (request_id,)).fetchone()
     return None if row is None else outcome(StoredOutcome._make(row))
+
+
+def history(cursor: Cursor, app: str, limit: int) -> list[Ran]:
+    rows = cursor.execute(SQL["history"], {"app": app, "limit": limit}).fetchall()
+    return [one for row in reversed(rows) if (one := ran(StoredRun._make(row))) is not None]
 
 
 def is_hot(cursor: Cursor, request_id: str) -> bool:

@@ -23,6 +23,13 @@ SELECT id, app, path, caller, submitted_at, webhook, keep_io, head, input FROM f
 -- name: outcome
 SELECT kind, status, body, headers, error, error_type, inference_time, keep_io FROM finished WHERE id = ?;
 
+-- name: history
+-- The walk is bounded, however many of the newest ended badly.
+SELECT path, head, inference_time, finished_at - submitted_at
+FROM (SELECT seq, path, head, inference_time, finished_at, submitted_at, kind FROM finished
+      WHERE app = :app ORDER BY seq DESC LIMIT 5 * :limit)
+WHERE kind = 'ok' ORDER BY seq DESC LIMIT :limit;
+
 -- name: is_hot
 SELECT 1 FROM requests WHERE id = ?;
 
