@@ -99,7 +99,8 @@ class FileAnswer:
     async def begin(self) -> FileAnswer:
         """Read and check the first bytes: damage there is an error with a status."""
         if self._body is not None and self._body.length:
-            self._first = await self._body.next(ahead=False)
+            async with self._call.budget.reading:
+                self._first = await self._body.next(ahead=False)
         return self
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

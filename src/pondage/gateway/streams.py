@@ -32,6 +32,8 @@ _PAGE_BYTES = 1024 * 1024
 """What a reader takes from the log at a time: so many chunks, no more than have so many bytes."""
 _LIVE_BYTES = 256 * 1024
 """About so many bytes of what is heard are written at a time."""
+_NET = 60.0
+"""Seconds after which a running request is looked at though nothing was heard of it; every change is heard."""
 _COMMIT_PAUSE = 0.01
 """Seconds until the log is asked again for chunks that are about to be committed."""
 
@@ -162,7 +164,7 @@ async def _statuses(call: Call, view: RequestView, *, after: int, logs: bool) ->
             if view.state is State.DONE:
                 return
             # While it waits, its position moves without an event of its own.
-            await watch.changed(1.0 if view.state is State.QUEUED else call.rooms.settings.keep_alive_interval)
+            await watch.changed(1.0 if view.state is State.QUEUED else _NET)
 
 
 # ---- chunks
@@ -202,16 +204,18 @@ async def follow_chunks(call: Call, view: RequestView, *, own: bool) -> Response
     if call.method == "HEAD":
         # The connection is free for the next call at once, however long the request still runs.
         return EventStream(call, _blocks(), view.id)
-    blocks = Follower(call, view.id).blocks(after=after, cancel_on_leave=cancels)
+    blocks = Follower(call, view.id, well=view.outcome is OutcomeKind.OK).blocks(after=after, cancel_on_leave=cancels)
     return EventStream(call, blocks, view.id)
 
 
 class Follower:
     """The chunks of one request for one reader: live where it keeps up, from the log where it does not."""
 
-    def __init__(self, call: Call, request_id: str) -> None:
+    def __init__(self, call: Call, request_id: str, *, well: bool = False) -> None:
         self._call = call
         self._request_id = request_id
+        self._well = well
+        """It has ended already, without an error."""
         self._live: deque[tuple[int, Chunk]] = deque()
         self._bytes = 0
         self._limit = call.rooms.settings.chunk_buffer_bytes
@@ -252,7 +256,7 @@ class Follower:
     async def blocks(self, *, after: tuple[int, int], cancel_on_leave: bool) -> AsyncIterator[bytes]:
         """Many chunks a block of bytes, but never a part of one. Ends with the request; an error is the last event."""
         self._after = after
-        ending = asyncio.ensure_future(self._call.rooms.queue.wait(self._request_id, None))
+        ending = asyncio.ensure_future(self._ending())
         ending.add_done_callback(lambda done: self._news.set())
         ended = False
         try:
@@ -281,7 +285,7 @@ class Follower:
             except OutcomeDelayed as error:
                 yield b"event: error\n" + sse.block(sse.data_of(delayed(error)))
                 return
-            if outcome is not None and outcome.kind is not OutcomeKind.OK:
+            if outcome is not None:
                 yield b"event: error\n" + sse.block(error_data(outcome))
         finally:
             self._stop()
@@ -290,6 +294,14 @@ class Follower:
                 ending.cancel()
                 if cancel_on_leave and not self._call.rooms.closing.is_set():
                     await asyncio.shield(self._call.rooms.fleet.cancel(self._request_id, "client_disconnected"))
+
+    async def _ending(self) -> Outcome | None:
+        """The end of the request; its outcome where it is an error. A right one may be large, and is not needed."""
+        if not self._well:
+            outcome = await self._call.rooms.queue.wait(self._request_id, None)
+            if outcome is not None and outcome.kind is not OutcomeKind.OK:
+                return outcome
+        return None
 
     async def _from_log(self) -> bytes:
         """The next page of what is committed."""
