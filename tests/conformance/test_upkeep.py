@@ -198,10 +198,54 @@ async def test_lists_are_newest_first_and_paged(queue: Queue, clock: ManualClock
     assert await listed(state=State.QUEUED, app="acme/a") == [ids[5], ids[3]]
     assert await listed(caller="k4") == [ids[4]]
     assert await listed(id_tail=ids[2][-12:]) == [ids[2]]
+    assert await listed(error_type="nothing_of_the_kind") == []
+    assert await listed(slower=10**6) == []
     assert await listed(since=clock.wall() - 1) == [ids[6], ids[5]]
     assert await listed(until=clock.wall() - 5) == [ids[0]]
     with pytest.raises(BadRequest):
         await listed(cursor="'; drop table")
+
+
+async def test_failures_and_slow_ones_are_found(queue: Queue, clock: ManualClock) -> None:
+    ids = []
+    for n in range(6):
+        request = await submitted(queue, clock, app="acme/a")
+        (claim,) = await queue.claim("acme/a", ["r"])
+        clock.advance(n)
+        kind = Outcome.failure(500, "no", "broken" if n % 2 else "lost") if n > 1 else ok()
+        await queue.complete(claim.request.id, claim.attempt, kind)
+        ids.append(request.id)
+
+    async def listed(**fields: object) -> list[str]:
+        return [view.id for view in (await queue.page(Filter(**fields))).items]  # type: ignore[arg-type]
+
+    waiting = await submitted(queue, clock, app="acme/a")
+    assert await listed(error_type="broken") == [ids[5], ids[3]]
+    assert await listed(error_type="lost", outcome=OutcomeKind.ERROR) == [ids[4], ids[2]]
+    assert await listed(error_type="lost", outcome=OutcomeKind.OK) == []
+    assert await listed(slower=3.5) == [ids[5], ids[4]]
+    assert await listed(outcome=OutcomeKind.ERROR, limit=1) == [ids[5]]
+    assert waiting.id in await listed()
+
+
+@pytest.mark.parametrize("back", [0, 1800])
+async def test_a_time_range_holds_also_where_the_clock_was_set_back(
+    queue: Queue, clock: ManualClock, back: float
+) -> None:
+    times: dict[str, float] = {}
+    for n in range(40):
+        clock.advance(600)
+        if n == 20:
+            clock.advance(-back)
+        request = await submitted(queue, clock, app="acme/a")
+        times[request.id] = clock.wall()
+        (claim,) = await queue.claim("acme/a", ["r"])
+        await queue.complete(claim.request.id, claim.attempt, ok())
+    for moment in sorted(times.values())[::7]:
+        for fields in ({"since": moment}, {"until": moment}, {"since": moment, "until": moment + 3000}):
+            found = {view.id for view in (await queue.page(Filter(limit=100, **fields))).items}
+            low, high = fields.get("since", 0), fields.get("until", 10**12)
+            assert found == {name for name, at in times.items() if low <= at < high}
 
 
 async def test_apps_stay_known(engine: Engine, clock: ManualClock) -> None:

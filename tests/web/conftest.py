@@ -36,7 +36,7 @@ def nothing_blocks_the_loop() -> None:
     """Not watched here: Playwright runs these tests within a loop of its own, which they block all the time."""
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if path is None:
@@ -48,7 +48,7 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def echo() -> Iterator[ServedApp]:
     """An open server with `acme/echo`."""
     with serve(str(APPS / "basic.py")) as served:

@@ -63,7 +63,7 @@ def test_the_notices_name_what_the_bundle_holds() -> None:
 
 def test_budgets() -> None:
     scripts = [name for name in built().assets if name.endswith(".js")]
-    assert packed("app.js") <= 45_000, "frame and Home"
+    assert packed("shell.js") <= 45_000, "frame and Home"
     assert packed("app.css") <= 12_000
     assert packed(*scripts, "app.css") <= 140_000, "everything"
 
@@ -88,17 +88,17 @@ def test_security_headers(echo: ServedApp) -> None:
 
 @pytest.mark.parametrize("coding", ["br", "gzip", "identity"])
 def test_files_are_packed_and_never_change(echo: ServedApp, coding: str) -> None:
-    address = f"{echo.url}/ui/static/{built().id}/app.js"
+    address = f"{echo.url}/ui/static/{built().id}/shell.js"
     answer = httpx2.get(address, headers={"accept-encoding": coding})
     assert answer.headers["cache-control"] == "public, max-age=31536000, immutable"
     assert answer.headers.get("content-encoding", "identity") == coding
     if coding != "br":
-        assert answer.content == built().assets["app.js"].plain
+        assert answer.content == built().assets["shell.js"].plain
     else:
-        assert int(answer.headers["content-length"]) == len(built().assets["app.js"].brotli)
+        assert int(answer.headers["content-length"]) == len(built().assets["shell.js"].brotli)
 
 
-@pytest.mark.parametrize("path", ["/ui/static/0000000000000000/app.js", "/ui/static/{id}/nothing.js"])
+@pytest.mark.parametrize("path", ["/ui/static/0000000000000000/shell.js", "/ui/static/{id}/nothing.js"])
 def test_a_file_of_another_build_is_not_there(echo: ServedApp, path: str) -> None:
     answer = httpx2.get(echo.url + path.format(id=built().id))
     assert (answer.status_code, "reload" in answer.json()["detail"]) == (404, True)

@@ -12,6 +12,7 @@ import msgspec
 
 from pondage.cli import exits, reach
 from pondage.cli.failures import BadArguments
+from pondage.cli.spans import Span, spans
 from pondage.cli.terminal import bar, duration, short, size, table
 
 if TYPE_CHECKING:
@@ -119,10 +120,11 @@ def _show(api: reach.Api, request_id: str, args: argparse.Namespace) -> int:
         _wait(api, request_id)
     shown = api.get(f"/requests/{reach.quoted(request_id)}")
     events = _events(api, request_id)
+    found = spans(shown, events, _deliveries(api, shown))
     if args.json:
-        terminal.result_json({**shown, "events": events} if args.events else shown)
+        terminal.result_json({**shown, "spans": found} | ({"events": events} if args.events else {}))
         return _exit(shown)
-    for line in portrait(shown, events):
+    for line in portrait(shown, found):
         terminal.say(line)
     if args.events:
         for event in events:
@@ -141,18 +143,26 @@ def _show(api: reach.Api, request_id: str, args: argparse.Namespace) -> int:
     return _exit(shown)
 
 
+def _deliveries(api: reach.Api, shown: dict[str, Any]) -> list[dict[str, Any]]:
+    """The request's deliveries with their tries; most requests have none."""
+    if not shown["webhook"]:
+        return []
+    listed = api.get("/webhooks/deliveries", request_id=shown["id"])["items"]
+    return [api.get(f"/webhooks/deliveries/{reach.quoted(one['id'])}") for one in listed]
+
+
 def _exit(shown: dict[str, Any]) -> int:
     return exits.FAILED if shown["outcome"] in ("error", "cancelled") else exits.OK
 
 
-def portrait(shown: dict[str, Any], events: list[dict[str, Any]]) -> list[str]:
+def portrait(shown: dict[str, Any], found: list[Span]) -> list[str]:
     """A request in a few lines: how it ended, when it waited and ran, and each attempt beside the others."""
     total = _times(shown)
     by = f" by key {shown['caller']}" if shown["caller"] else ""
     agent = f", {shown['agent']}" if shown["agent"] else ""
     head = f"{short(shown['id'])}  {_endpoint(shown)}  {_word(shown)}  {total}".rstrip()
     lines = [f"{head}     submitted {_moment(shown['submitted_at'])}{by}{agent}"]
-    lines += _attempts(shown, events)
+    lines += _drawn(found, round((time.time() - _seconds(shown["submitted_at"])) * 1000))
     if shown["error"]:
         kind = f" ({shown['error_type']})" if shown["error_type"] else ""
         lines.append(f"  error      {shown['error']}{kind}")
@@ -166,30 +176,17 @@ def portrait(shown: dict[str, Any], events: list[dict[str, Any]]) -> list[str]:
     return lines
 
 
-def _attempts(shown: dict[str, Any], events: list[dict[str, Any]]) -> list[str]:
-    """The wait and each attempt, drawn to scale."""
-    begin = _seconds(shown["submitted_at"])
-    end = _seconds(shown["finished_at"]) if shown["finished_at"] else time.time()
-    spans: list[tuple[str, float, float, str]] = []
-    started: float | None = None
-    for event in events:
-        at = _seconds(event["at"])
-        if event["kind"] == "started":
-            if not spans:
-                spans.append(("wait", begin, at, ""))
-            spans.append((f"attempt {event['attempt']}", at, end, f"on {event.get('runner', '')}".rstrip()))
-            started = at
-        elif event["kind"] == "retried" and started is not None:
-            name, since, _, where = spans.pop()
-            spans.append((name, since, at, f"{where}: {event.get('reason', '')}"))
-    if not spans:
-        spans = [("wait", begin, end, "")]
-    scale = 24 / max(end - begin, 0.001)
+def _drawn(found: list[Span], now: int) -> list[str]:
+    """The waits, the attempts and the webhook's tries, drawn to scale."""
+    end = max([1, *(span["to"] if span["to"] is not None else now for span in found)])
+    scale = 24 / end
     lines = []
-    for name, since, until, text in spans:
-        offset = " " * round((since - begin) * scale)
-        drawn = offset + "█" * max(1, round((until - since) * scale))
-        lines.append(f"  {name:<10} {duration(max(until - since, 0)):>8}  {drawn:<25} {text}".rstrip())
+    for span in found:
+        since, until = max(span["from"], 0), span["to"] if span["to"] is not None else now
+        name = "wait" if span["lane"] == "queue" else f"{span['lane']} {span['n']}"
+        drawn = " " * round(since * scale) + "█" * max(1, round((until - since) * scale))
+        text = f"on {span['label']}" if span["lane"] == "attempt" and span["label"] else span["label"]
+        lines.append(f"  {name:<10} {duration(max(until - since, 0) / 1000):>8}  {drawn:<25} {text}".rstrip())
     return lines
 
 

@@ -79,8 +79,12 @@ def _finite(call: Call, name: str, what: str) -> float | None:
     return value
 
 
+_SLOWER_SPAN = 86_400.0
+"""Seconds that a search by duration goes back where no `since` is said: it reads all that it passes."""
+
+
 async def list_requests(call: Call) -> Response:
-    """Requests, newest first; a key without the scope `read-all` sees its own.
+    """Requests, newest first; a key without the scope `read-all` sees its own. `slower` looks at a day, or `since`.
 
     Raises:
         Forbidden: a token without a subject. It reads by id, which nobody can guess.
@@ -89,6 +93,9 @@ async def list_requests(call: Call) -> Response:
     if who.by_token and who.subject is None:
         raise Forbidden("a token lists nothing, unless it was made for a subject; ask with the key")
     everybodys = who.may("read-all") and not who.by_token
+    since, slower = moment(call, "since"), moment(call, "slower")
+    if slower is not None and since is None:
+        since = (moment(call, "until") or call.rooms.clock.wall()) - _SLOWER_SPAN
     page = await call.rooms.queue.page(
         Filter(
             app=call.query.get("app"),
@@ -97,9 +104,11 @@ async def list_requests(call: Call) -> Response:
             apps=call.rooms.apps_of(who),
             caller=call.query.get("caller") if everybodys else who.key_id,
             subject=who.subject,
-            since=moment(call, "since"),
+            since=since,
             until=moment(call, "until"),
             id_tail=call.query.get("id_tail"),
+            error_type=call.query.get("error_type"),
+            slower=slower,
             limit=max(1, number(call, "limit", 50, 1000)),
             cursor=call.query.get("cursor"),
         )

@@ -103,7 +103,8 @@ ROUTES: list[Route] = [
 
     # requests, runners, apps
     Route(RUN, GET, "/api/v1/requests", api.list_requests, "read", answer=shapes.Requests,
-          query={"app": TEXT, "state": STATES, "outcome": OUTCOMES, "caller": TEXT, "id_tail": TEXT, **SPAN, **PAGED}),
+          query={"app": TEXT, "state": STATES, "outcome": OUTCOMES, "caller": TEXT, "id_tail": TEXT,
+                 "error_type": TEXT, "slower": {"type": "number", "minimum": 0}, **SPAN, **PAGED}),
     Route(RUN, GET, "/api/v1/requests/{request_id}", api.show_request, "read", query={"payloads": FLAG},
           answer="id app path mode state attempt strikes submitted_at"),
     Route(RUN, GET, "/api/v1/requests/{request_id}/events", api.list_events, "read", answer=shapes.RequestEvents,
@@ -116,7 +117,7 @@ ROUTES: list[Route] = [
     Route(RUN, PUT, "/api/v1/requests/{request_id}/cancel", requests.cancel, ENDS, answer="status"),
     Route(RUN, GET, "/api/v1/runners", api.list_runners, "read", answer=shapes.Runners),
     Route(RUN, GET, "/api/v1/runners/logs", api.runner_log, "operate", query={"app": TEXT, "runner": TEXT},
-          answer="items next_cursor"),
+          answer=shapes.RunnerLines),
     Route(RUN, GET, "/api/v1/apps", api.list_apps, "read", query={"schemas": FLAG}, answer=shapes.Apps),
     Route(RUN, POST, "/api/v1/apps/{app:path}/quote", quotes.ask, "submit or read", body=quotes.Ask,
           answer=shapes.Quote),
@@ -164,10 +165,10 @@ ROUTES: list[Route] = [
           query={"limit": {**NUMBER, "minimum": 1, "maximum": 1000}, "cursor": TEXT}),
 
     # webhooks
-    Route(RUN, GET, "/api/v1/webhooks/deliveries", webhooks.list_deliveries, "read", answer="items next_cursor",
+    Route(RUN, GET, "/api/v1/webhooks/deliveries", webhooks.list_deliveries, "read", answer=shapes.Deliveries,
           query={"request_id": TEXT, "state": {"enum": ["owed", "done", "dead"]}, **SPAN, **PAGED}),
     Route(RUN, GET, "/api/v1/webhooks/deliveries/{id}", webhooks.show_delivery, "read",
-          answer="id request_id url event state created_at tries log"),
+          answer=shapes.Delivery),
     Route(RUN, POST, "/api/v1/webhooks/deliveries/{id}/replay", webhooks.replay_delivery, ENDS, answer="replayed"),
     Route(RUN, POST, "/api/v1/webhooks/replay", webhooks.replay_deliveries, ENDS, body=webhooks.Replay,
           answer="replayed"),

@@ -170,5 +170,62 @@ class UsageReport(msgspec.Struct):
     next_cursor: str | None
 
 
-SPARSE = frozenset({"RequestEvent"})
+class Try(msgspec.Struct):
+    """One try of a delivery. `duration` in seconds; `status` None: there was no answer."""
+
+    n: int
+    at: str
+    duration: float
+    status: int | None
+    reason: str
+    note: str
+    answer: str
+
+
+class Held(msgspec.Struct):
+    """A host that is left alone: so many failures in a row, for so many seconds."""
+
+    failures: int
+    seconds: float
+
+
+class Delivery(msgspec.Struct):
+    """A webhook and where it is: `owed`, `done` or `dead`. `log` is there where one is asked for."""
+
+    id: str
+    request_id: str
+    url: str
+    event: str
+    state: str
+    created_at: str
+    due_at: str | None
+    done_at: str | None
+    tries: int
+    last_status: int | None
+    last_reason: str | None
+    held: Held | None
+    log: list[Try] | None = None
+
+
+class Deliveries(msgspec.Struct):
+    items: list[Delivery]
+    next_cursor: str | None
+
+
+class RunnerLine(msgspec.Struct):
+    """A line of a runner's own log."""
+
+    at: str
+    app: str
+    runner: str
+    level: str
+    message: str
+
+
+class RunnerLines(msgspec.Struct):
+    items: list[RunnerLine]
+    next_cursor: str | None
+
+
+SPARSE = frozenset({"RequestEvent", "Delivery"})
 """Shapes of which a member that means nothing is left out."""

@@ -197,6 +197,9 @@ class Filter(msgspec.Struct, frozen=True):
     since: float | None = None
     until: float | None = None
     id_tail: str | None = None
+    error_type: str | None = None
+    slower: float | None = None
+    """Finished ones that ran for more seconds than this, from their last start to their end."""
     limit: int = 50
     cursor: str | None = None
 

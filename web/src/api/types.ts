@@ -58,6 +58,28 @@ export interface Complete {
   parts?: ListedPart[];
 }
 
+export interface Deliveries {
+  items: Delivery[];
+  next_cursor: string | null;
+}
+
+/** A webhook and where it is: `owed`, `done` or `dead`. `log` is there where one is asked for. */
+export interface Delivery {
+  id: string;
+  request_id: string;
+  url: string;
+  event: string;
+  state: string;
+  created_at: string;
+  due_at: string | null;
+  done_at: string | null;
+  tries: number;
+  last_status: number | null;
+  last_reason: string | null;
+  held: Held | null;
+  log?: Try[] | null;
+}
+
 /** One endpoint of an app, as the gateway and the documentation need it. */
 export interface EndpointInfo {
   path: string;
@@ -80,6 +102,12 @@ export type EventKind = "chunk" | "completed" | "log" | "progress" | "queued" | 
 export interface Expected {
   start: Within | null;
   end: Within;
+}
+
+/** A host that is left alone: so many failures in a row, for so many seconds. */
+export interface Held {
+  failures: number;
+  seconds: number;
 }
 
 export interface Initiate {
@@ -193,6 +221,20 @@ export interface Rotate {
   at_once?: boolean;
 }
 
+/** A line of a runner's own log. */
+export interface RunnerLine {
+  at: string;
+  app: string;
+  runner: string;
+  level: string;
+  message: string;
+}
+
+export interface RunnerLines {
+  items: RunnerLine[];
+  next_cursor: string | null;
+}
+
 /** One runner process. */
 export interface RunnerState {
   id: string;
@@ -234,6 +276,17 @@ export interface TokenRequest {
   token_expiration?: number;
   duration?: number | null;
   subject?: string | null;
+}
+
+/** One try of a delivery. `duration` in seconds; `status` None: there was no answer. */
+export interface Try {
+  n: number;
+  at: string;
+  duration: number;
+  status: number | null;
+  reason: string;
+  note: string;
+  answer: string;
 }
 
 /** What was used: of a day (or a month), by a key, of an app; None where these are added up. Seconds and bytes; */

@@ -188,7 +188,7 @@ function Events({ run }: { run: Run }) {
 /** An event in words. */
 export function says(event: Run["events"]["value"][number]): string {
   switch (event.kind) {
-    case "started": return `attempt ${event.attempt} on ${event.runner}`;
+    case "started": return `on ${event.runner}`;
     case "log": return event.message ?? "";
     case "progress": return `${event.step}${event.total ? ` of ${event.total}` : ""}${event.message ? `: ${event.message}` : ""}`;
     case "chunk": return `piece ${event.chunk}`;

@@ -25,11 +25,15 @@ type Page = ComponentType<PageProps>;
 const PAGES: Record<string, () => Promise<{ default: Page }>> = {
   apps: () => import("../pages/apps.tsx"),
   playground: () => import("../pages/playground.tsx"),
+  requests: () => import("../pages/requests.tsx"),
+  request: () => import("../pages/request.tsx"),
+  compare: () => import("../pages/compare.tsx"),
 };
 
 const RAIL: readonly (readonly [string, string, IconName, readonly string[]])[] = [
   ["/", "Home", "home", ["home"]],
   ["/apps", "Playground", "play", ["apps", "playground"]],
+  ["/requests", "Requests", "list", ["requests", "request", "compare"]],
 ];
 
 startRouter();
@@ -80,6 +84,7 @@ export function Frame() {
       { keys: "?", says: "Show the keyboard sheet", run: () => (sheet.value = true) },
       { keys: "t", says: "Change the theme", run: () => announce(`theme: ${nextTheme()}`) },
       { keys: "g h", says: "Home", run: () => navigate("/") },
+      { keys: "g r", says: "Requests", run: () => navigate("/requests") },
       { keys: "g p", says: "Playground", run: () => navigate("/apps") },
     ],
     [],

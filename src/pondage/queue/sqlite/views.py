@@ -23,7 +23,7 @@ from pondage.queue.stored import (
     unpack_entries,
 )
 from pondage.wire.events import Chunk, Event, Outcome
-from pondage.wire.states import State
+from pondage.wire.states import OutcomeKind, State
 
 NEWEST_ROWS = 2000
 """How many rows `newest` looks back."""
@@ -148,16 +148,66 @@ def page(cursor: Cursor, filter: Filter) -> tuple[list[StoredView], str | None]:
     conditions, values = where(filter)
     limit = max(1, min(filter.limit, 1000))
     rows: list[StoredView] = []
-    if filter.state is not State.DONE and filter.outcome is None:
+    ended = filter.outcome is not None or filter.error_type is not None or filter.slower is not None
+    if filter.state is not State.DONE and not ended:
         state = "" if filter.state is None else f" AND state = {STATES.index(filter.state)}"
         hot = f"{SQL['view_hot']} WHERE {conditions}{state} ORDER BY seq DESC LIMIT ?"
         rows += map(StoredView._make, cursor.execute(hot, (*values, limit + 1)))
     if filter.state in (None, State.DONE):
-        kind, more = ("", ()) if filter.outcome is None else (" AND kind = ?", (filter.outcome,))
-        cold = f"{SQL['view_cold']} WHERE {conditions}{kind} ORDER BY seq DESC LIMIT ?"
+        only, more = _of_the_ended(filter)
+        cold = f"{SQL['view_cold']} WHERE {conditions}{only}{_stretch(cursor, filter)} ORDER BY seq DESC LIMIT ?"
         rows += map(StoredView._make, cursor.execute(cold, (*values, *more, limit + 1)))
     rows.sort(key=lambda row: -row.seq)
     return rows[:limit], str(rows[limit - 1].seq) if len(rows) > limit else None
+
+
+def _of_the_ended(filter: Filter) -> tuple[str, tuple[Any, ...]]:
+    """Conditions that only finished requests can meet. A kind is written out: so the index of failures is found."""
+    conditions = ""
+    values: list[Any] = []
+    kind = OutcomeKind.ERROR if filter.error_type is not None and filter.outcome is None else filter.outcome
+    if kind is not None:
+        conditions += f" AND kind = '{OutcomeKind(kind).value}'"
+    if filter.error_type is not None:
+        conditions += " AND error_type = ?"
+        values.append(filter.error_type)
+    if filter.slower is not None:
+        conditions += " AND finished_at - started_at > ?"
+        values.append(filter.slower)
+    return conditions, tuple(values)
+
+
+_CLOCK_SLACK = 3600.0
+"""Seconds by which clocks may have been set back between two submits, for the bounds of a time range."""
+
+
+def _stretch(cursor: Cursor, filter: Filter) -> str:
+    """The stretch of the history that a time range can lie in, so that a page of it does not walk there from today.
+
+    Requests are numbered as they come: their times grow along the numbers but for clocks that were set.
+    """
+    made = ""
+    if filter.until is not None:
+        made += f" AND seq < {_first_from(cursor, filter.until + _CLOCK_SLACK)}"
+    if filter.since is not None:
+        made += f" AND seq >= {_first_from(cursor, filter.since - _CLOCK_SLACK)}"
+    return made
+
+
+def _first_from(cursor: Cursor, moment: float) -> int:
+    """About the number of the first finished request that came at a time or later, by halving."""
+    low, high = cursor.execute(SQL["finished_ends"]).fetchone()
+    if low is None:
+        return 0
+    high += 1
+    while low < high:
+        middle = (low + high) // 2
+        row = cursor.execute(SQL["finished_from"], (middle,)).fetchone()
+        if row is None or row[1] >= moment:
+            high = middle
+        else:
+            low = row[0] + 1
+    return int(low)
 
 
 def where(filter: Filter) -> tuple[str, tuple[Any, ...]]:

@@ -55,3 +55,9 @@ WHERE f.file_id = ? AND t.caller = ? ORDER BY f.seq DESC LIMIT ?;
 
 -- name: seq
 SELECT seq FROM requests WHERE id = ?1 UNION ALL SELECT seq FROM finished WHERE id = ?1;
+
+-- name: finished_ends
+SELECT min(seq), max(seq) FROM finished;
+
+-- name: finished_from
+SELECT seq, submitted_at FROM finished WHERE seq >= ? ORDER BY seq LIMIT 1;
