@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import msgspec
 import pytest
 
 from pondage.clock import ManualClock
@@ -149,7 +150,7 @@ async def test_a_keyed_submit_takes_a_slot_before_its_commit(queue: Queue, clock
 async def test_a_key_with_another_body_is_refused(queue: Queue, clock: ManualClock) -> None:
     await submitted(queue, clock, idempotency_key="k", fingerprint=b"1")
     with pytest.raises(InvalidInput):
-        await queue.submit(new(clock, idempotency_key="k", fingerprint=b"2")).receipt
+        await queue.submit(new(clock, input=b'{"x": 2}', idempotency_key="k", fingerprint=b"2")).receipt
     other_caller = queue.submit(new(clock, idempotency_key="k", fingerprint=b"2", caller="someone"))
     assert not (await other_caller.receipt).replayed
     assert queue.depth("acme/flux").queued == 2
@@ -183,3 +184,18 @@ async def test_a_full_queue_refuses_new_requests_only(queue: Queue, clock: Manua
     replay = queue.submit(new(clock, max_queue_length=1, idempotency_key="k", fingerprint=b"1"))
     assert (await replay.receipt).replayed
     assert queue.depth("acme/flux").queued == 1
+
+
+async def test_one_input_in_two_spellings_is_one_request(queue: Queue, clock: ManualClock) -> None:
+    first = new(clock, input=b'{"a": 1, "b": 2.0}', idempotency_key="k", fingerprint=b"one")
+    other = new(clock, input=b'{"b":2.0,"a":1}', idempotency_key="k", fingerprint=b"two")
+    await queue.submit(first).receipt
+    assert (await queue.submit(other).receipt).request_id == first.id
+    (claim,) = await queue.claim(first.app, ["r1"])
+    await queue.complete(first.id, claim.attempt, ok())
+    again = msgspec.structs.replace(other, id="x" * 8)
+    assert (await queue.submit(again).receipt).request_id == first.id, "after its end"
+    for body, path in ((b'{"a": 1, "b": 2}', "/"), (b'{"b":2.0,"a":1}', "/dev")):
+        unlike = new(clock, input=body, path=path, idempotency_key="k", fingerprint=b"three")
+        with pytest.raises(InvalidInput):
+            await queue.submit(unlike).receipt

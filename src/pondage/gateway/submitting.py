@@ -14,6 +14,7 @@ from pondage.files.interface import file_ids
 from pondage.files.names import LIFECYCLE_HEADERS, read_lifecycle
 from pondage.gateway.call import Call, Caller
 from pondage.queue.interface import NewRequest
+from pondage.wire.canonical import canonical
 from pondage.wire.finite import odd_in_text
 from pondage.wire.frames import AppInfo, Mode
 from pondage.wire.ids import EndpointId, legacy_endpoint, new_request_id, parse_endpoint
@@ -177,7 +178,9 @@ def new_request(call: Call, target: Target, body: bytes, *, path: str | None = N
     if key is not None:
         if not key or len(key) > 256:
             raise InvalidInput.field(["header", "Idempotency-Key"], "must have 1 to 256 characters")
-        fingerprint = hashlib.sha256(f"{target.endpoint.app}\n{path or target.path}\n".encode() + body).digest()
+        # What is not kept cannot be compared later: its one spelling is hashed.
+        spelt = canonical(body) if headers.get("x-fal-store-io", "1").strip() == "0" else body
+        fingerprint = hashlib.sha256(f"{target.endpoint.app}\n{path or target.path}\n".encode() + spelt).digest()
     on_fault = headers.get(ON_FAULT)
     if on_fault is not None and on_fault not in {"wait", "fail"}:
         raise InvalidInput.field(["header", "Pondage-On-Fault"], f"{on_fault!r} is neither 'wait' nor 'fail'")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Protocol
+from typing import Literal, Protocol
 
 import msgspec
 
@@ -27,6 +27,9 @@ class Said(msgspec.Struct, frozen=True, array_like=True):
     run: float
     p50: float
     p90: float
+
+
+Bound = Literal["", "cancel", "keep"]
 
 
 class NewRequest(msgspec.Struct, frozen=True):
@@ -54,7 +57,8 @@ class NewRequest(msgspec.Struct, frozen=True):
     webhook_events: tuple[str, ...] = ()
     idempotency_key: str | None = None
     fingerprint: bytes = b""
-    """A hash of everything that makes two requests under one idempotency key the same."""
+    """A hash of what makes two requests under one idempotency key the same: app, path and input. Where two differ, the
+    inputs are compared as documents (`pondage.wire.canonical`)."""
     max_queue_length: int | None = None
     retried_from: str | None = None
     files: tuple[str, ...] = ()
@@ -69,6 +73,9 @@ class NewRequest(msgspec.Struct, frozen=True):
     """How dear it is, by the fields that its endpoint names as its cost."""
     said: Said | None = None
     """What was expected of it; None where nothing was written down."""
+    bound: Bound = ""
+    """Not empty for a `run` without an idempotency key: nothing but its caller's connection leads to its outcome. What
+    becomes of it when that connection ends."""
 
 
 class Claim(msgspec.Struct, frozen=True):
@@ -376,6 +383,24 @@ class Queue(Protocol):
     async def orphans(self) -> list[Claim]:
         """Take over the requests that run under seats that have ended: each is this seat's from then on, and is
         returned to one gateway once. They stay running until they are retried or completed."""
+        ...
+
+    async def interrupted(self, window: float) -> list[str]:
+        """Once, at the start: the runs (`NewRequest.bound`) that the end of the gateway before has cut off.
+
+        Those that were begun, or are to be kept, may each be resumed once within `window` seconds. The ids of the
+        others are returned: nothing was begun of them, and nobody can come back for them.
+        """
+        ...
+
+    @property
+    def resumable(self) -> bool:
+        """Whether there may be a run to resume. Cheap, for it is asked at every run."""
+        ...
+
+    async def resume(self, request: NewRequest) -> str | None:
+        """The run that was cut off and is repeated by this one: the same caller, endpoint and input. Its id, once;
+        None where there is none."""
         ...
 
     async def sweep(self) -> Swept:

@@ -6,13 +6,15 @@ default here and nothing else.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from operator import attrgetter
 from typing import Any, NamedTuple
 
 import msgspec
 
-from pondage.queue.interface import Claim, NewRequest, Ran, RequestView, Said
+from pondage.queue.interface import Bound, Claim, NewRequest, Ran, RequestView, Said
+from pondage.wire.canonical import canonical, same
 from pondage.wire.events import Completed, Entry, Event, Outcome, Queued, Started
 from pondage.wire.frames import Mode
 from pondage.wire.states import OutcomeKind, State
@@ -42,6 +44,7 @@ class Head(msgspec.Struct, frozen=True, array_like=True):
     expected: float | None = None
     cost: float = 1.0
     said: Said | None = None
+    bound: Bound = ""
 
 
 class Extra(msgspec.Struct, frozen=True, array_like=True):
@@ -121,6 +124,17 @@ def pack_head(r: NewRequest) -> bytes:
 
 def unpack_head(data: bytes) -> Head:
     return _decode_head(data)
+
+
+def is_repeat(row: StoredRequest, r: NewRequest) -> bool:
+    """Whether a request says the same as one that is stored, perhaps in another spelling."""
+    return row.keep_io != -1 and (row.app, row.path) == (r.app, r.path) and same(row.input, r.input)
+
+
+def digest_of(r: NewRequest) -> bytes:
+    """What names a run that was cut off: who called what, with which input."""
+    named = msgspec.json.encode([r.caller, r.subject, r.app, r.path])
+    return hashlib.sha256(named + canonical(r.input)).digest()
 
 
 def pack_entries(entries: Sequence[Entry]) -> bytes:

@@ -45,7 +45,7 @@ from pondage.queue.sqlite.counts import SqliteCounts, put_facts
 from pondage.queue.sqlite.memory import Memory, resolve
 from pondage.queue.sqlite.order import TAG_BITS
 from pondage.queue.sqlite.submits import Submits
-from pondage.queue.stored import StoredView, view
+from pondage.queue.stored import StoredView, digest_of, view
 from pondage.settings import Settings
 from pondage.telemetry import log
 from pondage.wire.events import Entry, Event, Outcome
@@ -68,6 +68,8 @@ class SqliteQueue:
         self.counts = SqliteCounts(database, clock, settings)
         database.write_notes(put_facts)
         self._submits = Submits(database, clock, settings, self._memory, self._nobody_took)
+        self._resumable_until = 0.0
+        """Wall time until which a run that was cut off may be repeated."""
         self._taken_back: dict[str, int] = {}
         """Attempts that were handed out and whose claim was then not committed, the highest of each request."""
 
@@ -338,6 +340,24 @@ class SqliteQueue:
 
     async def orphans(self) -> list[Claim]:
         return await self._database.write(lambda cursor: upkeep.orphans(cursor, self._memory.seat))
+
+    async def interrupted(self, window: float) -> list[str]:
+        runs = await self._database.read(upkeep.cut_off)
+        now = self._clock.wall()
+        kept = [run for run in runs if run.resumable]
+        self._resumable_until = await self._database.write(
+            lambda cursor: upkeep.put_interrupted(cursor, kept, now, now + window)
+        )
+        return [run.request_id for run in runs if not run.resumable]
+
+    @property
+    def resumable(self) -> bool:
+        return self._resumable_until > 0.0 and self._clock.wall() < self._resumable_until
+
+    async def resume(self, request: NewRequest) -> str | None:
+        now = self._clock.wall()
+        digest = digest_of(request)
+        return await self._database.write(lambda cursor: upkeep.resume(cursor, digest, now))
 
     async def sweep(self) -> Swept:
         now = self._clock.wall()

@@ -112,7 +112,7 @@ def insert_keyed(cursor: Cursor, new: Insert, expires_at: float, full: TooMany |
     if row is not None and row[2] > new.at:
         known = cursor.execute(SQL["known"], (row[1],)).fetchone()
         if known is not None:
-            if row[0] != r.fingerprint:
+            if row[0] != r.fingerprint and not _is_repeat(cursor, row[1], r):
                 raise InvalidInput.field(
                     ["header", "Idempotency-Key"],
                     f"this key was used for another request ({row[1]}); use a new key for a new request",
@@ -127,6 +127,13 @@ def insert_keyed(cursor: Cursor, new: Insert, expires_at: float, full: TooMany |
     insert(cursor, new)
     cursor.execute(SQL["put_key"], (r.caller, key, r.fingerprint, r.id, expires_at))
     return None
+
+
+def _is_repeat(cursor: Cursor, request_id: str, r: NewRequest) -> bool:
+    for statement in ("input_hot", "input_cold"):
+        if (row := cursor.execute(SQL[statement], (request_id,)).fetchone()) is not None:
+            return stored.is_repeat(stored.StoredRequest._make(row), r)
+    return False
 
 
 def insert_finished(cursor: Cursor, new: Insert, outcome: Outcome, spent: Spending, now: float) -> None:

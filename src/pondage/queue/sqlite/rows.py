@@ -38,6 +38,7 @@ class HotRow(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     webhook: str | None
     keep_io: int
     input_bytes: int
+    bound: int
     head: bytes
 
 
@@ -113,6 +114,7 @@ class Insert(msgspec.Struct, frozen=True, gc=False):
             webhook=r.webhook,
             keep_io=1 if r.store_io else 0,
             input_bytes=len(r.input),
+            bound=1 if r.bound else 0,
             head=pack_head(r),
         )
 

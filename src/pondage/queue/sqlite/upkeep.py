@@ -82,6 +82,37 @@ def orphans(cursor: Cursor, seat: int) -> list[Claim]:
     return [stored.claim(brought, row.attempt, row.runner, row.strikes, row.alone) for brought, row in split]
 
 
+class CutOff(NamedTuple):
+    """A run whose caller's connection ended with the gateway before."""
+
+    request_id: str
+    digest: bytes
+    resumable: bool
+
+
+def cut_off(cursor: Cursor) -> list[CutOff]:
+    """The runs that were cut off, one input in memory at a time. One that was begun, or is to be kept, goes on."""
+    found = []
+    for *brought, attempt in cursor.execute(SQL["bound"]):
+        r = stored.request(StoredRequest._make(brought))
+        found.append(CutOff(r.id, stored.digest_of(r), attempt > 0 or r.bound == "keep"))
+    return found
+
+
+def put_interrupted(cursor: Cursor, runs: list[CutOff], now: float, until: float) -> float:
+    """Note who may be resumed; returns until when there is anyone, 0 for nobody."""
+    cursor.execute(SQL["forget_interrupted"], (now,))
+    for run in runs:
+        cursor.execute(SQL["put_interrupted"], (run.request_id, run.digest, until))
+    (last,) = cursor.execute(SQL["last_interrupted"]).fetchone()
+    return last or 0.0
+
+
+def resume(cursor: Cursor, digest: bytes, now: float) -> str | None:
+    row = cursor.execute(SQL["resume"], (digest, now)).fetchone()
+    return None if row is None else row[0]
+
+
 def start_limit() -> Outcome:
     """How a request ends that no runner took in time (PROTOCOL 4.3, 9.2)."""
     return Outcome.failure(

@@ -3,8 +3,8 @@
 -- name: insert
 -- A request begins hot, either queued (state 0) or already given to a runner (state 1, attempt 1).
 INSERT INTO requests (seq, id, app, path, caller, state, rank, attempt, strikes, alone, last_n, started_n, submitted_at,
-  started_at, start_by, runner, holder, webhook, keep_io, input_bytes, head)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+  started_at, start_by, runner, holder, webhook, keep_io, input_bytes, bound, head)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: insert_input
 INSERT INTO inputs (seq, input) VALUES (?, ?);

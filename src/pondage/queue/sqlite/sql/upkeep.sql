@@ -19,6 +19,26 @@ WHERE state = 1 AND holder NOT IN (SELECT id FROM seats WHERE ended_at IS NULL)
 RETURNING id, app, path, caller, submitted_at, webhook, keep_io, head,
   (SELECT input FROM inputs WHERE inputs.seq = requests.seq), seq, attempt, runner, strikes, alone;
 
+-- name: bound
+-- Runs that end with their callers' connections: at a start those connections are gone.
+SELECT id, app, path, caller, submitted_at, webhook, keep_io, head,
+  (SELECT input FROM inputs WHERE inputs.seq = requests.seq), attempt FROM requests WHERE bound = 1 ORDER BY seq;
+
+-- name: forget_interrupted
+DELETE FROM interrupted WHERE until <= ?;
+
+-- name: put_interrupted
+INSERT INTO interrupted (request_id, digest, until) VALUES (?, ?, ?)
+ON CONFLICT (request_id) DO UPDATE SET until = excluded.until;
+
+-- name: last_interrupted
+SELECT max(until) FROM interrupted;
+
+-- name: resume
+-- Whoever deletes the row has it.
+DELETE FROM interrupted
+WHERE request_id = (SELECT request_id FROM interrupted WHERE digest = ? AND until > ? LIMIT 1) RETURNING request_id;
+
 -- name: flows
 -- What waits, by caller; 100,000 rows take a tenth of a second.
 SELECT app, rank >> 48, caller, min(rank) AS first, max(rank), count(*) FROM requests WHERE state = 0
