@@ -127,7 +127,7 @@ class Gateway:
                 response = await _with_room(call, response)
             await response(scope, receive, sending)
         finally:
-            if call is not None:
+            if call is not None and call.held:
                 call.let_go()
         if refused:
             self._audit.refused(scope, call, sending.status, refused)

@@ -217,7 +217,8 @@ class Call:
         if announced is not None and announced.isdigit():
             if int(announced) > limit:
                 raise TooLarge(f"the body has {announced} bytes; at most {limit} are taken (setting max_input_bytes)")
-            await self.hold(int(announced))
+            if int(announced) > FREE:
+                await self.hold(int(announced))
         message = await self.receive()
         if message["type"] == "http.request" and not message.get("more_body"):
             whole: bytes = message.get("body", b"")

@@ -311,7 +311,11 @@ class Connection(HttpToolsProtocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         """Only what stands in the head is a header: what counted in a trailer would depend on when it came."""
         if self._in_head:
-            super().on_header(name, value)
+            # As the library does it: a call for each header costs more than what it does.
+            name = name.lower()
+            if name == b"expect" and value.lower() == b"100-continue":
+                self.expect_100_continue = True
+            self.headers.append((name, value))
         else:
             self._pieces += 1
 
