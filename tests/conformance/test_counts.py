@@ -118,6 +118,7 @@ async def test_what_is_old_enough_is_forgotten(queue: Queue, clock: ManualClock)
     await queue.counts.fold()
     assert (await rollup(queue, clock, hourly=True)).ok == 0
     assert (await usage(queue, clock)).ok == 0
+    assert (await queue.counts.totals())[APP].ok == 1, "this is counted for ever"
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -159,7 +160,7 @@ async def test_counts_are_what_the_requests_say_after_any_history(engine: Engine
     assert page.next_cursor is None
     counted, used = await rollup(current.queue, clock), await usage(current.queue, clock)
     outcomes = [view.outcome for view in page.items]
-    for total in (counted, used):
+    for total in (counted, used, (await current.queue.counts.totals())[APP]):
         assert total.submitted == len(outcomes)
         assert total.ok == outcomes.count(OutcomeKind.OK)
         assert total.error == outcomes.count(OutcomeKind.ERROR)

@@ -6,9 +6,11 @@ import argparse
 from typing import Any
 
 from pondage.cli import exits, reach
-from pondage.cli.terminal import table
+from pondage.cli.terminal import duration, table
 
-HELP = "the apps that a server knows: endpoints, runners, queue, and why one cannot run"
+HELP = "the apps that a server knows: endpoints, runners, queue, the last hour, and why one cannot run"
+
+_LAST_HOUR = ("ended", "errors", "p50, p90")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -17,7 +19,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    page = reach.Api(args).get("/apps")
+    api = reach.Api(args)
+    page = api.get("/apps")
     if args.json:
         args.terminal.result_json(page)
         return exits.OK
@@ -25,6 +28,7 @@ def run(args: argparse.Namespace) -> int:
     if not items:
         args.terminal.say("no apps")
         return exits.OK
+    fared = {item["app"]: item for item in api.get("/summary")["items"]}
     rows = [
         (
             app["name"],
@@ -32,16 +36,25 @@ def run(args: argparse.Namespace) -> int:
             f"{app['free']} of {app['slots']} free",
             str(app["queued"]),
             str(app["running"]),
+            *_last_hour(fared.get(app["name"])),
             " ".join(_paths(app)),
         )
         for app in items
     ]
-    for line in table(rows, ("app", "runners", "slots", "queued", "running", "endpoints")):
+    for line in table(rows, ("app", "runners", "slots", "queued", "running", *_LAST_HOUR, "endpoints")):
         args.terminal.result(line)
     for app in items:
         if app["fault"]:
             args.terminal.say(f"  {app['name']}: {app['fault']}")
     return exits.OK
+
+
+def _last_hour(item: dict[str, Any] | None) -> tuple[str, str, str]:
+    """How many requests ended, how many with an error, and how long they ran: half of them at most, nine of ten."""
+    if item is None or item["run"] is None:
+        return "", "", ""
+    ended = item["ok"] + item["error"] + item["cancelled"]
+    return str(ended), str(item["error"]), f"{duration(item['run']['p50'])}, {duration(item['run']['p90'])}"
 
 
 def _paths(app: dict[str, Any]) -> list[str]:

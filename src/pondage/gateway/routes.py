@@ -15,6 +15,7 @@ from pondage.gateway import (
     openapi,
     quotes,
     requests,
+    series,
     shapes,
     storage,
     streams,
@@ -123,10 +124,15 @@ ROUTES: list[Route] = [
           answer=shapes.Quote),
     Route(RUN, GET, "/api/v1/apps/{app:path}/quote", quotes.ask_without_input, "submit or read",
           query={"path": TEXT, "priority": {"enum": ["normal", "low"]}}, answer=shapes.Quote),
+    Route(RUN, GET, "/api/v1/apps/{app:path}/series", series.show_series, "read", answer=shapes.Series,
+          query={"points": {**NUMBER, "maximum": series.MOST_POINTS}, **SPAN}),
     Route(RUN, GET, "/api/v1/apps/{app:path}", api.show_app, "read", answer=shapes.App),
     Route(RUN, POST, "/api/v1/snippets", snippets.make_snippets, "read", body=snippets.Wanted, answer=shapes.Snippets),
 
-    # what was used
+    # what was counted
+    Route(RUN, GET, "/api/v1/summary", series.show_summary, "read", query=SPAN, answer=shapes.Summaries),
+    Route(RUN, GET, "/api/v1/errors", series.list_errors, "read-all", answer=shapes.ErrorGroups,
+          query={"app": TEXT, "error_type": TEXT, "limit": PAGED["limit"], **SPAN}),
     Route(RUN, GET, "/api/v1/usage", usage.show_usage, "read", answer=shapes.UsageReport,
           query={"by": {"enum": [*BY]}, "bucket": {"enum": [*BUCKETS]}, "format": {"enum": [*FORMATS]},
                  "key": TEXT, "app": TEXT, **SPAN}),

@@ -15,9 +15,10 @@ import msgspec
 
 from pondage.errors import Forbidden, InvalidInput
 from pondage.gateway import answers
-from pondage.gateway.api import chosen, moment
+from pondage.gateway.api import chosen
 from pondage.gateway.call import Call, Response
 from pondage.gateway.route import BUCKETS, BY, FORMATS
+from pondage.gateway.series import span
 from pondage.gateway.shapes import UsageItem, UsageReport
 from pondage.queue.counts import DAY, Usage, Used
 
@@ -51,20 +52,6 @@ async def show_usage(call: Call) -> Response:
         headers[0] = (b"content-type", b"text/csv; charset=utf-8")
         headers.append((b"content-disposition", b'attachment; filename="usage.csv"'))
     return answers.Answer(200, body, headers)
-
-
-def span(call: Call, usual: float) -> tuple[float, float]:
-    """From when to when the query asks; `usual` seconds up to now where it does not say.
-
-    Raises:
-        InvalidInput: it ends before it begins.
-    """
-    until, since = moment(call, "until"), moment(call, "since")
-    end = call.rooms.clock.wall() + 1 if until is None else until
-    begin = end - usual if since is None else since
-    if begin > end:
-        raise InvalidInput.field(["query", "since"], f"{begin:.3f} is later than until, {end:.3f}")
-    return begin, end
 
 
 def _whose(call: Call) -> str | None:

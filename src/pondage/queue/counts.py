@@ -196,6 +196,10 @@ class Counts(Protocol):
         """By minute or by hour, oldest first; those without anything are left out."""
         ...
 
+    async def totals(self) -> dict[str, Rollup]:
+        """By app, of all time: what only ever grows."""
+        ...
+
     async def usage(self, *, since: float, until: float, caller: str | None = None) -> list[Used]:
         """By key, app and day, oldest first."""
         ...

@@ -24,6 +24,7 @@ class Counted(msgspec.Struct):
     usage: Usage = msgspec.field(default_factory=Usage)
     minutes: Rollup = msgspec.field(default_factory=Rollup)
     hours: Rollup = msgspec.field(default_factory=Rollup)
+    totals: Rollup = msgspec.field(default_factory=Rollup)
     errors: int = 0
 
 
@@ -38,6 +39,8 @@ def read_counted(connection: apsw.Connection) -> Counted:
         counted.minutes.add(minute)
     for hour in (*_all(connection, "SELECT rollup FROM rollup_hours", Rollup), *fresh.hours.values()):
         counted.hours.add(hour)
+    for total in (*_all(connection, "SELECT rollup FROM rollup_totals", Rollup), *fresh.hours.values()):
+        counted.totals.add(total)
     groups = (*_all(connection, "SELECT errors FROM error_hours", Errors), *fresh.errors.values())
     counted.errors = sum(group.count for group in groups)
     return counted
@@ -79,7 +82,7 @@ def differences(counted: Counted, found: Usage) -> list[str]:
         wrong.append(
             f"usage says {used.lost} lost attempts, the logs have {found.lost}, and at most {most} explain more"
         )
-    for name in ("minutes", "hours"):
+    for name in ("minutes", "hours", "totals"):
         rollup: Rollup = getattr(counted, name)
         for member in ("submitted", "ok", "error", "cancelled", "lost"):
             if getattr(rollup, member) != getattr(used, member):

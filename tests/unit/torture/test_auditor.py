@@ -66,6 +66,7 @@ def sound() -> Evidence:
             usage=Usage(submitted=5, ok=3, error=1, cancelled=1, lost=2, waited=2.5, runner=1.0, input_bytes=9),
             minutes=Rollup(submitted=5, ok=3, error=1, cancelled=1, lost=2, waits={0: 5}, runs={0: 5}, totals={0: 5}),
             hours=Rollup(submitted=5, ok=3, error=1, cancelled=1, lost=2, waits={0: 5}, runs={0: 5}, totals={0: 5}),
+            totals=Rollup(submitted=5, ok=3, error=1, cancelled=1, lost=2, waits={0: 5}, runs={0: 5}, totals={0: 5}),
             errors=1,
         ),
         added_up=Usage(submitted=5, ok=3, error=1, cancelled=1, lost=1, waited=2.5, input_bytes=9),
@@ -197,11 +198,11 @@ def count_other_waits(e: Evidence) -> None:
 
 
 def forget_a_lost_attempt(e: Evidence) -> None:
-    e.counted.usage.lost = e.counted.minutes.lost = e.counted.hours.lost = 0
+    e.counted.usage.lost = e.counted.minutes.lost = e.counted.hours.lost = e.counted.totals.lost = 0
 
 
 def lose_too_many(e: Evidence) -> None:
-    e.counted.usage.lost = e.counted.minutes.lost = e.counted.hours.lost = 4
+    e.counted.usage.lost = e.counted.minutes.lost = e.counted.hours.lost = e.counted.totals.lost = 4
 
 
 def leave_a_minute_out(e: Evidence) -> None:
@@ -221,7 +222,7 @@ def charge_nobody(e: Evidence) -> None:
 
 
 def forget_a_receipt(e: Evidence) -> None:
-    for counts in (e.counted.usage, e.counted.minutes, e.counted.hours, e.added_up):
+    for counts in (e.counted.usage, e.counted.minutes, e.counted.hours, e.counted.totals, e.added_up):
         counts.submitted -= 1
 
 

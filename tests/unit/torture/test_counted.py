@@ -62,6 +62,7 @@ async def test_counts_are_what_the_requests_add_up_to(tmp_path: Path) -> None:
         ("DELETE FROM usage", "usage says submitted"),
         ("DELETE FROM rollup_minutes", "the minutes say"),
         ("DELETE FROM rollup_hours", "the hours say"),
+        ("DELETE FROM rollup_totals", "the totals say"),
         ("DELETE FROM finished WHERE kind = 'ok'", "usage says ok 1"),
         ("DELETE FROM requests", "usage says submitted 4"),
         ("UPDATE finished SET started_at = started_at - 1", "s waited"),

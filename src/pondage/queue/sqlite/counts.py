@@ -97,6 +97,15 @@ class SqliteCounts:
 
         return await self._database.read(read)
 
+    async def totals(self) -> dict[str, Rollup]:
+        def read(cursor: Cursor) -> dict[str, Rollup]:
+            sums = {app: _rollup(data) for app, data in cursor.execute(SQL["totals"])}
+            for (app, _), rollup in _everything_unfolded(cursor).hours.items():
+                sums.setdefault(app, Rollup()).add(rollup)
+            return sums
+
+        return await self._database.read(read)
+
     async def usage(self, *, since: float, until: float, caller: str | None = None) -> list[Used]:
         first = since // DAY * DAY
         asked = {"since": first, "until": until, "caller": caller}
@@ -157,6 +166,12 @@ def _merged(cursor: Cursor, *, counted: Counted, last: int) -> None:
     for key, rollup in counted.hours.items():
         row = cursor.execute(SQL["hour"], key).fetchone()
         cursor.execute(SQL["put_hour"], (*key, _encode(_sum(row and _rollup(row[0]), rollup))))
+    totals: dict[str, Rollup] = {}
+    for (app, _), rollup in counted.hours.items():
+        totals.setdefault(app, Rollup()).add(rollup)
+    for app, rollup in totals.items():
+        row = cursor.execute(SQL["total"], (app,)).fetchone()
+        cursor.execute(SQL["put_total"], (app, _encode(_sum(row and _rollup(row[0]), rollup))))
     for who, usage in counted.usage.items():
         row = cursor.execute(SQL["day"], who).fetchone()
         cursor.execute(SQL["put_day"], (*who, _encode(_sum(row and _usage(row[0]), usage))))

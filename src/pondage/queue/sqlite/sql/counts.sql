@@ -67,3 +67,12 @@ SELECT count(*) FROM error_hours WHERE hour = ? AND app = ?;
 
 -- name: forget_error_hours
 DELETE FROM error_hours WHERE hour < ?;
+
+-- name: total
+SELECT rollup FROM rollup_totals WHERE app = ?;
+
+-- name: totals
+SELECT app, rollup FROM rollup_totals;
+
+-- name: put_total
+INSERT INTO rollup_totals (app, rollup) VALUES (?, ?) ON CONFLICT (app) DO UPDATE SET rollup = excluded.rollup;
