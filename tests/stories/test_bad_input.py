@@ -90,4 +90,4 @@ def test_a_stream_that_is_refused_leaves_no_listener(echo: ServedApp, http: http
     key = {"idempotency-key": "a stream that is refused"}
     assert http.post("/acme/echo/generate/stream", json={"count": 1}, headers=key).status_code == 200
     assert http.post("/acme/echo/generate/stream", json={"count": 2}, headers=key).status_code == 422
-    assert not echo.on_loop(lambda: dict(echo.server.fleet.dispatcher._sinks))
+    assert not echo.on_loop(lambda: dict(echo.server.fleet.dispatcher.chunks._sinks))

@@ -81,7 +81,7 @@ def test_it_looks_at_the_processes() -> None:
     with serve(BASIC) as served:
 
         def slots_once_silent() -> int:
-            for runner in served.server.fleet.dispatcher.all_runners():
+            for runner in served.server.fleet.dispatcher.accounts.all_runners():
                 runner.last_heard -= served.server.settings.lease + 1
             app = served.server.fleet.app("acme/echo")
             assert app is not None and app.runners

@@ -136,7 +136,15 @@ class Channels:
         """The caller has left, or the session is over."""
         self._open.pop(channel.request_id, None)
 
-    def received(self, frame: SessionMessage | SessionClose) -> None:
+    def session_message(self, frame: SessionMessage) -> None:
+        """A message of the app to its caller."""
+        self._received(frame)
+
+    def session_close(self, frame: SessionClose) -> None:
+        """The app has ended the session."""
+        self._received(frame)
+
+    def _received(self, frame: SessionMessage | SessionClose) -> None:
         if channel := self._open.get(frame.request_id):
             try:
                 channel.deliver(frame)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from pondage.fleet.runners import Running
+from pondage.fleet.slots import Running
 from pondage.queue.interface import NOTHING_SPENT, Spending
 from pondage.wire.events import Outcome
 from pondage.wire.frames import Again, AppInfo

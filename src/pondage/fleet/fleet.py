@@ -15,16 +15,18 @@ from pondage.clock import Clock
 from pondage.files.interface import Files
 from pondage.fleet.channels import Channel, Channels
 from pondage.fleet.discover import AppSource
-from pondage.fleet.dispatcher import ChunkSink, Dispatcher, PendingRequest
+from pondage.fleet.dispatcher import Dispatcher
 from pondage.fleet.environment import token_of
 from pondage.fleet.forecasts import cost_of_input
 from pondage.fleet.interface import UNKNOWN, AppState, Calibrated, Forecast, RunnerLine, RunnerState
 from pondage.fleet.link import SocketLink
+from pondage.fleet.live_chunks import ChunkSink
 from pondage.fleet.placement import LocalProcesses, Placement
 from pondage.fleet.runner_logs import RunnerLogs
 from pondage.fleet.runners import Runner
 from pondage.fleet.sessions import Sessions
 from pondage.fleet.supervisor import Supervisor
+from pondage.fleet.ticket import PendingRequest
 from pondage.fleet.transfers import Transfers
 from pondage.queue.interface import Cancelled, NewRequest, Queue, RequestView, Said
 from pondage.queue.news import News
@@ -159,13 +161,13 @@ class LocalFleet:
     def _last_words(self, app: str, runner_id: str, lines: list[tuple[Level, str]]) -> None:
         """What a process that has died had printed: of the request that it alone served, or of the runner."""
         entries: list[Entry] = [Log(self._clock.wall(), stream, line) for stream, line in lines]
-        runner = self.dispatcher.runners(app).get(runner_id)
+        runner = self.dispatcher.accounts.runner(app, runner_id)
         running = [] if runner is None else list(runner.running.items())
         if runner is not None and len(running) == 1:
             (request_id, alone), *_ = running
             self.dispatcher.entries(runner, frames.Entries(request_id, alone.claim.attempt, entries))
         else:
-            self._runner_logs.heard(app, runner_id, entries)
+            self._runner_logs.runner_log(app, runner_id, entries)
 
     # ---- Fleet, for the gateway
 
@@ -173,13 +175,13 @@ class LocalFleet:
         app = self.supervisor.apps.get(name)
         if app is None:
             return None
-        runners = self.dispatcher.runners(name).values()
+        runners = self.dispatcher.accounts.runners(name)
         alive = self._clock.monotonic() - self._settings.lease
         return AppState(
             info=app.info,
             runners=len(runners),
-            slots=sum(runner.slots for runner in runners if runner.last_heard >= alive),
-            free=sum(max(runner.free, 0) for runner in runners),
+            slots=sum(runner.slots.total for runner in runners if runner.last_heard >= alive),
+            free=sum(runner.free for runner in runners),
             fault=app.fault if app.source is not None else f"{name} is not served by this server just now",
         )
 
@@ -201,7 +203,7 @@ class LocalFleet:
                 running=sorted(runner.running),
                 memory=runner.memory,
             )
-            for runner in self.dispatcher.all_runners()
+            for runner in self.dispatcher.accounts.all_runners()
         ]
 
     def runner_log(self, app: str) -> list[RunnerLine]:
@@ -240,7 +242,7 @@ class LocalFleet:
         return await self.dispatcher.cancel(request_id, reason)
 
     def live_chunks(self, request_id: str, sink: ChunkSink) -> Callable[[], None]:
-        return self.dispatcher.listen(request_id, sink)
+        return self.dispatcher.chunks.listen(request_id, sink)
 
     async def open_session(self, request: NewRequest, waiting: Callable[[int], None]) -> Channel:
         return await self.sessions.open(request, waiting)
@@ -311,34 +313,37 @@ class LocalFleet:
         )
 
     def _frame(self, link: SocketLink, runner: Runner, frame: frames.FromRunner) -> None:
+        """The other end of every frame of a runner: each goes to the method that bears its name."""
         match frame:
             case frames.Finished():
                 self.dispatcher.finished(runner, frame)
             case frames.Entries():
                 self.dispatcher.entries(runner, frame)
             case frames.Heartbeat():
-                runner.memory = frame.memory
-            case frames.SessionMessage() | frames.SessionClose():
-                self._channels.received(frame)
+                runner.heartbeat(frame)
+            case frames.SessionMessage():
+                self._channels.session_message(frame)
+            case frames.SessionClose():
+                self._channels.session_close(frame)
             case frames.FilePut():
                 running = runner.running.get(frame.request_id)
                 request = running.claim.request if running else None
                 base_url = request.base_url if request else ""
-                self._transfers[link].put(frame, base_url, request.caller if request else "")
+                self._transfers[link].file_put(frame, base_url, request.caller if request else "")
             case frames.FileGet():
                 running = runner.running.get(frame.request_id)
-                self._transfers[link].get(frame, running.claim.request.caller if running else None)
+                self._transfers[link].file_get(frame, running.claim.request.caller if running else None)
             case frames.FileSlice():
-                self._transfers[link].slice(frame)
+                self._transfers[link].file_slice(frame)
             case frames.FileMore():
-                self._transfers[link].more(frame)
+                self._transfers[link].file_more(frame)
             case frames.Ready():
                 self.supervisor.ready(runner, frame)
             case frames.SetupFailed():
                 self.supervisor.setup_failed(runner, frame)
             case frames.Poisoned():
-                self.dispatcher.condemn(runner, frame.request_id)
+                self.dispatcher.poisoned(runner, frame)
             case frames.RunnerLog():
-                self._runner_logs.heard(runner.app, runner.id, frame.entries)
+                self._runner_logs.runner_log(runner.app, runner.id, frame.entries)
             case frames.Hello():
                 raise ValueError("a second Hello")

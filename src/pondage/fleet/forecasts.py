@@ -6,16 +6,17 @@ that a restart forgets nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
 import msgspec
 
 from pondage.clock import Clock
+from pondage.fleet.accounts import Accounts
 from pondage.fleet.expectations import MEMORY, AppHistory, Expected, Load, Span, cost_of
 from pondage.fleet.interface import Calibrated, Forecast
-from pondage.fleet.runners import Runner, RunnerPhase
+from pondage.fleet.runners import RunnerPhase
 from pondage.queue.interface import NewRequest, Queue, RequestView, Said
 from pondage.wire.events import Outcome
 from pondage.wire.frames import AppInfo, EndpointInfo
@@ -58,12 +59,12 @@ class _Known:
 
 
 class Forecasts:
-    """Called on the loop. `pools` are the runners by app and id, as the dispatcher has them."""
+    """Called on the loop. `accounts` know the runners and what they have."""
 
-    def __init__(self, queue: Queue, clock: Clock, pools: Mapping[str, Mapping[str, Runner]]) -> None:
+    def __init__(self, queue: Queue, clock: Clock, accounts: Accounts) -> None:
         self._queue = queue
         self._clock = clock
-        self._pools = pools
+        self._accounts = accounts
         self._known: dict[str, _Known] = {}
         self._setups: dict[str, float] = {}
         self._recalled: set[str] = set()
@@ -157,14 +158,14 @@ class Forecasts:
         running: list[float] = []
         began: list[float] = []
         known = self._known[app]
-        for runner in self._pools.get(app, {}).values():
+        for runner in self._accounts.runners(app):
             if runner.leaving is not None or runner.phase in (RunnerPhase.LOST, RunnerPhase.DRAINING):
                 continue
             if runner.phase is RunnerPhase.STARTING:
                 began.append(now - runner.began)
                 continue
             ready += 1
-            slots += runner.slots
+            slots += runner.slots.total
             for one in runner.running.values():
                 request, elapsed = one.claim.request, now - one.began
                 run = known.history.seconds(request.path, request.cost)

@@ -24,7 +24,7 @@ class RunnerLogs:
         self._most = most
         self._lines: dict[str, deque[RunnerLine]] = {}
 
-    def heard(self, app: str, runner: str, entries: list[Entry]) -> None:
+    def runner_log(self, app: str, runner: str, entries: list[Entry]) -> None:
         """A runner has printed or logged something outside of every request."""
         for entry in entries:
             if isinstance(entry, Log):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable
 from enum import StrEnum
 from typing import Protocol
 
-from pondage.queue.interface import NOTHING_SPENT, Claim, Spending
-from pondage.wire.frames import AppInfo, Frame
+from pondage.fleet.slots import Running, Slots
+from pondage.queue.interface import NOTHING_SPENT, Spending
+from pondage.wire.frames import AppInfo, Frame, Heartbeat
 
 
 class RunnerPhase(StrEnum):
@@ -43,24 +43,6 @@ class Link(Protocol):
     def close(self) -> None: ...
 
 
-class Running:
-    """An attempt in a runner's hands."""
-
-    __slots__ = ("began", "cancelled_at", "claim", "deadline", "seen_chunk", "shared_before")
-
-    def __init__(self, claim: Claim, deadline: float | None, *, seen_chunk: bool = False) -> None:
-        self.claim = claim
-        self.deadline = deadline
-        """Monotonic time at which the gateway steps in, should the runner not keep the run limit by itself."""
-        self.cancelled_at: float | None = None
-        self.seen_chunk = seen_chunk
-        """Partial output has come, which its caller may have seen."""
-        self.began = 0.0
-        """Monotonic time at which this gateway handed it out."""
-        self.shared_before = 0.0
-        """`Runner.shared` as it began."""
-
-
 class Runner:
     """A runner process: what it runs, and whether it may be given more."""
 
@@ -75,13 +57,7 @@ class Runner:
         self.phase = RunnerPhase.STARTING
         self.info: AppInfo | None = None
         self.link: Link | None = None
-        self.running: dict[str, Running] = {}
-        self.alone: deque[Claim] = deque()
-        """Suspects, and what was claimed along with them: each waits until nothing else runs here."""
-        self.exclusive = False
-        """What runs has no neighbours."""
-        self.offered = 0
-        """Slots that were offered with a submit whose claim is not decided yet."""
+        self.slots = Slots()
         self.replace_at: float | None = None
         """Monotonic time at which the process is ended, because it does not let go of an attempt."""
         self.killed_for: str | None = None
@@ -102,15 +78,15 @@ class Runner:
         self._share(now)
         running.began = now
         running.shared_before = self.shared
-        self.running[running.claim.request.id] = running
+        self.slots.begin(running)
 
     def end(self, request_id: str, now: float) -> Spending:
         """An attempt is over; what it took. Nothing where it does not run here."""
-        running = self.running.get(request_id)
+        running = self.slots.running.get(request_id)
         if running is None:
             return NOTHING_SPENT
         spent = self.spent(running, now)
-        del self.running[request_id]
+        self.slots.end(request_id)
         return spent
 
     def spent(self, running: Running, now: float) -> Spending:
@@ -120,22 +96,30 @@ class Runner:
         return Spending(seconds, seconds * self.devices)
 
     def _share(self, now: float) -> None:
-        if self.running:
-            self.shared += (now - self._shared_at) / len(self.running)
+        if running := self.slots.running:
+            self.shared += (now - self._shared_at) / len(running)
         self._shared_at = now
 
+    def declares(self, info: AppInfo) -> None:
+        """It is ready, and says what its app declares."""
+        self.info = info
+        self.slots.total = info.max_multiplexing
+
+    def heartbeat(self, frame: Heartbeat) -> None:
+        """It lives, and says how much memory it has taken."""
+        self.memory = frame.memory
+
     @property
-    def slots(self) -> int:
-        return self.info.max_multiplexing if self.info else 0
+    def running(self) -> dict[str, Running]:
+        """The attempts that it has, by request."""
+        return self.slots.running
 
     @property
     def free(self) -> int:
         """How many more attempts it may be given now."""
-        if self.phase is not RunnerPhase.READY or self.exclusive or self.alone or self.replace_at is not None:
+        if self.phase is not RunnerPhase.READY or self.replace_at is not None or self.leaving is not None:
             return 0
-        if self.leaving is not None:
-            return 0
-        return self.slots - len(self.running) - self.offered
+        return self.slots.free
 
 
 def pick(runners: Iterable[Runner]) -> Runner | None:

@@ -21,7 +21,8 @@ from pondage.fleet.patience import FAIL
 from pondage.fleet.placement import Placement
 from pondage.fleet.plan import STARTING_COUNTS, Wish, backoff, plan, stagger
 from pondage.fleet.runner_logs import RunnerLogs
-from pondage.fleet.runners import Runner, RunnerPhase, Running
+from pondage.fleet.runners import Runner, RunnerPhase
+from pondage.fleet.slots import Running
 from pondage.queue.interface import Claim, Queue
 from pondage.settings import Settings
 from pondage.steady import Tasks, complain, until_done
@@ -106,7 +107,7 @@ class Supervisor:
     async def _abandon(self, claims: dict[str, Claim], reason: str) -> None:
         for claim in claims.values():
             seen = claim.request.mode == "stream" and await until_done(
-                f"the log of {claim.request.id} cannot be read", partial(self._dispatcher.has_chunks, claim)
+                f"the log of {claim.request.id} cannot be read", partial(self._dispatcher.chunks.were_seen, claim)
             )
             app = self.apps.get(claim.request.app)
             decided = fates.of_dead_runner(
@@ -147,7 +148,7 @@ class Supervisor:
         settings = self._settings
         if now - self._looked > settings.lease / 2:
             # We stood still ourselves (a suspended machine, say) and could hear nobody: every lease begins anew.
-            for runner in self._dispatcher.all_runners():
+            for runner in self._dispatcher.accounts.all_runners():
                 runner.last_heard = now
         self._looked = now
         for runner in self._dispatcher.overdue():
@@ -217,7 +218,7 @@ class Supervisor:
 
     async def _end_waiting(self, apps: list[ManagedApp]) -> None:
         for app in apps:
-            runs = any(r.phase in _SERVING for r in self._dispatcher.runners(app.name).values())
+            runs = any(r.phase in _SERVING for r in self._dispatcher.accounts.runners(app.name))
             fault = None if runs or app.source is None else app.fault
             all_fail = app.info.on_fault == FAIL or app.on_fault == FAIL
             await self._dispatcher.patience.look(app.name, fault, all_fail=all_fail)
@@ -261,7 +262,7 @@ class Supervisor:
         runner = Runner(runner_id, app.name, pid=0, started_at=self._clock.wall(), heard_at=now)
         limit = app.info.startup_timeout or self._settings.startup_timeout
         self.wards[runner_id] = Ward(runner, app.generation, end_by=now + limit, began=now)
-        self._dispatcher.runners(app.name)[runner_id] = runner
+        self._dispatcher.accounts.enrol(runner)
         try:
             runner.pid = await self._placement.start(runner_id, app.source, self.died)
         except Exception as error:
@@ -305,7 +306,7 @@ class Supervisor:
         # With other code than today's it finishes what it has, and a fresh one takes over.
         same = managed is not None and same_code(managed, note)
         self.wards[runner_id] = Ward(runner, managed.generation if managed and same else -1)
-        self._dispatcher.adopt(runner, self._survivors.claims.pop(runner_id, {}), running)
+        self._dispatcher.adopt(runner, list(self._survivors.claims.pop(runner_id, {}).values()), running)
         log.info("runner %s of %s has come back with %d requests", runner_id, app, len(runner.running))
         return runner
 
@@ -314,7 +315,7 @@ class Supervisor:
         if ward is None:
             return
         app = self.apps[runner.app]
-        runner.info = frame.info
+        runner.declares(frame.info)
         ward.end_by = None
         if runner.phase is RunnerPhase.STARTING:
             runner.phase = RunnerPhase.READY
@@ -390,7 +391,7 @@ class Supervisor:
         for task in (drained, hurried):
             task.cancel()
         for ward in list(self.wards.values()):
-            if ward.runner.running or ward.runner.alone:
+            if ward.runner.running or ward.runner.slots.waiting:
                 self._dispatcher.runner_lost(ward.runner, "the server was stopped", blameless=True)
         if not hurry.is_set():
             await self._leave_by_themselves()

@@ -26,21 +26,21 @@ class Transfers:
         self._windows: dict[int, asyncio.Semaphore] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def put(self, frame: FilePut, base_url: str, owner: str) -> None:
+    def file_put(self, frame: FilePut, base_url: str, owner: str) -> None:
         """Begin to take a file in. `base_url` begins its URL, as the request's caller came."""
         self._incoming[frame.ref] = asyncio.Queue()
         self._spawn(self._put(frame, base_url, owner))
 
-    def get(self, frame: FileGet, reader: str | None) -> None:
+    def file_get(self, frame: FileGet, reader: str | None) -> None:
         """Begin to send a file. `reader` is the key that asks: the caller of a request that runs there."""
         self._windows[frame.ref] = asyncio.Semaphore(WINDOW)
         self._spawn(self._get(frame, reader))
 
-    def slice(self, frame: FileSlice) -> None:
+    def file_slice(self, frame: FileSlice) -> None:
         if queue := self._incoming.get(frame.ref):
             queue.put_nowait(frame)
 
-    def more(self, frame: FileMore) -> None:
+    def file_more(self, frame: FileMore) -> None:
         if window := self._windows.get(frame.ref):
             for _ in range(frame.n):
                 window.release()

@@ -5,6 +5,9 @@ it. They are array-like tagged structs: a field may be added at the end, with a 
 
 Large payloads are cut into slices of SLICE bytes (`FileSlice`, `SessionMessage.more`), of which at most
 WINDOW may be unacknowledged per transfer, so that a heartbeat or a cancel never waits behind one.
+
+Where a frame arrives: `pondage.fleet.fleet.LocalFleet._frame` gives each frame of a runner to the method that bears its
+name (`Finished`: `finished`); `pondage.runner.main.Runner._received` has what a gateway sends.
 """
 
 from __future__ import annotations

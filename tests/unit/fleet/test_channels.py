@@ -59,14 +59,14 @@ async def test_what_came_before_the_caller_is_joined_comes_first_and_in_order(ch
     channel, _ = opened(channels, "a")
     caller = CallerEnd()
     for data in (b"1", b"2"):
-        channels.received(message("a", data))
+        channels.session_message(message("a", data))
     channel.connect(caller.put, caller.closed.append)
-    channels.received(message("a", b"3a", more=True))
-    channels.received(message("a", b"3b"))
-    channels.received(SessionClose("a", 1000))
+    channels.session_message(message("a", b"3a", more=True))
+    channels.session_message(message("a", b"3b"))
+    channels.session_close(SessionClose("a", 1000))
     assert caller.got == [b"1", b"2", b"3a3b"]
     assert [close.code for close in caller.closed] == [1000]
-    channels.received(SessionClose("a", 1011))
+    channels.session_close(SessionClose("a", 1011))
     assert len(caller.closed) == 1, "the end is told once"
 
 
@@ -76,7 +76,7 @@ async def test_a_full_caller_holds_the_runner(channels: Channels) -> None:
     caller = CallerEnd(room=1)
     channel.connect(caller.put, caller.closed.append)
     for n in range(3):
-        channels.received(message("a", bytes([n]) * 100))
+        channels.session_message(message("a", bytes([n]) * 100))
     assert len(caller.got) == 1 and not runner.sent
     caller.room = 1_000_000
     channel.go_on()
@@ -97,8 +97,8 @@ async def test_a_caller_that_fails_costs_its_own_session(channels: Channels, cap
     broken.connect(fails, ends.append)
     healthy.connect(neighbour.put, neighbour.closed.append)
     with caplog.at_level(logging.ERROR, "pondage.fleet"):
-        channels.received(message("a", b"1"))
-    channels.received(message("b", b"2"))
+        channels.session_message(message("a", b"1"))
+    channels.session_message(message("b", b"2"))
     assert [end.code for end in ends] == [1011]
     assert neighbour.got == [b"2"] and not neighbour.closed
     assert "a bug" in caplog.text

@@ -12,7 +12,8 @@ from pondage.errors import StorageFull
 from pondage.fleet.channels import Channels
 from pondage.fleet.chunks import ChunkLog
 from pondage.fleet.dispatcher import Dispatcher
-from pondage.fleet.runners import Runner, Running
+from pondage.fleet.runners import Runner
+from pondage.fleet.slots import Running
 from pondage.queue.interface import Claim, Depth, NewRequest
 from pondage.queue.news import News
 from pondage.settings import Settings

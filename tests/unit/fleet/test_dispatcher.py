@@ -56,9 +56,9 @@ class House(NamedTuple):
     def runner(self, name: str = "a", slots: int = 4) -> tuple[Runner, Line]:
         made = Runner(name, APP, pid=1, started_at=0.0, heard_at=0.0)
         made.phase = RunnerPhase.READY
-        made.info = AppInfo(APP, [], max_multiplexing=slots)
+        made.declares(AppInfo(APP, [], max_multiplexing=slots))
         made.link = line = Line()
-        self.dispatcher.runners(APP)[name] = made
+        self.dispatcher.accounts.enrol(made)
         return made, line
 
     async def until(self, state: State, request_id: str) -> None:
@@ -91,9 +91,9 @@ async def test_a_runner_that_dies_before_its_offer_is_answered_keeps_nothing(hou
     house.dispatcher.runner_lost(runner, "killed")
     await ticket.receipt()
     await house.until(State.QUEUED, request.id)
-    assert not runner.running and runner.offered == 0 and line.executed == []
-    _, other = house.runner("b")
-    house.dispatcher.pump(APP)
+    assert not runner.running and runner.slots.offered == 0 and line.executed == []
+    successor, other = house.runner("b")
+    house.dispatcher.ready(successor)
     await house.until(State.RUNNING, request.id)
     assert other.executed == [request.id]
 
@@ -105,7 +105,7 @@ async def test_a_suspect_has_no_neighbours_that_were_claimed_with_it(house: Hous
     (claim,) = await house.queue.claim(APP, ["x"])
     await house.queue.retry(claim.request.id, claim.attempt, reason="a suspect", alone=True)
     runner, line = house.runner()
-    house.dispatcher.pump(APP)
+    house.dispatcher.ready(runner)
     for n in range(3):
         while len(line.executed) <= n:
             await asyncio.sleep(0)
@@ -123,13 +123,13 @@ async def test_nothing_that_waits_begins_in_a_runner_that_leaves(house: House) -
     await house.queue.retry(suspect.id, claim.attempt, reason="a suspect", alone=True)
     await house.dispatcher.submit(other).receipt()
     runner, line = house.runner()
-    house.dispatcher.pump(APP)
-    while not runner.alone:
+    house.dispatcher.ready(runner)
+    while not runner.slots.waiting:
         await asyncio.sleep(0)
     runner.phase = RunnerPhase.DRAINING
     house.dispatcher.finished(runner, Finished(suspect.id, 2, OK))
     await house.until(State.QUEUED, other.id)
-    assert line.executed == [suspect.id] and not runner.alone
+    assert line.executed == [suspect.id] and not runner.slots.waiting
 
 
 async def test_a_stream_that_is_tried_again_leaves_nothing(house: House) -> None:
@@ -144,7 +144,7 @@ async def test_a_stream_that_is_tried_again_leaves_nothing(house: House) -> None
         await asyncio.sleep(0)
     house.dispatcher.finished(runner, Finished(request.id, 2, OK))
     await house.until(State.DONE, request.id)
-    assert not house.dispatcher._chunk_logs
+    assert not house.dispatcher.chunks._logs
 
 
 async def test_a_reader_that_fell_behind_leaves_nothing(house: House) -> None:
@@ -152,16 +152,16 @@ async def test_a_reader_that_fell_behind_leaves_nothing(house: House) -> None:
     request = new()
     ticket = house.dispatcher.submit(request)
     await ticket.receipt()
-    stop = house.dispatcher.listen(request.id, lambda attempt, chunk: False)
+    stop = house.dispatcher.chunks.listen(request.id, lambda attempt, chunk: False)
     for n in (1, 2):
         house.dispatcher.entries(runner, Entries(request.id, 1, [Chunk(0.0, n, b"1")]))
         while len(await house.queue.chunks(request.id, after=(0, 0), limit=9)) < n:
             await asyncio.sleep(0)
     stop()
-    assert not house.dispatcher._sinks
+    assert not house.dispatcher.chunks._sinks
     house.dispatcher.finished(runner, Finished(request.id, 1, OK))
     await ticket.outcome()
-    assert not house.dispatcher._chunk_logs and not house.dispatcher._holder
+    assert not house.dispatcher.chunks._logs and house.dispatcher.accounts.holder(request.id) is None
 
 
 async def test_a_claim_that_is_not_committed_is_stopped_and_leaves_no_trace(house: House) -> None:
@@ -169,10 +169,10 @@ async def test_a_claim_that_is_not_committed_is_stopped_and_leaves_no_trace(hous
     await house.dispatcher.submit(request).receipt()
     first, line = house.runner("a", slots=1)
     heard: list[Chunk] = []
-    house.dispatcher.listen(request.id, lambda attempt, chunk: heard.append(chunk) is None)
+    house.dispatcher.chunks.listen(request.id, lambda attempt, chunk: heard.append(chunk) is None)
     connection = house.queue._database._writer._connection
     connection.set_commit_hook(lambda: True)  # every commit fails
-    house.dispatcher.pump(APP)
+    house.dispatcher.ready(first)
     while not any(isinstance(frame, Cancel) for frame in line.sent):
         await asyncio.sleep(0)
     assert line.executed == [request.id]
@@ -180,7 +180,7 @@ async def test_a_claim_that_is_not_committed_is_stopped_and_leaves_no_trace(hous
     house.dispatcher.entries(first, Entries(request.id, 1, [Chunk(0.0, 1, b'"lost"')]))
     connection.set_commit_hook(None)
     second, other = house.runner("b", slots=1)
-    house.dispatcher.pump(APP)
+    house.dispatcher.ready(second)
     await house.until(State.RUNNING, request.id)
     assert other.executed == [request.id] and second.running[request.id].claim.attempt == 2
     # The first attempt comes to its end nevertheless: its slot is free, and the second one keeps the request.

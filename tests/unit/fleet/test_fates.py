@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pondage.fleet.fates import DEVICE, Fate, of_dead_runner, of_unfinished
-from pondage.fleet.runners import Running
+from pondage.fleet.slots import Running
 from pondage.queue.interface import Claim, NewRequest
 from pondage.wire.events import Outcome
 from pondage.wire.frames import Again, AppInfo, EndpointInfo

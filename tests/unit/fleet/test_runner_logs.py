@@ -9,9 +9,9 @@ from pondage.wire.events import Log, Progress
 
 def test_the_newest_lines_are_kept_in_order() -> None:
     logs = RunnerLogs(ManualClock(), 3)
-    logs.heard("a/b", "r1", [Log(1.0, "STDOUT", "one"), Log(2.0, "STDOUT", "two"), Progress(2.5, 1)])
+    logs.runner_log("a/b", "r1", [Log(1.0, "STDOUT", "one"), Log(2.0, "STDOUT", "two"), Progress(2.5, 1)])
     logs.note("a/b", "r1", "WARN", "three")
-    logs.heard("a/b", "r2", [Log(4.0, "ERROR", "four")])
+    logs.runner_log("a/b", "r2", [Log(4.0, "ERROR", "four")])
     assert [line.message for line in logs.lines("a/b")] == ["two", "three", "four"]
     assert [line.runner for line in logs.lines("a/b")] == ["r1", "r1", "r2"]
     assert logs.lines("a/other") == []

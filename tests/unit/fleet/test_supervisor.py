@@ -78,7 +78,7 @@ async def test_a_survivor_may_say_hello_while_others_are_given_up() -> None:
     queue.in_between = lambda: supervisor.greeted("r1", "acme/echo", 11, {"a": 1})
     await supervisor.open([])
     await dispatcher.stop()
-    (runner,) = dispatcher.all_runners()
+    (runner,) = dispatcher.accounts.all_runners()
     assert (runner.id, list(runner.running)) == ("r1", ["a"]), "what it still has runs on"
     assert sorted(queue.retried) == ["b", "c"], "the others go back to the queue, each once"
 
