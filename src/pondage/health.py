@@ -10,9 +10,10 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from pondage.clock import Clock
-from pondage.database.folder import keep_reserve
+from pondage.database.folder import DATABASE, keep_reserve
 from pondage.database.sqlite import SqliteDatabase
 from pondage.errors import DAMAGED, PondageError
 from pondage.queue.news import News
@@ -25,6 +26,14 @@ FILES_INTERVAL = 20.0
 """Seconds between two looks at the store of files, a request to the bucket each."""
 ANSWER_LIMIT = 10.0
 """Seconds after which a disk or a bucket that has not answered is named."""
+
+
+class Disk(NamedTuple):
+    """Bytes of the disk with the data folder, and of the database with its log."""
+
+    free: int
+    size: int
+    database: int
 
 
 class Health:
@@ -47,6 +56,8 @@ class Health:
         self._probe_files = probe_files
         self._looking: asyncio.Future[tuple[str, str]] | None = None
         self.reasons: dict[str, str] = {}
+        self.disk: Disk | None = None
+        """As of the last look that was answered."""
 
     def wrong(self) -> dict[str, str]:
         """The reason for each part that cannot be used just now: services, disk, folder, files, the database."""
@@ -94,6 +105,9 @@ class Health:
             return folder, ""
         space = os.statvfs(data)
         free = space.f_bavail * space.f_frsize
+        self.disk = Disk(
+            free, space.f_blocks * space.f_frsize, sum(map(_size, (data / DATABASE, data / f"{DATABASE}-wal")))
+        )
         if free >= self._settings.least_free_bytes:
             keep_reserve(data)
             return "", ""
@@ -116,3 +130,10 @@ class Health:
             self.reasons[part] = what
         else:
             self.reasons.pop(part, None)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0

@@ -202,6 +202,7 @@ class LocalFleet:
                 started_at=runner.started_at,
                 running=sorted(runner.running),
                 memory=runner.memory,
+                devices=runner.devices,
             )
             for runner in self.dispatcher.accounts.all_runners()
         ]

@@ -53,6 +53,8 @@ class RunnerState(msgspec.Struct, frozen=True):
     started_at: float
     running: list[str] = []
     memory: int = 0
+    devices: float = 0.0
+    """How many devices it holds."""
 
 
 class RunnerLine(msgspec.Struct, frozen=True):

@@ -75,8 +75,24 @@ class Caller(NamedTuple):
         return not opened_by(scope).isdisjoint(self.scopes)
 
 
+class Disk(Protocol):
+    """Bytes of the disk with the data folder, and of the database with its log."""
+
+    @property
+    def free(self) -> int: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def database(self) -> int: ...
+
+
 class Health(Protocol):
     """What is wrong with the server."""
+
+    @property
+    def disk(self) -> Disk | None:
+        """The disk as it was looked at last."""
+        ...
 
     def wrong(self) -> dict[str, str]:
         """The reason for each part that cannot be used just now."""

@@ -12,6 +12,7 @@ from pondage.gateway import (
     api,
     files,
     machines,
+    metrics,
     openapi,
     quotes,
     requests,
@@ -98,7 +99,7 @@ ROUTES: list[Route] = [
     # for machines
     Route(RUN, GET, "/healthz", machines.healthz, PUBLIC, answer="status"),
     Route(RUN, GET, "/readyz", machines.readyz, PUBLIC, answer="ready waiting"),
-    Route(RUN, GET, "/metrics", machines.metrics, "metrics", answer={"text/plain": {}}),
+    Route(RUN, GET, "/metrics", metrics.show_metrics, "metrics", answer={"text/plain": {}}),
     Route(RUN, GET, "/openapi.json", _openapi, "read", answer="openapi info paths components"),
     Route(RUN, GET, "/.well-known/jwks.json", webhooks.jwks, PUBLIC, answer="keys"),
 

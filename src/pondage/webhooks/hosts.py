@@ -99,6 +99,17 @@ class Hosts:
         until = None if host is None else host.breaker.open_until
         return None if host is None or until is None or until <= now else (host.breaker.failures, until - now)
 
+    def left_alone(self, now: float) -> int:
+        """How many hosts are left alone just now."""
+        held = (host.breaker.open_until for host in self._hosts.values())
+        return sum(until is not None and until > now for until in held)
+
+    def overdue(self, wall: float) -> float:
+        """For how many seconds the delivery has been due that waits the longest, as far as is known."""
+        due = [owed.due_at for host in self._hosts.values() for owed in (*host.under_way.values(), *host.waiting)]
+        due += [host.next_due for host in self._hosts.values() if host.next_due is not None]
+        return max(wall - min(due, default=wall), 0.0)
+
     def ready(self, wall: float, monotonic: float) -> list[Host]:
         """Hosts that may begin one more try now, those with the fewest under way first."""
         ready = [host for host in self._hosts.values() if host.has_work(wall) and self._room(host, monotonic)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol
 
@@ -133,8 +134,21 @@ class NewKey(NamedTuple):
     secret: str | None
 
 
+class Figures(NamedTuple):
+    """How deliveries fare: tries since the start by what became of the delivery (`done`, `owed`, `dead`), for how many
+    seconds one has been due, and how many hosts are left alone."""
+
+    tries: Counter[str]
+    overdue: float
+    left_alone: int
+
+
 class WebhooksRoom(Protocol):
     """What the gateway asks of the webhooks room."""
+
+    def figures(self) -> Figures:
+        """How deliveries fare."""
+        ...
 
     def check_target(self, url: str) -> str:
         """The URL as it will be called.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+from collections import Counter
 from collections.abc import Callable
 
 from pondage.clock import Clock, SteadyWall
@@ -16,7 +17,7 @@ from pondage.settings import Settings
 from pondage.telemetry import log
 from pondage.webhooks import payload, schedule
 from pondage.webhooks.hosts import Host, Hosts
-from pondage.webhooks.interface import Answer, Outcomes, Owed, Poster, PostFailed, Tried
+from pondage.webhooks.interface import Answer, Figures, Outcomes, Owed, Poster, PostFailed, Tried
 from pondage.webhooks.keys import Keys
 from pondage.webhooks.outbox import Outbox
 from pondage.wire import signing
@@ -57,6 +58,7 @@ class Sender:
         self._clock = clock
         self._dice = dice
         self._hosts = Hosts(settings)
+        self._tries: Counter[str] = Counter()
         self._changed = asyncio.Event()
         self._committed = False
         self._stopping = False
@@ -85,6 +87,11 @@ class Sender:
     def left_alone(self, origin: str) -> tuple[int, float] | None:
         """Failures in a row and seconds left, where the circuit breaker holds a host's deliveries back."""
         return self._hosts.open(origin, self._clock.monotonic())
+
+    def figures(self) -> Figures:
+        """How deliveries fare."""
+        overdue = self._hosts.overdue(self._clock.wall())
+        return Figures(Counter(self._tries), overdue, self._hosts.left_alone(self._clock.monotonic()))
 
     async def run(self) -> None:
         """Send until stopped."""
@@ -226,6 +233,7 @@ class Sender:
         if note and host.breaker.failures in (0, self._settings.webhook_breaker):
             log.warning("webhooks to %s: %s", host.origin, note)
         await self._outbox.record(owed, tried, then, note)
+        self._tries[then.state] += 1
         if then.state == "owed":
             host.hear(then.due_at)
         if owed.event == "progress":

@@ -13,7 +13,7 @@ from pondage.queue.interface import Queue
 from pondage.queue.news import Listener, News
 from pondage.settings import Settings
 from pondage.webhooks import targets
-from pondage.webhooks.interface import Delivery, NewKey, Next, Owed, Poster, Tried, Try, Whose
+from pondage.webhooks.interface import Delivery, Figures, NewKey, Next, Owed, Poster, Tried, Try, Whose
 from pondage.webhooks.keys import Keys
 from pondage.webhooks.listeners import Listeners
 from pondage.webhooks.outbox import LISTENER, Outbox
@@ -96,6 +96,9 @@ class Webhooks(Listener):
 
     def check_events(self, text: str | None) -> tuple[str, ...]:
         return targets.check_events(text)
+
+    def figures(self) -> Figures:
+        return self.sender.figures()
 
     def left_alone(self, origin: str) -> tuple[int, float] | None:
         return self.sender.left_alone(origin)

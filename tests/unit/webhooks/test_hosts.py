@@ -98,3 +98,22 @@ def test_a_host_that_is_left_alone_is_waited_for() -> None:
     assert hosts.open("https://a", 110.0) == (10, 20.0)
     assert hosts.wait(0.0, 110.0) == 20.0
     assert hosts.begin(host, 130.0) is not None
+
+
+def test_how_long_the_oldest_has_been_due() -> None:
+    hosts = Hosts(SETTINGS)
+    assert hosts.overdue(100.0) == 0.0
+    host = fill(hosts, "https://a")
+    host.hear(70.0)
+    assert (hosts.overdue(60.0), hosts.overdue(100.0)) == (0.0, 30.0)
+    fill(hosts, "https://b", owed(1))
+    assert hosts.overdue(100.0) == 100.0, "one that waits, due since 0"
+
+
+def test_how_many_are_left_alone() -> None:
+    hosts = Hosts(SETTINGS)
+    host = fill(hosts, "https://a", owed(1))
+    for _ in range(SETTINGS.webhook_breaker):
+        host.breaker.failed(0.0)
+    assert host.breaker.open_until is not None
+    assert (hosts.left_alone(0.0), hosts.left_alone(host.breaker.open_until)) == (1, 0)

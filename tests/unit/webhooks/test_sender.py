@@ -87,6 +87,8 @@ async def test_tries_go_by_the_schedule_under_one_id(house: House, receiver: Rec
     _, tries = await house.state(request, lambda d: d.state == "done")
     assert [t.status for t in tries] == [500, None, 302, 429, 200]
     assert tries[1].reason == "timed out after 15 s" and tries[3].answer == b"slow"
+    figures = house.webhooks.figures()
+    assert (figures.tries, figures.overdue, figures.left_alone) == ({"owed": 4, "done": 1}, 0.0, 0)
 
 
 async def test_gone_and_refused_addresses_are_not_tried_again(house: House, receiver: Receiver) -> None:

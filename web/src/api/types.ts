@@ -289,6 +289,7 @@ export interface RunnerState {
   started_at: number;
   running: string[];
   memory: number;
+  devices: number;
 }
 
 export interface Runners {
