@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from pondage.cli import main
 from pondage.testing import ServedApp, serve
 
 APPS = Path(__file__).parents[1] / "apps"
@@ -139,3 +140,22 @@ def test_no_answer_may_be_taken_for_another_type() -> None:
         asked.append(http.get(grant["file_url"]))
         for answer in asked:
             assert answer.headers.get_list("x-content-type-options") == ["nosniff"], (answer.url, answer.status_code)
+
+
+def test_an_app_that_is_only_known_from_before_does_not_hold_the_server_up(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = str(tmp_path / "data")
+    with serve(BASIC, data=data) as served:
+        (name, *_) = served.server.fleet.app_names()
+    other = tmp_path / "other.py"
+    other.write_text(
+        "import pondage\n\n\nclass App(pondage.App, name='acme/other'):\n"
+        "    @pondage.endpoint('/')\n    def run(self) -> dict[str, str]:\n        return {}\n"
+    )
+    with serve(str(other), data=data) as served, httpx2.Client(base_url=served.url, timeout=30) as http:
+        known = {app["name"]: app["served"] for app in http.get("/api/v1/apps").json()["items"]}
+        assert known["acme/other"] is True and known[name] is False
+        assert http.get("/readyz").json() == {"ready": True}
+        main(["doctor", "--server", served.url])
+        assert f"{name}: known, not served now" in capsys.readouterr().out

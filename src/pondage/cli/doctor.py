@@ -172,7 +172,7 @@ def _server(args: argparse.Namespace, settings: Settings) -> Iterator[Finding]:
         return
     yield Finding("server", "ok", f"{url} ({source}) answers")
     for app in apps:
-        if (app["fault"] or "").endswith("not served by this server just now"):
+        if not app["served"]:
             waiting = f", {app['queued']} queued" if app["queued"] else ""
             yield Finding("app", "warn" if waiting else "ok", f"{app['name']}: known, not served now{waiting}")
         elif app["fault"]:

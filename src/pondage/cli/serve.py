@@ -283,4 +283,4 @@ class Screen(Listener):
 
 def _served(server: Server, name: str) -> bool:
     app = server.fleet.app(name)
-    return app is not None and not (app.fault or "").endswith("not served by this server just now")
+    return app is not None and app.served

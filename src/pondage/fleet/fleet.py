@@ -183,6 +183,7 @@ class LocalFleet:
             slots=sum(runner.slots.total for runner in runners if runner.last_heard >= alive),
             free=sum(runner.free for runner in runners),
             fault=app.fault if app.source is not None else f"{name} is not served by this server just now",
+            served=app.source is not None,
         )
 
     def info(self, name: str) -> frames.AppInfo | None:

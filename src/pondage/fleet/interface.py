@@ -21,6 +21,8 @@ class AppState(msgspec.Struct, frozen=True):
     slots: int
     free: int
     fault: str | None = None
+    served: bool = True
+    """This server has its source. It stays known, and its requests wait, while no server has."""
 
 
 class Calibrated(msgspec.Struct, frozen=True):

@@ -262,7 +262,7 @@ def _app(call: Call, name: str, *, schemas: bool) -> App | None:
         info = replace(info, endpoints=bare)
     depth = call.rooms.queue.depth(name)
     slots, calibrated = (state.runners, state.slots, state.free), call.rooms.fleet.calibrated(name)
-    return App(name, info, *slots, depth.queued, depth.running, state.fault, calibrated)
+    return App(name, info, *slots, depth.queued, depth.running, state.fault, calibrated, state.served)
 
 
 async def list_apps(call: Call) -> Response:

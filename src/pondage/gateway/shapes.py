@@ -26,6 +26,8 @@ class App(msgspec.Struct):
     """Why it cannot run just now; None while it can."""
     calibrated: Calibrated | None = None
     """How well what was expected of its requests came true; None where nothing was."""
+    served: bool = True
+    """False: it is known from before, and this server was not started with it."""
 
 
 class Apps(msgspec.Struct):
