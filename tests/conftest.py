@@ -8,13 +8,13 @@ import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
 
 START_AND_STOP = (
-    ("pondage/server.py", {"_open_rooms", "_stop", "_note"}),
+    ("pondage/server.py", {"open"}),
     ("pondage/tls.py", {"with_certificate", "refresh"}),
     ("pondage/fleet/fleet.py", {"open", "stop"}),
     ("pondage/fleet/discover.py", {"discover"}),
     # What a command does, which has no loop; a test may call it from one.
     ("pondage/database/backup.py", {"back_up", "restore", "verify"}),
-    ("pondage/database/folder.py", {"__init__", "secret"}),
+    ("pondage/database/folder.py", {"__init__", "secret", "note_gateway", "forget_gateway"}),
     ("pondage/database/sqlite.py", {"connect"}),
     ("pondage/database/migrations.py", {"ours"}),
     # A wrapper for threads; the test of it stands in for one.

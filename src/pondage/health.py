@@ -17,8 +17,8 @@ from pondage.database.folder import DATABASE, keep_reserve
 from pondage.database.sqlite import SqliteDatabase
 from pondage.errors import DAMAGED, PondageError
 from pondage.queue.news import News
+from pondage.services import Services
 from pondage.settings import Settings
-from pondage.steady import Services
 
 INTERVAL = 1.0
 """Seconds between two looks at the disk."""

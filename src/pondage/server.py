@@ -1,189 +1,229 @@
 """The composition root: settings in, everything wired, one task group, an ordered stop.
 
-Services start in the order of `Server.open` and stop in the reverse: the gateway stops taking calls, the fleet drains,
-what was decided is committed, deliveries stop, the database closes.
+`Server.open` builds the rooms and declares the services in one list; they start in its order and stop in the reverse:
+the gateway takes no more calls, the fleet drains, answers end, upkeep and deliveries stop, the database closes.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import errno
 import gc
 import logging
 import os
-import resource
 import signal
 import socket
-import ssl
-import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
-
-import msgspec
+from typing import TYPE_CHECKING
 
 from pondage import __version__
 from pondage.allocation import reuse_buffers, trim
 from pondage.clock import Clock, SystemClock
-from pondage.database.folder import is_new, refuse_lost, refuse_open, secret
+from pondage.database.folder import GatewayNote, forget_gateway, is_new, note_gateway, refuse_lost, refuse_open, secret
 from pondage.database.keys import KeyStore
 from pondage.database.sqlite import SqliteDatabase
-from pondage.errors import DatabaseLost, PondageError, SetupError
-from pondage.fleet.discover import AppSource, discover
+from pondage.errors import DatabaseLost, SetupError
+from pondage.files.lifecycle import INTERVAL as SWEEP_INTERVAL
+from pondage.fleet.discover import AppSource, discover_all
 from pondage.fleet.fleet import LocalFleet
 from pondage.fleet.placement import gpu_devices
 from pondage.fleet.reload import watch_sources
+from pondage.gateway.address import own_hosts, own_url, why_keys
+from pondage.gateway.port import listen, open_more, openable
 from pondage.health import Health
 from pondage.processes import become_subreaper
 from pondage.queue.news import News
 from pondage.queue.sqlite import SqliteQueue
+from pondage.services import Every, Room, Services, Work
 from pondage.settings import Settings
-from pondage.steady import Services
 from pondage.telemetry import LineFile
-from pondage.tls import Reloading, with_certificate
+from pondage.tls import Certificate, with_certificate
 from pondage.wire.masking import masked
 
 if TYPE_CHECKING:
-    import uvicorn
-
     from pondage.files.service import FilesService
     from pondage.gateway.audit import Audit
-    from pondage.gateway.crowd import Crowd
+    from pondage.gateway.http_server import HttpServer
     from pondage.webhooks.service import Webhooks
 
 log = logging.getLogger("pondage.server")
 
-_BACKLOG = 4096
 _GC_THRESHOLD = 10_000
 """New objects between two runs of the cycle collector; the default of 700 costs a busy gateway some percent."""
 _KEYS_INTERVAL = 1.0
 """How often keys that another process made or revoked are looked for."""
 _CERTIFICATE_INTERVAL = 60.0
 """How often a renewed certificate is looked for."""
-_HTTP_GRACE = 5.0
-"""Time that answers under way get after everything else has stopped."""
 
 
-class GatewayNote(msgspec.Struct, frozen=True):
-    """What `<data>/gateway.json` says of the gateway that runs on this folder."""
-
-    pid: int
-    url: str
-    version: str
-
-
+@dataclass(eq=False)
 class Server:
-    """One gateway with everything behind it."""
+    """One gateway with everything behind it. Made by `open`; then `run`, once."""
 
-    def __init__(
-        self,
+    settings: Settings
+    news: News
+    services: Services
+    """In the order in which they start."""
+    database: SqliteDatabase
+    queue: SqliteQueue
+    keys: KeyStore
+    files: FilesService
+    fleet: LocalFleet
+    webhooks: Webhooks
+    health: Health
+    audit: Audit
+    http: HttpServer
+    url: str
+    port: int
+    hurry: asyncio.Event
+    """Set it to end the drain at once."""
+    first_key: str
+    """The key that this start has made, because one was needed and there was none; shown once."""
+    why_keys: str
+    """What lets others in than this machine's programs, so that calls need a key; empty if nothing does."""
+
+    @staticmethod
+    async def open(
         settings: Settings,
         targets: list[str],
         *,
         reload: bool = False,
         clock: Clock | None = None,
         alone: bool = False,
-    ) -> None:
-        """`alone`: nothing but this server runs in its process, which may inherit what runners leave behind."""
-        self._alone = alone
-        self.settings = settings
-        self._targets = targets
-        self._reload = reload
-        self._clock = clock or SystemClock()
-        self._sources: list[AppSource] = []
-        self.news = News()
-        self.url = ""
-        self.port = 0
-        self.first_key = ""
-        """The key that this start has made, because one was needed and there was none; shown once."""
-        self.why_keys = ""
-        """What lets others in than this machine's programs, so that calls need a key; empty if nothing does."""
-        self.hurry = asyncio.Event()
-        """Set it to end the drain at once."""
-        self._closing = asyncio.Event()
-        """Set when the drain is over: streams that still follow something break off, and their callers come back."""
-        self.services = Services()
-        self._rooms = contextlib.AsyncExitStack()
-        """What `open` has opened, to be closed in the reverse order."""
+    ) -> Server:
+        """Take the port and the data folder, start the first runners, get ready to answer.
 
-    async def open(self) -> None:
-        """Take the port and the data folder, start the first runners, answer.
+        Args:
+            reload: start an app again whose files have changed.
+            clock: another clock than the system's.
+            alone: nothing but this server runs in its process, which may inherit what runners leave behind.
 
         Raises:
             SetupError: a port in use, a data folder in use, a database that cannot be used, an app that is not there.
         """
-        settings = self.settings = with_certificate(self.settings)
-        self._socket = _listen(settings)
-        self.port = self._socket.getsockname()[1]
-        scheme = "https" if settings.tls_cert else "http"
-        host = "127.0.0.1" if settings.host in {"0.0.0.0", "::", ""} else settings.host  # noqa: S104 - compared only
-        self.url = f"{scheme}://{f'[{host}]' if ':' in host else host}:{self.port}"
+        settings, services = with_certificate(settings), Services()
+        opening = _Opening(settings, services, clock or SystemClock(), reload=reload, alone=alone)
         try:
-            await self._open_rooms(Path(settings.data), host)
+            return await opening.open(targets)
         except BaseException as error:
-            self._socket.close()
-            await self._rooms.aclose()
+            await services.stop()
             if isinstance(error, OSError):
                 where = error.filename or settings.data
                 raise SetupError(f"cannot use the data folder {settings.data}: {error.strerror} ({where})") from error
             raise
 
-    async def _open_rooms(self, data: Path, host: str) -> None:
-        from pondage.gateway.address import why_keys
-        from pondage.gateway.app_tokens import AppTokens
+    def is_open(self) -> bool:
+        """Whether this machine's programs may call without a key: while there is none, and nobody else is let in."""
+        return _is_open(self.keys, self.why_keys)
 
-        settings, clock = self.settings, self._clock
-        self.why_keys = why_keys(settings)
-        closing = self._rooms.push_async_callback
-        await self._refuse_lost(data)
-        self.database = await SqliteDatabase.open(data, clock)
-        closing(self.database.close)
-        self.queue = await SqliteQueue.open(self.database, clock, settings, self.news)
-        closing(self.queue.close)
-        self.keys = await KeyStore.open(self.database, clock, data)
-        await asyncio.to_thread(refuse_open, data, keys=self.keys.any)
-        self._sources = [source for target in self._targets for source in await discover(target, settings.owner)]
-        _check_names(self._sources)
-        self.files = await self._open_files()
-        closing(self.files.close)
-        own_hosts = sorted({f"{name}:{self.port}" for name in ("127.0.0.1", "localhost", "[::1]", host)})
-        if domain := settings.domain:
-            own_hosts += [at for name in (domain, f"files.{domain}") for at in (name, f"{name}:{self.port}")]
-        own_hosts += [name for name in (urlsplit(settings.public_url).netloc,) if name]
-        self.fleet = LocalFleet(
-            self.queue,
-            self.news,
-            self.files,
-            clock,
-            settings,
-            own_hosts=own_hosts,
-            secret=secret(data / "runner.token").hex(),
-            url=self.url,
-            token=AppTokens(secret(data / "token.secret"), clock, settings.token_max_age).of,
-            orphans=self._alone and become_subreaper(),
-        )
-        closing(self.fleet.close)
-        await self.fleet.open(data / "runners", self._sources, gpu_devices())
+    async def sweep(self) -> None:
+        """Expire start limits, apply retention, fold what was counted."""
+        await self.queue.sweep()
+        await self.queue.counts.fold()
+
+    async def look_at_keys(self) -> None:
+        """Learn of keys that another process made or revoked."""
+        before = self.keys.known()
+        if await self.keys.refresh():
+            self.audit.keys_changed(before, self.keys.known())
+
+    async def run(self, stop: asyncio.Event, ready: Callable[[Server], None] | None = None) -> None:
+        """Serve until `stop`, then drain: running requests finish within the grace period or go back to the queue."""
+        async with asyncio.TaskGroup() as group:
+            self.services.start(group)
+            try:
+                await self.http.started()
+                if ready is not None and not self.services.over:
+                    ready(self)
+                await self.services.wait(stop)
+            finally:
+                await self.services.stop()
+                forget_gateway(Path(self.settings.data))
+        if self.services.failure is not None:
+            raise self.services.failure
+
+
+class _Opening:
+    """Builds a server, room by room. What must be closed is declared as soon as it is open."""
+
+    def __init__(self, settings: Settings, services: Services, clock: Clock, *, reload: bool, alone: bool) -> None:
+        self._settings = settings
+        self._services = services
+        self._clock = clock
+        self._reload = reload
+        self._alone = alone
+        self._data = Path(settings.data)
+        self._news = News()
+        self._closing = asyncio.Event()
+        self._hurry = asyncio.Event()
+
+    async def open(self, targets: list[str]) -> Server:
+        settings, services, clock, data = self._settings, self._services, self._clock, self._data
+        port = listen(settings)
+        services.add("the port", Room(port.close))
+        number = port.getsockname()[1]
+        url, why = own_url(settings, number), why_keys(settings)
+        await self._refuse_lost()
+        database = await SqliteDatabase.open(data, clock)
+        services.add("the database", Room(database.close))
+        queue = await SqliteQueue.open(database, clock, settings, self._news)
+        services.add("the queue", Room(queue.close))
+        keys = await KeyStore.open(database, clock, data)
+        is_open = partial(_is_open, keys, why)
+        await asyncio.to_thread(refuse_open, data, keys=keys.any)
+        sources = await discover_all(targets, settings.owner)
+        files = await self._open_files(database, queue)
+        services.add("the store of files", Room(files.close))
+        fleet = self._fleet(queue, files, url, own_hosts(settings, number))
+        services.add("the links to the runners", Room(fleet.close))
+        await fleet.open(data / "runners", sources, gpu_devices())
         # From here on the runners set up; our own slower imports happen meanwhile.
-        self.webhooks = await self._open_webhooks()
-        closing(self.webhooks.close)
-        self.health = Health(settings, clock, self.database, self.news, self.services, self.files.probe)
-        self.audit = self._open_audit()
-        self.http = self._http(data)
-        await self._make_first_key()
-        _note(data, GatewayNote(os.getpid(), self.url, __version__))
+        webhooks = await self._open_webhooks(database, queue, is_open)
+        services.add("the connections to receivers", Room(webhooks.close))
+        audit = self._open_audit()
+        health = Health(settings, clock, database, self._news, services, files.probe)
+        http = self._http(port, queue, fleet, files, webhooks, keys, health, audit, is_open)
+        first_key = ""
+        if not keys.any and why:
+            first_key = ":".join(await keys.create("made at the first start", scopes=("admin",)))
+        note_gateway(data, GatewayNote(os.getpid(), url, __version__))
+        server = Server(
+            settings=settings, news=self._news, services=services, database=database, queue=queue, keys=keys,
+            files=files, fleet=fleet, webhooks=webhooks, health=health, audit=audit, http=http, url=url, port=number,
+            hurry=self._hurry, first_key=first_key, why_keys=why,
+        )  # fmt: skip
+        self._declare(server, sources)
+        return server
 
-    async def _refuse_lost(self, data: Path) -> None:
+    def _declare(self, server: Server, sources: list[AppSource]) -> None:
+        """What runs. It stops from the last line to the first, then the rooms close, the last opened first."""
+        settings, add = self._settings, self._services.add
+        add("the webhook sender", Work(server.webhooks.run))
+        add("the sweep", Every(settings.sweep_interval, server.sweep))
+        add("the sweep of the files", Every(SWEEP_INTERVAL, server.files.sweep, at_once=True))
+        add("the look at the keys", Every(_KEYS_INTERVAL, server.look_at_keys))
+        add("the look at the disk", Work(server.health.watch_disk))
+        add("the look at the store of files", Work(server.health.watch_files))
+        add("the look at freed memory", Work(trim))
+        if self._reload:
+            add("--reload", Work(partial(watch_sources, sources, server.fleet.supervisor.serve)))
+        if server.http.tls is not None:
+            certificate = Certificate(server.http.tls, settings)
+            add("the look at the certificate", Every(_CERTIFICATE_INTERVAL, certificate.look, at_once=True))
+        add("the gateway", server.http, ends_server=True)
+        add("the fleet", server.fleet)
+        add("the door", Room(server.http.refuse))
+
+    async def _refuse_lost(self) -> None:
         """Stop before a new database is made beside files that the old one told of.
 
         Raises:
             DatabaseLost, KeysLost
         """
-        files = self.settings.files
+        files, data = self._settings.files, self._data
         await asyncio.to_thread(refuse_lost, data, "" if "://" in files else files)
         if not await asyncio.to_thread(is_new, data):
             return
@@ -198,163 +238,85 @@ class Server:
                     "restore BACKUP --data NEW), or name another bucket or prefix"
                 )
 
-    def is_open(self) -> bool:
-        """Whether this machine's programs may call without a key: while there is none, and nobody else is let in."""
-        return not self.keys.any and not self.why_keys
-
-    async def _make_first_key(self) -> None:
-        """A key for an operator where others than this machine's programs may call and there is none."""
-        if not self.keys.any and self.why_keys:
-            self.first_key = ":".join(await self.keys.create("made at the first start", scopes=("admin",)))
-
-    async def _open_files(self) -> FilesService:
+    async def _open_files(self, database: SqliteDatabase, queue: SqliteQueue) -> FilesService:
         from pondage.files.service import FilesService
 
-        return await FilesService.open(self.settings, self.database, self._clock, referenced=self.queue.referenced)
+        return await FilesService.open(self._settings, database, self._clock, referenced=queue.referenced)
 
-    async def _open_webhooks(self) -> Webhooks:
+    def _fleet(self, queue: SqliteQueue, files: FilesService, url: str, own_hosts: list[str]) -> LocalFleet:
+        from pondage.gateway.app_tokens import AppTokens
+
+        settings, clock, data = self._settings, self._clock, self._data
+        return LocalFleet(
+            queue, self._news, files, clock, settings,
+            own_hosts=own_hosts,
+            secret=secret(data / "runner.token").hex(),
+            url=url,
+            token=AppTokens(secret(data / "token.secret"), clock, settings.token_max_age).of,
+            orphans=self._alone and become_subreaper(),
+            hurry=self._hurry,
+        )  # fmt: skip
+
+    async def _open_webhooks(
+        self, database: SqliteDatabase, queue: SqliteQueue, is_open: Callable[[], bool]
+    ) -> Webhooks:
         from pondage.webhooks.service import Webhooks
 
-        return await Webhooks.open(
-            self.settings,
-            self.database,
-            self.queue,
-            self.news,
-            self._clock,
-            is_open=self.is_open,
-        )
+        return await Webhooks.open(self._settings, database, queue, self._news, self._clock, is_open=is_open)
 
     def _open_audit(self) -> Audit:
         from pondage.gateway.audit import Audit
 
         access: LineFile | None = None
-        if path := self.settings.access_log:
+        if path := self._settings.access_log:
             try:
                 access = LineFile(path)
             except OSError as error:
                 raise SetupError(f"access_log {path} cannot be written: {error.strerror}") from error
-            self._rooms.push_async_callback(asyncio.to_thread, access.close)
-        return Audit(self.settings, self._clock, access)
+            self._services.add("the access log", Room(partial(asyncio.to_thread, access.close)))
+        return Audit(self._settings, self._clock, access)
 
-    def _http(self, data: Path) -> uvicorn.Server:
+    def _http(
+        self,
+        port: socket.socket,
+        queue: SqliteQueue,
+        fleet: LocalFleet,
+        files: FilesService,
+        webhooks: Webhooks,
+        keys: KeyStore,
+        health: Health,
+        audit: Audit,
+        is_open: Callable[[], bool],
+    ) -> HttpServer:
         from pondage.gateway.access import Access
         from pondage.gateway.app import Gateway
         from pondage.gateway.call import Rooms
         from pondage.gateway.crowd import Crowd
+        from pondage.gateway.http_server import HttpServer
 
-        settings = self.settings
-        access = Access(
-            self.keys,
-            self._clock,
-            is_open=self.is_open,
-            token_secret=secret(data / "token.secret"),
-            token_max_age=settings.token_max_age,
-        )
-        crowd = Crowd(settings, _openable() * 3 // 4)
+        settings, clock = self._settings, self._clock
+        crowd = Crowd(settings, openable() * 3 // 4)
+        token_secret = secret(self._data / "token.secret")
         rooms = Rooms(
             settings=settings,
-            clock=self._clock,
-            queue=self.queue,
-            fleet=self.fleet,
-            files=self.files,
-            uploads=self.files,
-            webhooks=self.webhooks,
-            access=access,
-            keys=self.keys,
-            health=self.health,
+            clock=clock,
+            queue=queue,
+            fleet=fleet,
+            files=files,
+            uploads=files,
+            webhooks=webhooks,
+            access=Access(
+                keys, clock, is_open=is_open, token_secret=token_secret, token_max_age=settings.token_max_age
+            ),
+            keys=keys,
+            health=health,
             budget=crowd.budget,
             closing=self._closing,
             answered=Counter(),
             sessions=Counter(),
             live={},
         )
-        return _uvicorn(settings, Gateway(rooms, self.audit), self.audit, crowd)
-
-    async def run(self, stop: asyncio.Event, ready: Callable[[Server], None] | None = None) -> None:
-        """Serve until `stop`, then drain: running requests finish within the grace period or go back to the queue."""
-        services: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
-            "the fleet": self.fleet.run,
-            "the sweep": self._sweep,
-            "the look at the keys": self._refresh_keys,
-            "the sweep of the files": self.files.sweep,
-            "the webhook sender": self.webhooks.run,
-            "the look at the disk": self.health.watch_disk,
-            "the look at the store of files": self.health.watch_files,
-            "the look at freed memory": trim,
-        }
-        if self._reload:
-            services["--reload"] = partial(watch_sources, self._sources, self.fleet.supervisor.serve)
-        if self.http.config.ssl is not None:
-            services["the look at the certificate"] = partial(self._refresh_certificate, self.http.config.ssl)
-        http = asyncio.create_task(self.http.serve(sockets=[self._socket]), name="http")
-        tasks = [asyncio.create_task(self.services.keep(*service), name=service[0]) for service in services.items()]
-        try:
-            while not self.http.started and not http.done():
-                await asyncio.sleep(0.005)
-            if ready is not None and not http.done():
-                ready(self)
-            stopping = asyncio.create_task(stop.wait())
-            await asyncio.wait([stopping, http], return_when=asyncio.FIRST_COMPLETED)
-            if http.done():
-                http.result()
-        finally:
-            await self._stop(http, tasks)
-
-    async def _stop(self, http: asyncio.Task[None], tasks: list[asyncio.Task[None]]) -> None:
-        # Answers that wait for running requests still get them; new connections are refused.
-        for server in self.http.servers:
-            server.close()
-        try:
-            await self.fleet.stop(self.settings.grace, self.hurry)
-        except Exception as error:
-            # Whatever failed: answers still end, and what was decided is still committed.
-            log.error("the runners did not stop in order: %s", error, exc_info=error)
-        self._closing.set()
-        self.http.should_exit = True
-        await asyncio.wait([http], timeout=_HTTP_GRACE + 1)
-        for task in (http, *tasks):
-            task.cancel()
-        await asyncio.gather(http, *tasks, return_exceptions=True)
-        await self._rooms.aclose()
-        with contextlib.suppress(OSError):
-            (Path(self.settings.data) / "gateway.json").unlink()
-
-    async def _sweep(self) -> None:
-        while True:
-            await asyncio.sleep(self.settings.sweep_interval)
-            try:
-                await self.queue.sweep()
-                await self.queue.counts.fold()
-            except Exception as error:
-                # A full disk or a damaged page: what can still be served is served, and the next round may do.
-                log.error("sweep: %s", error, exc_info=None if isinstance(error, PondageError) else error)
-
-    async def _refresh_certificate(self, context: ssl.SSLContext) -> None:
-        reloading = Reloading(context, self.settings)
-        while True:
-            await asyncio.sleep(_CERTIFICATE_INTERVAL)
-            try:
-                if reloading.refresh():
-                    log.info("the certificate %s has changed and is in use", self.settings.tls_cert)
-            except SetupError as error:
-                log.error("%s", error)
-
-    async def _refresh_keys(self) -> None:
-        while True:
-            await asyncio.sleep(_KEYS_INTERVAL)
-            before = self.keys.known()
-            try:
-                if await self.keys.refresh():
-                    self._tell_of_keys(before)
-            except Exception as error:
-                log.error("the keys cannot be read again: %s", error)
-
-    def _tell_of_keys(self, before: dict[str, bool]) -> None:
-        for key_id, good in self.keys.known().items():
-            if key_id not in before:
-                self.audit.keys_changed(key_id, "was made")
-            elif before[key_id] and not good:
-                self.audit.keys_changed(key_id, "was revoked")
+        return HttpServer(Gateway(rooms, audit), settings, audit, crowd, port, self._closing)
 
 
 async def serve(
@@ -381,7 +343,8 @@ async def serve(
     Raises:
         SetupError: see `Server.open`.
     """
-    server = Server(settings, targets, reload=reload, clock=clock, alone=alone)
+    open_more(2 * settings.max_connections)
+    server = await Server.open(settings, targets, reload=reload, clock=clock, alone=alone)
     stop = asyncio.Event()
 
     def signalled() -> None:
@@ -393,8 +356,6 @@ async def serve(
             stopping(server, sum(len(runner.running) for runner in server.fleet.runners()))
 
     loop = asyncio.get_running_loop()
-    _open_more(2 * settings.max_connections)
-    await server.open()
     reuse_buffers()
     # What is here now stays for good: the collector need not walk it again, nor look after every few hundred calls.
     gc.collect()
@@ -410,116 +371,5 @@ async def serve(
     return sum(server.queue.depth(name).queued for name in server.fleet.app_names())
 
 
-@contextlib.asynccontextmanager
-async def serving(settings: Settings, targets: list[str], *, clock: Clock | None = None) -> AsyncIterator[Server]:
-    """A server within another program: it answers inside the block and has drained after it."""
-    server = Server(settings, targets, clock=clock)
-    await server.open()
-    stop, up = asyncio.Event(), asyncio.Event()
-    running = asyncio.create_task(server.run(stop, lambda _: up.set()))
-    try:
-        await asyncio.wait([running, asyncio.ensure_future(up.wait())], return_when=asyncio.FIRST_COMPLETED)
-        if running.done():
-            running.result()
-        yield server
-    finally:
-        stop.set()
-        await running
-
-
-def _uvicorn(settings: Settings, app: Any, audit: Audit, crowd: Crowd) -> uvicorn.Server:
-    import uvicorn
-
-    from pondage.gateway.connection import connection_class
-    from pondage.gateway.sockets import CallerSocket
-
-    class Quiet(uvicorn.Server):
-        """Signals are ours: a stop drains before connections close."""
-
-        @contextlib.contextmanager
-        def capture_signals(self) -> Iterator[None]:
-            yield
-
-    config = uvicorn.Config(
-        app,
-        http=connection_class(settings, crowd, audit),
-        ws=CallerSocket,
-        ws_per_message_deflate=False,
-        ws_ping_interval=settings.session_ping,
-        ws_ping_timeout=settings.session_ping,
-        ws_max_size=settings.session_max_message + 1024,
-        lifespan="off",
-        access_log=False,
-        log_config=None,
-        server_header=False,
-        date_header=False,
-        proxy_headers=False,
-        # In every answer. What a file or an output claims to be is what a browser takes it for.
-        headers=[("pondage-version", __version__), ("x-content-type-options", "nosniff")],
-        backlog=_BACKLOG,
-        timeout_keep_alive=65,
-        timeout_graceful_shutdown=int(_HTTP_GRACE),
-        ssl_certfile=settings.tls_cert or None,
-        ssl_keyfile=settings.tls_key or None,
-    )
-    try:
-        config.load()
-    except (OSError, ssl.SSLError) as error:
-        raise SetupError(f"tls_cert {settings.tls_cert} and tls_key {settings.tls_key}: {error}") from error
-    return Quiet(config)
-
-
-def _openable() -> int:
-    """How many files and sockets this process may have open."""
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return sys.maxsize if soft == resource.RLIM_INFINITY else soft
-
-
-def _open_more(wanted: int) -> None:
-    """Allow the process so many files and sockets, as far as the system lets it."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-    if soft != resource.RLIM_INFINITY and soft < most:
-        with contextlib.suppress(OSError, ValueError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
-
-
-def _listen(settings: Settings) -> socket.socket:
-    """The listening socket.
-
-    Raises:
-        SetupError: the address is no address of this machine, or taken.
-    """
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    # The protocol is named because asyncio turns Nagle's delay off only where it reads TCP.
-    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listening.bind((settings.host, settings.port))
-        listening.listen(_BACKLOG)
-    except (OSError, OverflowError) as error:
-        listening.close()
-        if getattr(error, "errno", None) == errno.EADDRINUSE:
-            raise SetupError(f"port {settings.port} is in use; choose another with --port, or 0 for any") from error
-        raise SetupError(f"cannot listen on {settings.host} port {settings.port}: {error}") from error
-    listening.setblocking(False)
-    return listening
-
-
-def _check_names(sources: list[AppSource]) -> None:
-    seen: dict[str, str] = {}
-    for source in sources:
-        if source.name in seen:
-            raise SetupError(
-                f"{source.spec} and {seen[source.name]} are both named {source.name}; give one another name"
-            )
-        seen[source.name] = source.spec
-
-
-def _note(data: Path, note: GatewayNote) -> None:
-    path = data / "gateway.json"
-    try:
-        path.with_suffix(".new").write_bytes(msgspec.json.encode(note))
-        path.with_suffix(".new").rename(path)
-    except OSError as error:
-        log.warning("%s says nothing of this gateway: %s", path, error)
+def _is_open(keys: KeyStore, why: str) -> bool:
+    return not keys.any and not why

@@ -17,8 +17,6 @@ T = TypeVar("T")
 
 PAUSE = 1.0
 """Seconds until work that failed is done again."""
-LONGEST_PAUSE = 30.0
-"""Seconds between two starts of a service that fails again and again; the pause doubles up to it."""
 
 log = logging.getLogger("pondage.server")
 
@@ -53,34 +51,6 @@ def complain(what: str, error: BaseException, said: str = "") -> str:
     if text != said:
         log.error("%s: %s", what, error, exc_info=None if isinstance(error, PondageError) else error)
     return text
-
-
-class Services:
-    """The background services of a server: each runs for ever, and starts anew where it fails.
-
-    `faults` has the reason for each that is down just now; /readyz shows them.
-    """
-
-    def __init__(self) -> None:
-        self.faults: dict[str, str] = {}
-
-    async def keep(self, name: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Run a service until this is cancelled, or until it ends without a failure."""
-        pause, said = PAUSE, ""
-        loop = asyncio.get_running_loop()
-        while True:
-            began = loop.time()
-            try:
-                await run()
-                return
-            except Exception as error:
-                if loop.time() - began > LONGEST_PAUSE:
-                    pause, said = PAUSE, ""
-                self.faults[name] = f"{type(error).__name__}: {error}"
-                said = complain(f"{name} failed, and starts again in {pause:g} s", error, said)
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, LONGEST_PAUSE)
-            self.faults.pop(name, None)
 
 
 class Tasks:

@@ -9,6 +9,7 @@ host name is fixed and that reach us by a changed name look-up.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import secrets
 import ssl
@@ -27,6 +28,8 @@ from pondage.settings import Settings
 if TYPE_CHECKING:
     from cryptography import x509
     from cryptography.hazmat.primitives.asymmetric import ec
+
+log = logging.getLogger("pondage.server")
 
 _AUTHORITY_DAYS = 3650
 _CERTIFICATE_DAYS = 397
@@ -123,7 +126,7 @@ def what_to_set(settings: Settings) -> list[str]:
     ]
 
 
-class Reloading:
+class Certificate:
     """A live server's certificate: `refresh` loads it again once its file has changed, and renews ours before that.
 
     New connections show the new certificate; those that are open stay as they are.
@@ -137,6 +140,11 @@ class Reloading:
     def _stamp(self) -> tuple[int, int]:
         files = (self._settings.tls_cert, self._settings.tls_key)
         return (os.stat(files[0]).st_mtime_ns, os.stat(files[1]).st_mtime_ns)
+
+    async def look(self) -> None:
+        """Load a new one, and say so. A file that does not fit leaves what was loaded, and is an error."""
+        if self.refresh():
+            log.info("the certificate %s has changed and is in use", self._settings.tls_cert)
 
     def refresh(self) -> bool:
         """Whether another certificate was loaded since the last time. The first time it is loaded in any case.

@@ -198,16 +198,16 @@ async def test_the_files_room_over_s3(s3: str, tmp_path: Path) -> None:
     assert (info.size, info.content_type) == (3, "text/html")
     assert [block async for block in files.read(info, 1)] == [b"ne"]
     clock.advance(settings.upload_ttl + 1)
-    await files.sweep_once()
+    await files.sweep()
     for grant, body in ((asked, b"one"), (unasked, b"two")):
         info = await files.info(grant.file_path)
         assert info is not None
         assert [block async for block in files.read(info)] == [body]
     assert await files.info(never.file_path) is None
     same = [await files.put(pieces(b"x"), file_name="b", content_type="") for _ in range(2)]
-    assert await files.sweep_once() == 0
+    assert await files.sweep() == 0
     clock.advance(settings.file_retention)
-    assert await files.sweep_once() == 4
+    assert await files.sweep() == 4
     assert await lying(files._blobs) == set()
     assert await files.info(same[0].path) is None
     await files.close()

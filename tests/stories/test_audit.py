@@ -147,8 +147,8 @@ def test_keys_made_and_revoked_by_commands_are_told(heard: Heard) -> None:
     with serve(BASIC) as served:
         before = served.server.keys.known()
         key_id, _ = key(served, "read")
-        served.on_loop(lambda: served.server._tell_of_keys(before))
+        served.on_loop(lambda: served.server.audit.keys_changed(before, served.server.keys.known()))
         before = served.server.keys.known()
         served.call(served.server.keys.revoke(key_id))
-        served.on_loop(lambda: served.server._tell_of_keys(before))
+        served.on_loop(lambda: served.server.audit.keys_changed(before, served.server.keys.known()))
     assert [(one["key"], one["why"]) for one in heard.lines("act")] == [(key_id, "was made"), (key_id, "was revoked")]

@@ -77,7 +77,7 @@ def make_key(served: ServedApp) -> str:
 
 
 def held(served: ServedApp) -> int:
-    return int(served.on_loop(lambda: served.server.http.config.http_protocol_class.crowd.budget.held))  # type: ignore[union-attr]
+    return int(served.on_loop(lambda: served.server.http.crowd.budget.held))
 
 
 def eventually(check: Callable[[], bool]) -> None:

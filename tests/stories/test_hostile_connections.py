@@ -248,7 +248,7 @@ def test_who_takes_nothing_of_an_answer_is_cut_off() -> None:
         one = Raw(served.url, receive_buffer=4096)
         one.send(f"GET {urlsplit(url).path} HTTP/1.1\r\nHost: {one.host}\r\n\r\n".encode())
         assert one.socket.recv(1000).startswith(b"HTTP/1.1 200")
-        eventually(lambda: not served.server.http.server_state.connections)
+        eventually(lambda: not served.server.http.uvicorn.server_state.connections)
         assert len(one.rest()) < 16 * 1024 * 1024
         one.socket.close()
 

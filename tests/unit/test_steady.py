@@ -7,9 +7,8 @@ import logging
 
 import pytest
 
-from pondage import steady
 from pondage.errors import StorageFull
-from pondage.steady import Services, Tasks, until_done
+from pondage.steady import Tasks, until_done
 
 pytestmark = pytest.mark.anyio
 
@@ -20,18 +19,12 @@ class Flaky:
     def __init__(self, *errors: Exception) -> None:
         self.errors = list(errors)
         self.calls = 0
-        self.works = asyncio.Event()
 
     async def once(self) -> int:
         self.calls += 1
         if self.errors:
             raise self.errors.pop(0)
         return self.calls
-
-    async def service(self) -> None:
-        await self.once()
-        self.works.set()
-        await asyncio.Event().wait()
 
 
 async def test_work_is_done_until_it_succeeds_and_each_reason_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
@@ -49,21 +42,6 @@ async def test_work_is_done_until_it_succeeds_and_each_reason_is_said_once(caplo
 async def test_who_may_give_up_gets_the_failure() -> None:
     with pytest.raises(StorageFull):
         await until_done("writing", Flaky(StorageFull("full")).once, give_up=lambda: True)
-
-
-async def test_a_service_that_fails_starts_again_and_says_why_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(steady, "PAUSE", 0.01)
-    services, work = Services(), Flaky(RuntimeError("first"), RuntimeError("second"))
-    task = asyncio.create_task(services.keep("sender", work.service))
-    seen = set()
-    while not work.works.is_set():
-        seen.update(services.faults.items())
-        await asyncio.sleep(0)
-    assert seen == {("sender", "RuntimeError: first"), ("sender", "RuntimeError: second")}
-    assert services.faults == {}
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
 
 
 async def test_a_task_that_nobody_awaits_is_heard(caplog: pytest.LogCaptureFixture) -> None:

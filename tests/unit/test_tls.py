@@ -14,7 +14,7 @@ from cryptography import x509
 
 from pondage.errors import SetupError
 from pondage.settings import Settings
-from pondage.tls import Reloading, dev_certificate, dev_folder, what_to_set, with_certificate
+from pondage.tls import Certificate, dev_certificate, dev_folder, what_to_set, with_certificate
 
 
 def _settings(folder: Path, **more: Any) -> Settings:
@@ -118,13 +118,13 @@ def test_a_live_server_takes_a_renewed_certificate_and_keeps_the_old_one_if_it_i
     settings = with_certificate(_settings(tmp_path))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(settings.tls_cert, settings.tls_key)
-    reloading = Reloading(context, settings)
+    reloading = Certificate(context, settings)
     assert reloading.refresh() is False
     dev_certificate(_settings(tmp_path, domain="other.test"))
     assert reloading.refresh() is True
     assert reloading.refresh() is False
     given = Settings(tls_cert=settings.tls_cert, tls_key=settings.tls_key)
-    reloading = Reloading(context, given)
+    reloading = Certificate(context, given)
     Path(settings.tls_key).write_bytes(b"not PEM")
     with pytest.raises(SetupError, match="cannot be loaded again"):
         reloading.refresh()

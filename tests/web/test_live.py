@@ -121,7 +121,7 @@ def test_a_socket_follows_a_limited_number_of_topics(echo: ServedApp) -> None:
 
 
 def test_a_list_is_read_once_for_all_and_not_at_all_for_nobody(echo: ServedApp) -> None:
-    shares = echo.server.http.config.app._rooms.live  # type: ignore[union-attr]
+    shares = echo.server.http.uvicorn.config.app._rooms.live  # type: ignore[union-attr]
     with socket(echo) as one, socket(echo) as other:
         for connection in (one, other):
             hear(connection)

@@ -11,6 +11,8 @@ import secrets
 import stat
 from pathlib import Path
 
+import msgspec
+
 from pondage.errors import DatabaseLost, DataFolderInUse, KeysLost, SetupError
 
 DATABASE = "pondage.db"
@@ -237,3 +239,27 @@ def secret(path: Path) -> bytes:
     if len(found) != 32:
         raise SetupError(f"{path} is damaged: it must hold 32 bytes; delete it, and a new one is made")
     return found
+
+
+class GatewayNote(msgspec.Struct, frozen=True):
+    """What `<data>/gateway.json` says of the gateway that runs on this folder."""
+
+    pid: int
+    url: str
+    version: str
+
+
+def note_gateway(data: Path, note: GatewayNote) -> None:
+    """Say for commands on this machine which gateway runs on this folder."""
+    path = data / "gateway.json"
+    try:
+        path.with_suffix(".new").write_bytes(msgspec.json.encode(note))
+        path.with_suffix(".new").rename(path)
+    except OSError as error:
+        log.warning("%s says nothing of this gateway: %s", path, error)
+
+
+def forget_gateway(data: Path) -> None:
+    """No gateway runs on this folder any more."""
+    with contextlib.suppress(OSError):
+        (data / "gateway.json").unlink()

@@ -6,7 +6,6 @@ crash left behind is found by looking through the store, rarely.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 
@@ -26,7 +25,7 @@ ORPHAN_AGE = 86_400.0
 
 
 class Sweeper:
-    """One round after another, until it is cancelled."""
+    """One round after another: `once`, each `INTERVAL` seconds."""
 
     def __init__(
         self,
@@ -43,14 +42,6 @@ class Sweeper:
         self._adopt = adopt
         self._searched: float | None = None
         self._steady = SteadyWall(clock)
-
-    async def run(self) -> None:
-        while True:
-            try:
-                await self.once()
-            except Exception as error:
-                log.error("sweeping the files failed, and is tried again: %s", error, exc_info=error)
-            await asyncio.sleep(INTERVAL)
 
     async def once(self) -> int:
         """One round; returns how many files were deleted."""

@@ -76,12 +76,8 @@ class FilesService:
         """
         await self._blobs.probe()
 
-    async def sweep(self) -> None:
-        """Delete what has expired, what was given up and what crashes left behind, for ever; a background service."""
-        await self._sweeper.run()
-
-    async def sweep_once(self) -> int:
-        """One round of `sweep`; returns how many files were deleted."""
+    async def sweep(self) -> int:
+        """Delete what has expired, what was given up and what crashes left behind; returns how many files it were."""
         return await self._sweeper.once()
 
     # ---- files

@@ -143,3 +143,20 @@ async def _imported(target: str) -> dict[str, Declared]:
         lines = err.decode(errors="replace").strip().splitlines()
         raise SetupError(f"{target} does not import: {lines[-1] if lines else 'no reason given'}")
     return msgspec.json.decode(out, type=dict[str, Declared])
+
+
+async def discover_all(targets: list[str], owner: str) -> list[AppSource]:
+    """The apps that the targets name.
+
+    Raises:
+        SetupError: two have one name.
+    """
+    sources = [source for target in targets for source in await discover(target, owner)]
+    seen: dict[str, str] = {}
+    for source in sources:
+        if source.name in seen:
+            raise SetupError(
+                f"{source.spec} and {seen[source.name]} are both named {source.name}; give one another name"
+            )
+        seen[source.name] = source.spec
+    return sources

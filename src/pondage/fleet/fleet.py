@@ -55,12 +55,14 @@ class LocalFleet:
         url: str = "",
         token: Callable[[str], str] = lambda app: "",
         orphans: bool = False,
+        hurry: asyncio.Event | None = None,
     ) -> None:
         """
         Args:
             secret: what each runner's own token for the link is made from.
             url: the server's address, for apps that call others.
             token: makes a short-lived token for calls of an app to its own server; empty where none is needed.
+            hurry: set to end the drain at once.
             orphans: this process inherits what runners leave behind when they end, and ends it.
         """
         self._queue = queue
@@ -72,6 +74,7 @@ class LocalFleet:
         self._url = url
         self._token = token
         self._orphans = orphans
+        self._hurry = hurry or asyncio.Event()
         self._look = asyncio.Event()
         """Set when the demand for an app has changed; the supervisor waits for it."""
         self._channels = Channels(settings.chunk_buffer_bytes)
@@ -141,10 +144,10 @@ class LocalFleet:
         token = self._token(app)
         return {"PONDAGE_URL": self._url, **({"PONDAGE_KEY": token} if token else {})} if self._url else {}
 
-    async def stop(self, grace: float, hurry: asyncio.Event) -> None:
-        """Drain: running requests finish within `grace` seconds or go back to the queue."""
+    async def stop(self) -> None:
+        """Drain: running requests finish within the grace period or go back to the queue."""
         self.sessions.stop()
-        await self.supervisor.stop(grace, hurry)
+        await self.supervisor.stop(self._settings.grace, self._hurry)
         await self.dispatcher.stop()
 
     async def close(self) -> None:

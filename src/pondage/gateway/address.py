@@ -194,6 +194,25 @@ def why_keys(settings: Settings) -> str:
     return ""
 
 
+def _host(settings: Settings) -> str:
+    """The address under which this machine's programs reach the server."""
+    return "127.0.0.1" if settings.host in {"0.0.0.0", "::", ""} else settings.host  # noqa: S104 - compared only
+
+
+def own_url(settings: Settings, port: int) -> str:
+    """The server's address on this machine."""
+    host = _host(settings)
+    return f"{'https' if settings.tls_cert else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def own_hosts(settings: Settings, port: int) -> list[str]:
+    """The names by which an app's outputs may speak of this server."""
+    names = sorted({f"{name}:{port}" for name in ("127.0.0.1", "localhost", "[::1]", _host(settings))})
+    if domain := settings.domain:
+        names += [at for name in (domain, f"files.{domain}") for at in (name, f"{name}:{port}")]
+    return names + [name for name in (urlsplit(settings.public_url).netloc,) if name]
+
+
 def is_loopback(host: str) -> bool:
     """Whether a host name or address is this machine's loopback."""
     if host == "localhost" or host.endswith(".localhost"):

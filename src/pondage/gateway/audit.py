@@ -77,9 +77,12 @@ class Audit:
         """What came is no call, or came too slowly, or is too much."""
         self._tell(self._refused, "refused", address, "", "", "", status, why)
 
-    def keys_changed(self, key_id: str, what: str) -> None:
-        """A key was made or revoked, by a command on this machine."""
-        self._tell(self._acts, "act", "this machine", key_id, "", "keys", 200, what)
+    def keys_changed(self, before: dict[str, bool], now: dict[str, bool]) -> None:
+        """Keys, and whether each was good, before a command on this machine made or revoked some."""
+        for key_id, good in now.items():
+            what = "was made" if key_id not in before else "was revoked" if before[key_id] and not good else ""
+            if what:
+                self._tell(self._acts, "act", "this machine", key_id, "", "keys", 200, what)
 
     def address_of(self, scope: Scope) -> str:
         """Who called, as far as we know: behind a trusted proxy, whom that names last."""

@@ -41,7 +41,7 @@ class ServedApp:
 
     async def _ready(self, timeout: float) -> None:
         fleet = self.server.fleet
-        waiting = set(fleet.app_names())
+        waiting = {name for name in fleet.app_names() if (app := fleet.app(name)) is not None and app.served}
         try:
             async with asyncio.timeout(timeout):
                 while waiting:
@@ -93,9 +93,7 @@ def serve(
         stop = box["stop"] = asyncio.Event()
         box["loop"] = asyncio.get_running_loop()
         try:
-            server = Server(chosen, list(targets), clock=clock)
-            await server.open()
-            box["server"] = server
+            server = box["server"] = await Server.open(chosen, list(targets), clock=clock)
             await server.run(stop, lambda _: up.set())
         except BaseException as error:
             box["error"] = error

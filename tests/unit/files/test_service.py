@@ -233,7 +233,7 @@ async def test_an_upload_that_is_given_up_leaves_nothing(house: House) -> None:
         await files.check(kept[0].id, None)
     assert len(house.lying()) == 1
     house.clock.advance(101)
-    await files.sweep_once()
+    await files.sweep()
     assert house.lying() == []
 
 
@@ -258,12 +258,12 @@ async def test_expired_files_go_but_not_those_that_a_request_needs(house: House)
     house.clock.advance(11)
     assert await files.info(short.path) is None
     assert await files.info(needed.path) is not None
-    assert await files.sweep_once() == 1
+    assert await files.sweep() == 1
     assert len(house.lying()) == 2
     house.needed = set()
     house.clock.advance(1000)
     assert await files.info(default.path) is None
-    assert await files.sweep_once() == 2
+    assert await files.sweep() == 2
     assert house.lying() == []
 
 
@@ -274,10 +274,10 @@ async def test_bytes_without_a_row_are_found_and_deleted(house: House) -> None:
     (path,) = house.lying()
     left = path.with_name(path.name[:2] + "0" * 62 + "-" + "0" * 16)
     left.write_bytes(b"left by a crash")
-    await files.sweep_once()
+    await files.sweep()
     assert left.exists()  # perhaps its upload is under way
     house.clock.advance(86_460)
-    await files.sweep_once()
+    await files.sweep()
     assert not left.exists()
     assert await whole(files, info.path) == b"keep"
 
@@ -286,11 +286,11 @@ async def test_a_clock_that_jumps_ahead_deletes_nothing(house: House) -> None:
     files = await house.open()
     info = await files.put(pieces(b"1"), file_name="a", content_type="", lifecycle=Lifecycle(expires_in=86_400.0))
     house.clock.jump(8 * 86_400.0)
-    assert await files.sweep_once() == 0
+    assert await files.sweep() == 0
     house.clock.jump(-8 * 86_400.0)
     assert await files.info(info.path) is not None and len(house.lying()) == 1
     house.clock.advance(86_401.0)
-    assert await files.sweep_once() == 1
+    assert await files.sweep() == 1
 
 
 async def test_the_quota_is_kept_and_freed(house: House) -> None:

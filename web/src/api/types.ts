@@ -12,6 +12,7 @@ export interface App {
   running: number;
   fault: string | null;
   calibrated: Calibrated | null;
+  served: boolean;
 }
 
 /** What an app's class declares; the fleet plans by it. Durations in seconds. None: the server's default. */
