@@ -23,7 +23,6 @@ from pondage import __version__
 from pondage.allocation import reuse_buffers, trim
 from pondage.clock import Clock, SystemClock
 from pondage.database.folder import GatewayNote, forget_gateway, is_new, note_gateway, refuse_lost, refuse_open, secret
-from pondage.database.keys import KeyStore
 from pondage.database.sqlite import SqliteDatabase
 from pondage.errors import DatabaseLost, SetupError
 from pondage.files.lifecycle import INTERVAL as SWEEP_INTERVAL
@@ -34,6 +33,7 @@ from pondage.fleet.reload import watch_sources
 from pondage.gateway.address import own_hosts, own_url, why_keys
 from pondage.gateway.port import listen, open_more, openable
 from pondage.health import Health
+from pondage.keys import KeyStore
 from pondage.processes import become_subreaper
 from pondage.queue.news import News
 from pondage.queue.sqlite import SqliteQueue
@@ -55,6 +55,8 @@ _GC_THRESHOLD = 10_000
 """New objects between two runs of the cycle collector; the default of 700 costs a busy gateway some percent."""
 _KEYS_INTERVAL = 1.0
 """How often keys that another process made or revoked are looked for."""
+_KEY_USES_INTERVAL = 60.0
+"""How often it is written down when keys were used last, and from where."""
 _CERTIFICATE_INTERVAL = 60.0
 """How often a renewed certificate is looked for."""
 
@@ -172,6 +174,7 @@ class _Opening:
         queue = await SqliteQueue.open(database, clock, settings, self._news)
         services.add("the queue", Room(queue.close))
         keys = await KeyStore.open(database, clock, data)
+        services.add("the last uses of the keys", Room(keys.write_uses))
         is_open = partial(_is_open, keys, why)
         await asyncio.to_thread(refuse_open, data, keys=keys.any)
         sources = await discover_all(targets, settings.owner)
@@ -205,6 +208,7 @@ class _Opening:
         add("the sweep", Every(settings.sweep_interval, server.sweep))
         add("the sweep of the files", Every(SWEEP_INTERVAL, server.files.sweep, at_once=True))
         add("the look at the keys", Every(_KEYS_INTERVAL, server.look_at_keys))
+        add("the note of who uses keys", Every(_KEY_USES_INTERVAL, server.keys.write_uses))
         add("the look at the disk", Work(server.health.watch_disk))
         add("the look at the store of files", Work(server.health.watch_files))
         add("the look at freed memory", Work(trim))

@@ -155,6 +155,10 @@ KINDS: dict[str, Kind] = {
     "GET /api/v1/runners/logs": Kind(_app, query={"app": APP}),
     "GET /api/v1/apps": Kind(_anybody),
     "GET /api/v1/apps/{owner}/{alias}": Kind(_app),
+    "GET /api/v1/keys": Kind(_server),
+    "POST /api/v1/keys": Kind(_server, body={"name": "made here"}),
+    "POST /api/v1/keys/{id}/rotate": Kind(_server, body={"overlap": 600}, fresh="key"),
+    "DELETE /api/v1/keys/{id}": Kind(_server, fresh="key"),
     "GET /api/v1/usage": Kind(_keys_only),
     "GET /api/v1/apps/{owner}/{alias}/quote": Kind(_app, query={"path": "/generate"}),
     "POST /api/v1/apps/{owner}/{alias}/quote": Kind(_app, body={"path": "/generate", "input": {}}),
@@ -250,7 +254,7 @@ class House:
         return answer
 
     def fresh(self, what: str) -> dict[str, str]:
-        """A new file, multipart upload or listener of `a`'s, by the names that paths have for it."""
+        """A new file, multipart upload or listener of `a`'s, or a key, by the names that paths have for it."""
         if what == "file":
             at = urlsplit(self.as_a("POST", "/files/upload", content=b"bytes").json()["access_url"]).path.split("/")
             return {"file_id": at[2], "name": at[3]}
@@ -258,6 +262,8 @@ class House:
             begun = self.as_a("POST", "/files/upload/multipart").json()
             at = urlsplit(begun["access_url"]).path.split("/")
             return {"file_id": at[2], "name": at[3], "upload_id": begun["uploadId"]}
+        if what == "key":
+            return {"id": self._key("to be ended", "read").partition(":")[0]}
         if what == "listener":
             return {"id": self.as_a("POST", f"{W}/listeners", json={}).json()["id"]}
         return {}

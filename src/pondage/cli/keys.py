@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import re
 import shlex
 import time
 from collections.abc import Awaitable, Callable
@@ -14,15 +15,17 @@ from typing import TYPE_CHECKING, Any
 
 from pondage.cli import exits
 from pondage.cli.failures import BadArguments
-from pondage.cli.terminal import table
+from pondage.cli.terminal import duration, table
 from pondage.wire.ids import parse_endpoint
-from pondage.wire.scopes import DEFAULT, SCOPES
+from pondage.wire.scopes import DEFAULT, PRIORITIES, SCOPES
 
 if TYPE_CHECKING:
-    from pondage.database.keys import KeyRecord, KeyStore
+    from pondage.keys import KeyRecord, KeyStore
 
-HELP = "make, list and revoke API keys"
+HELP = "make, list, rotate and revoke API keys"
 
+_LONGEST = 1e9
+"""Seconds of an overlap."""
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 7 * 86_400.0}
 
 
@@ -34,10 +37,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
     create.add_argument("--apps", help="comma separated owner/alias; the key is then for these alone, also as admin")
     create.add_argument("--force", action="store_true", help="take --apps that the data folder does not know")
     create.add_argument("--expires", metavar="TIME", help="like 12h, 30d, or 2027-01-31")
+    create.add_argument(
+        "--priority",
+        choices=tuple(PRIORITIES),
+        default="normal",
+        help="the highest of its requests (normal)",
+    )
     listing = actions.add_parser("list", help="all keys, without their secrets")
+    rotate = actions.add_parser("rotate", help="give a key another secret; the old one opens for a while, too")
+    rotate.add_argument("--overlap", metavar="TIME", default="1d", help="for how long: 1h, 7d (1d); 0s ends it now")
     revoke = actions.add_parser("revoke", help="end a key at once")
-    revoke.add_argument("id", help="the part of the key before the colon")
-    for action in (create, listing, revoke):
+    for one in (rotate, revoke):
+        one.add_argument("id", help="the part of the key before the colon")
+    for action in (create, listing, rotate, revoke):
         action.add_argument("--data", help="data folder (./pondage-data)")
         action.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
 
@@ -56,11 +68,12 @@ async def _run(args: argparse.Namespace, data: Path, *, there: bool) -> int:
     actions: dict[str, Callable[[KeyStore, argparse.Namespace], Awaitable[int]]] = {
         "create": _create,
         "list": _list,
+        "rotate": _rotate,
         "revoke": _revoke,
     }
     from pondage.clock import SystemClock
-    from pondage.database.keys import KeyStore
     from pondage.database.sqlite import SqliteDatabase
+    from pondage.keys import KeyStore
 
     # A running server holds the folder; beside it a command may attach. The first key may come before the first start.
     database = await (SqliteDatabase.attach(data) if there else SqliteDatabase.open(data))
@@ -74,7 +87,9 @@ async def _create(store: KeyStore, args: argparse.Namespace) -> int:
     scopes = list(DEFAULT) if args.scopes is None else _words(args.scopes)
     apps = None if args.apps is None else _apps(_words(args.apps), await store.known_apps(), force=args.force)
     first = not store.any
-    key_id, secret = await store.create(args.name, scopes=scopes, apps=apps, expires_at=expiry(args.expires))
+    key_id, secret = await store.create(
+        args.name, scopes=scopes, apps=apps, expires_at=expiry(args.expires), priority=PRIORITIES[args.priority]
+    )
     if args.json:
         made = {"id": key_id, "secret": secret, "key": f"{key_id}:{secret}", "scopes": scopes, "apps": apps}
         args.terminal.result_json(made)
@@ -114,6 +129,33 @@ def _apps(names: list[str], known: list[str], *, force: bool) -> list[str]:
                 "--force makes the key all the same, for an app that is still to come",
             )
     return names
+
+
+async def _rotate(store: KeyStore, args: argparse.Namespace) -> int:
+    overlap = _span(args.overlap)
+    secret = await store.rotate(args.id, overlap)
+    if secret is None:
+        raise BadArguments(f"there is no key {args.id} that opens anything", "pondage keys list shows them")
+    if args.json:
+        args.terminal.result_json({"id": args.id, "secret": secret, "key": f"{args.id}:{secret}", "overlap": overlap})
+        return exits.OK
+    args.terminal.result(f"{args.id}:{secret}")
+    until = f"opens for {duration(overlap)} more" if overlap else "opens nothing any more"
+    args.terminal.say(f"  This is shown once. The old secret {until}.")
+    return exits.OK
+
+
+def _span(text: str) -> float:
+    """The seconds of `--overlap`.
+
+    Raises:
+        BadArguments: it is no span, or of decades.
+    """
+    found = re.fullmatch(r"(\d{1,10})([smhdw])", text)
+    seconds = int(found[1]) * _UNITS[found[2]] if found else -1.0
+    if not 0 <= seconds <= _LONGEST:
+        raise BadArguments(f"--overlap {text!r} is no time", "like 1h, 7d, or 0s")
+    return seconds
 
 
 def _operators(args: argparse.Namespace) -> str:
@@ -160,10 +202,12 @@ async def _list(store: KeyStore, args: argparse.Namespace) -> int:
             _day(record.created_at),
             "revoked" if record.revoked_at is not None else "good" if record.good(now) else "expired",
             _day(record.expires_at) if record.expires_at is not None else "never",
+            "low" if record.priority else "",
+            f"{_day(record.used_at)} {record.used_from or ''}".rstrip() if record.used_at is not None else "never",
         )
         for record in records
     ]
-    for line in table(rows, ("id", "name", "scopes", "apps", "made", "state", "expires")):
+    for line in table(rows, ("id", "name", "scopes", "apps", "made", "state", "expires", "priority", "used")):
         args.terminal.result(line)
     return exits.OK
 
@@ -171,14 +215,16 @@ async def _list(store: KeyStore, args: argparse.Namespace) -> int:
 def _shown(record: KeyRecord) -> dict[str, Any]:
     from pondage.clock import iso
 
+    times = {name: getattr(record, name) for name in ("expires_at", "revoked_at", "rotated_at", "old_until", "used_at")}
     return {
         "id": record.id,
         "name": record.name,
         "scopes": sorted(record.scopes),
         "apps": None if record.apps is None else sorted(record.apps),
+        "priority": next(word for word, number in PRIORITIES.items() if number == record.priority),
         "created_at": iso(record.created_at),
-        "expires_at": None if record.expires_at is None else iso(record.expires_at),
-        "revoked_at": None if record.revoked_at is None else iso(record.revoked_at),
+        **{name: None if at is None else iso(at) for name, at in times.items()},
+        "used_from": record.used_from,
     }
 
 

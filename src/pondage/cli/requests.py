@@ -30,6 +30,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     listing.add_argument("--app", metavar="OWNER/ALIAS", help="of this app")
     listing.add_argument("--state", choices=("queued", "running", "completed"))
     listing.add_argument("--outcome", choices=("ok", "error", "cancelled"))
+    listing.add_argument("--of", metavar="KEY", help="of one key, by its id; others' with the scope read-all")
     listing.add_argument("--limit", type=int, default=20, metavar="N", help="at most so many (20)")
     listing.add_argument("--cursor", help="the next page, as the page before named it")
     show = actions.add_parser("show", help="one request: where its time went, its attempts, its result")
@@ -61,8 +62,9 @@ def run(args: argparse.Namespace) -> int:
 def _list(api: reach.Api, args: argparse.Namespace) -> int:
     terminal: Terminal = args.terminal
     page = api.get(
-        "/requests", app=args.app, state=args.state, outcome=args.outcome, limit=args.limit, cursor=args.cursor
-    )
+        "/requests", app=args.app, state=args.state, outcome=args.outcome, caller=args.of, limit=args.limit,
+        cursor=args.cursor,
+    )  # fmt: skip
     if args.json:
         terminal.result_json(page)
         return exits.OK

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -31,6 +31,29 @@ class KeyRecord(Protocol):
     def scopes(self) -> frozenset[str]: ...
     @property
     def apps(self) -> frozenset[str] | None: ...
+    @property
+    def priority(self) -> int: ...
+
+
+class ListedKey(KeyRecord, Protocol):
+    """A key as people see it. Times are wall seconds."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def created_at(self) -> float: ...
+    @property
+    def expires_at(self) -> float | None: ...
+    @property
+    def revoked_at(self) -> float | None: ...
+    @property
+    def rotated_at(self) -> float | None: ...
+    @property
+    def old_until(self) -> float | None: ...
+    @property
+    def used_at(self) -> float | None: ...
+    @property
+    def used_from(self) -> str | None: ...
 
 
 class Keys(Protocol):
@@ -42,6 +65,42 @@ class Keys(Protocol):
 
     def names(self) -> Mapping[str, str]:
         """Each key's id and its name."""
+        ...
+
+    def unused(self, key_id: str) -> bool:
+        """Whether no use of the key is noted of late."""
+        ...
+
+    def note_use(self, key_id: str, address: str) -> None:
+        """The key is used, from this address."""
+        ...
+
+    async def list(self) -> Sequence[ListedKey]:
+        """All keys, also revoked ones, oldest first."""
+        ...
+
+    async def known_apps(self) -> Sequence[str]:
+        """The apps for which a key can be made."""
+        ...
+
+    async def create(
+        self,
+        name: str,
+        *,
+        scopes: Iterable[str],
+        apps: Iterable[str] | None,
+        expires_at: float | None,
+        priority: int,
+    ) -> tuple[str, str]:
+        """Make a key: its id and its secret."""
+        ...
+
+    async def rotate(self, key_id: str, overlap: float) -> str | None:
+        """Another secret for a key; None where there is no such key that opens anything."""
+        ...
+
+    async def revoke(self, key_id: str) -> bool:
+        """End a key; False where there is no such key, or it is revoked already."""
         ...
 
 
@@ -92,7 +151,7 @@ class Access:
             if colon:
                 if (record := self._keys.verify(key_id, secret)) is None:
                     raise Unauthorized("No user found for Key ID and Secret")
-                return Caller(record.id, record.scopes, record.apps)
+                return Caller(record.id, record.scopes, record.apps, highest=record.priority)
             token = credential.strip()
         if token:
             return self._of_token(token)
@@ -120,7 +179,9 @@ class Access:
         if record is None:
             raise Unauthorized("the key of this token was revoked")
         scopes = within(record.scopes, claims.scopes)
-        return Caller(record.id, scopes, frozenset(claims.apps), by_token=True, subject=claims.subject)
+        return Caller(
+            record.id, scopes, frozenset(claims.apps), by_token=True, subject=claims.subject, highest=record.priority
+        )
 
     def token(
         self,

@@ -222,6 +222,7 @@ async def retry_request(call: Call) -> Response:
         subject=subject_of(call.caller),
         idempotency_key=None,
         retried_from=view.id,
+        priority=max(brought.priority, call.caller.highest),
         mode="call" if brought.mode == "session" else brought.mode,
     )
     receipt = await call.rooms.fleet.submit(again).receipt()

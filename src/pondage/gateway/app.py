@@ -176,8 +176,15 @@ class Gateway:
             # What a page embeds (an image, a form that is a GET) has no Origin, but the browser says where it is from.
             raise Forbidden("pages of other sites may not call a server that asks for no key")
         call.caller = self._access.identify(authorization, call.query.get("fal_jwt_token"))
+        self._note_use(call)
         _seat(call)
         require(call.caller, needs)
+
+    def _note_use(self, call: Call) -> None:
+        """Remember that a key is used, and from where: once in a while is enough."""
+        who = call.caller
+        if who.key_id and not who.by_token and self._rooms.keys.unused(who.key_id):
+            self._rooms.keys.note_use(who.key_id, self._audit.address_of(call.scope))
 
     def _cors(self, origin: str, headers: dict[str, str]) -> str:
         """The origin to allow, or nothing: any by `--cors *`, those it names, or pages of this machine."""
@@ -229,6 +236,7 @@ class Gateway:
             if origin is not None and not self._cors(origin, headers):
                 raise Forbidden(f"pages of {origin} may not connect to a server that asks for no key")
         call.caller = self._access.identify(authorization, token)
+        self._note_use(call)
         if (
             origin is not None
             and not self._access.open

@@ -65,6 +65,8 @@ class Caller(NamedTuple):
     """Came with a short-lived token, which never begets another."""
     subject: str | None = None
     """Whom the token was made for: it sees and makes requests of this subject alone. None: a key, or no subject."""
+    highest: int = 0
+    """The highest priority that its requests may have: 0 normal, 1 low."""
 
     def may_call(self, app: str) -> bool:
         """Whether the key or token is for this app (`owner/alias`)."""

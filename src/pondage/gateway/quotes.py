@@ -10,8 +10,7 @@ from pondage.errors import InvalidInput
 from pondage.gateway import answers, expected
 from pondage.gateway.call import Call, Response
 from pondage.gateway.submitting import find_target
-
-LOW = {"normal": 0, "low": 1}
+from pondage.wire.scopes import PRIORITIES
 
 
 class Ask(msgspec.Struct):
@@ -25,21 +24,22 @@ class Ask(msgspec.Struct):
 async def ask(call: Call) -> Response:
     """When a request with this input would start and end, if it came now."""
     asked = await call.json(Ask, call.rooms.settings.max_input_bytes, hint='send {"path": "/", "input": {…}}')
-    return _quote(call, asked.path, asked.input, LOW[asked.priority])
+    return _quote(call, asked.path, asked.input, PRIORITIES[asked.priority])
 
 
 async def ask_without_input(call: Call) -> Response:
     """When a request would start and end whose input says nothing of its cost."""
     priority = call.query.get("priority", "normal")
-    if priority not in LOW:
+    if priority not in PRIORITIES:
         raise InvalidInput.field(["query", "priority"], f"{priority!r} is neither 'normal' nor 'low'")
-    return _quote(call, call.query.get("path", "/"), {}, LOW[priority])
+    return _quote(call, call.query.get("path", "/"), {}, PRIORITIES[priority])
 
 
 def _quote(call: Call, path: str, brought: dict[str, Any], priority: int) -> Response:
     if not path.startswith("/"):
         path = "/" + path
     target = find_target(call, call.params["app"] + path.rstrip("/"), want="call")
+    priority = max(priority, call.caller.highest)
     app, caller, fleet = target.endpoint.app, call.caller.key_id, call.rooms.fleet
     endpoint = next((known for known in target.info.endpoints if known.path == target.path), None)
     if endpoint is not None and endpoint.cost:

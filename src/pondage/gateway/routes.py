@@ -11,6 +11,7 @@ from pondage.gateway import (
     access,
     api,
     files,
+    key_routes,
     machines,
     metrics,
     openapi,
@@ -129,6 +130,13 @@ ROUTES: list[Route] = [
           query={"points": {**NUMBER, "maximum": series.MOST_POINTS}, **SPAN}),
     Route(RUN, GET, "/api/v1/apps/{app:path}", api.show_app, "read", answer=shapes.App),
     Route(RUN, POST, "/api/v1/snippets", snippets.make_snippets, "read", body=snippets.Wanted, answer=shapes.Snippets),
+
+    # keys
+    Route(RUN, GET, "/api/v1/keys", key_routes.list_keys, "admin", answer=shapes.Keys),
+    Route(RUN, POST, "/api/v1/keys", key_routes.make_key, "admin", body=key_routes.MakeKey, answer=shapes.NewKey),
+    Route(RUN, POST, "/api/v1/keys/{id}/rotate", key_routes.rotate_key, "admin", body=key_routes.Rotation,
+          answer=shapes.NewKey),
+    Route(RUN, DELETE, "/api/v1/keys/{id}", key_routes.revoke_key, "admin", answer="revoked"),
 
     # what was counted
     Route(RUN, GET, "/api/v1/summary", series.show_summary, "read", query=SPAN, answer=shapes.Summaries),

@@ -146,6 +146,37 @@ class Runners(msgspec.Struct):
     next_cursor: str | None
 
 
+class Key(msgspec.Struct):
+    """An API key without its secret. `apps` None: any. `priority` is the highest that its requests may have. After a
+    rotation the old secret opens until `old_until`. `used_at` and `used_from`: its last use, within a minute."""
+
+    id: str
+    name: str
+    scopes: list[str]
+    apps: list[str] | None
+    priority: str
+    created_at: str
+    expires_at: str | None
+    revoked_at: str | None
+    rotated_at: str | None
+    old_until: str | None
+    used_at: str | None
+    used_from: str | None
+
+
+class Keys(msgspec.Struct):
+    items: list[Key]
+    next_cursor: str | None
+
+
+class NewKey(msgspec.Struct):
+    """A key that was just made or rotated: `key` is `id:secret`, shown this once."""
+
+    id: str
+    secret: str
+    key: str
+
+
 class UsageItem(msgspec.Struct):
     """What was used: of a day (or a month), by a key, of an app; None where these are added up. Seconds and bytes;
     `key_name` is None where the key is not known; `units` are what endpoints report in `x-fal-billable-units`."""

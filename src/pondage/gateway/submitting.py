@@ -190,7 +190,9 @@ def new_request(call: Call, target: Target, body: bytes, *, path: str | None = N
         raise InvalidInput.field(["query", "fal_max_queue_length"], f"{longest!r} is not a number of requests")
     call.request_id = request_id = call.request_id or new_request_id()
     app, caller, now = target.endpoint.app, call.caller.key_id, call.rooms.clock.wall()
-    priority = 1 if headers.get("x-fal-queue-priority", "").strip().lower() == "low" else 0
+    priority = call.caller.highest
+    if (word := headers.get("x-fal-queue-priority")) is not None:
+        priority = _priority(call.caller, word.strip().lower())
     path = path or target.path
     cost = call.rooms.fleet.cost(target.info, path, body)
     expected, said = call.rooms.fleet.foresee(app, path, cost, priority, caller, now)
@@ -220,6 +222,14 @@ def new_request(call: Call, target: Target, body: bytes, *, path: str | None = N
         expected=expected,
         said=said,
     )
+
+
+def _priority(caller: Caller, word: str) -> int:
+    if word == "low":
+        return 1
+    if caller.highest > 0:
+        raise Forbidden(f"X-Fal-Queue-Priority {word!r} is above this key's ceiling, 'low'")
+    return 0
 
 
 def subject_of(caller: Caller) -> str | None:

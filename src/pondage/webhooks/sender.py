@@ -232,8 +232,8 @@ class Sender:
         self._changed.set()
         if note and host.breaker.failures in (0, self._settings.webhook_breaker):
             log.warning("webhooks to %s: %s", host.origin, note)
-        await self._outbox.record(owed, tried, then, note)
         self._tries[then.state] += 1
+        await self._outbox.record(owed, tried, then, note)
         if then.state == "owed":
             host.hear(then.due_at)
         if owed.event == "progress":

@@ -20,6 +20,9 @@ SCOPES: dict[str, str] = {
 DEFAULT = ("submit", "read", "files")
 """What a key has whose maker names no scopes."""
 
+PRIORITIES = {"normal": 0, "low": 1}
+"""What requests may ask for, and a key may be held to; the lower number goes first."""
+
 OR = " or "
 """Between the scopes of a route that each of them opens."""
 

@@ -153,6 +153,27 @@ export interface Initiate {
   file_name?: string | null;
 }
 
+/** An API key without its secret. `apps` None: any. `priority` is the highest that its requests may have. After a */
+export interface Key {
+  id: string;
+  name: string;
+  scopes: string[];
+  apps: string[] | null;
+  priority: string;
+  created_at: string;
+  expires_at: string | null;
+  revoked_at: string | null;
+  rotated_at: string | null;
+  old_until: string | null;
+  used_at: string | null;
+  used_from: string | null;
+}
+
+export interface Keys {
+  items: Key[];
+  next_cursor: string | null;
+}
+
 /** How long it took, in seconds. Quantiles are at most 19 % too high, and never too low. */
 export interface Latency {
   mean: number;
@@ -169,6 +190,23 @@ export interface ListedPart {
 
 export interface Listen {
   app?: string;
+}
+
+/** A key to be made. `apps` None: any; `expires_in` seconds, None: never; `priority` is the highest of its requests; */
+export interface MakeKey {
+  name: string;
+  scopes?: string[];
+  apps?: string[] | null;
+  expires_in?: number | null;
+  priority?: "low" | "normal";
+  force?: boolean;
+}
+
+/** A key that was just made or rotated: `key` is `id:secret`, shown this once. */
+export interface NewKey {
+  id: string;
+  secret: string;
+  key: string;
 }
 
 export type OutcomeKind = "cancelled" | "error" | "ok";
@@ -265,6 +303,11 @@ export interface Rotate {
   kind: string;
   url?: string;
   at_once?: boolean;
+}
+
+/** `overlap`: for so many seconds the secret that the key had opens as well. */
+export interface Rotation {
+  overlap?: number;
 }
 
 /** A line of a runner's own log. */

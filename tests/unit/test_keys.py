@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
+from pondage import keys
 from pondage.clock import ManualClock
-from pondage.database import keys
 from pondage.database.folder import KEYED
-from pondage.database.keys import KeyStore
 from pondage.database.sqlite import SqliteDatabase
+from pondage.keys import KeyStore
 
 pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def database(tmp_path: Path) -> AsyncIterator[SqliteDatabase]:
+    database = await SqliteDatabase.open(tmp_path)
+    yield database
+    await database.close()
 
 
 async def test_a_key_opens_with_its_secret_only(database: SqliteDatabase) -> None:
@@ -95,3 +103,61 @@ async def test_what_another_process_changed_is_seen(database: SqliteDatabase) ->
     await server.refresh()
     assert server.verify(key_id, secret) is None
     await beside.close()
+
+
+async def test_a_rotated_key_has_two_secrets_for_a_while(database: SqliteDatabase) -> None:
+    clock = ManualClock()
+    store = await KeyStore.open(database, clock)
+    key_id, first = await store.create("ci", apps=["acme/flux"])
+    second = await store.rotate(key_id, 60.0)
+    assert second is not None and second != first
+    record = store.verify(key_id, first)
+    assert record is not None and record == store.verify(key_id, second)
+    assert (record.apps, record.rotated_at, record.old_until) == ({"acme/flux"}, clock.wall(), clock.wall() + 60)
+    elsewhere = await KeyStore.open(database, clock)
+    assert elsewhere.verify(key_id, first) and elsewhere.verify(key_id, second)
+    clock.advance(60)
+    assert store.verify(key_id, first) is None and store.verify(key_id, second) is not None
+    third = await store.rotate(key_id, 60.0)
+    fourth = await store.rotate(key_id, 60.0)
+    assert third is not None and fourth is not None
+    opens = [store.verify(key_id, secret) is not None for secret in (second, third, fourth)]
+    assert opens == [False, True, True], "one secret is kept beside the new one"
+    fifth = await store.rotate(key_id, 0.0)
+    assert fifth is not None and store.verify(key_id, fourth) is None, "without an overlap"
+
+
+async def test_what_opens_nothing_is_not_rotated(database: SqliteDatabase) -> None:
+    clock = ManualClock()
+    store = await KeyStore.open(database, clock)
+    revoked, _ = await store.create("revoked")
+    expired, _ = await store.create("expired", expires_at=clock.wall() + 1)
+    await store.revoke(revoked)
+    clock.advance(2)
+    for key_id in (revoked, expired, "nobody"):
+        assert await store.rotate(key_id, 60.0) is None
+    good, first = await store.create("good")
+    await store.rotate(good, 60.0)
+    await store.revoke(good)
+    assert store.verify(good, first) is None, "a revoked key ends with both of its secrets"
+
+
+async def test_when_a_key_was_used_is_written_down_and_never_goes_back(database: SqliteDatabase) -> None:
+    clock = ManualClock()
+    store = await KeyStore.open(database, clock)
+    key_id, _ = await store.create("ci", priority=1)
+    (before,) = await store.list()
+    assert (before.used_at, before.used_from, before.priority) == (None, None, 1)
+    assert store.unused(key_id)
+    store.note_use(key_id, "192.0.2.1")
+    assert not store.unused(key_id)
+    (noted,) = await store.list()
+    assert (noted.used_at, noted.used_from) == (clock.wall(), "192.0.2.1"), "also before it is written"
+    await store.write_uses()
+    assert store.unused(key_id)
+    (other,) = await (await KeyStore.open(database, clock)).list()
+    assert other == noted
+    clock.jump(-100.0)
+    store.note_use(key_id, "192.0.2.2")
+    await store.write_uses()
+    assert (await store.list()) == [noted], "a clock that was set back takes nothing back"

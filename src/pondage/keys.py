@@ -1,7 +1,8 @@
 """API keys: an id and a secret, `id:secret`, shown once.
 
 A secret is 256 random bits, so a salted SHA-256 protects it as well as a slow hash would: nobody can search that space.
-Verification is in memory; `refresh` notices with one small read what another process (a command) changed.
+Verification is in memory; `refresh` notices with one small read what another process (a command) changed. A key that is
+rotated keeps its id, and with it its requests, files and usage; its old secret opens for a while beside the new one.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ import os
 import secrets
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from pondage.clock import Clock
 from pondage.database.folder import KEYED, mark_keyed
@@ -23,10 +25,15 @@ from pondage.database.interface import Cursor, Database
 from pondage.telemetry import log
 from pondage.wire.scopes import DEFAULT, SCOPES
 
-_INSERT = """INSERT INTO api_keys (id, name, salt, hash, scopes, apps, created_at, expires_at)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?)"""
+_INSERT = """INSERT INTO api_keys (id, name, salt, hash, scopes, apps, created_at, expires_at, priority)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+_ROTATE = """UPDATE api_keys SET old_salt = salt, old_hash = hash, old_until = :until, salt = :salt, hash = :hash,
+  rotated_at = :now
+WHERE id = :id AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > :now) RETURNING id"""
+_USED = "UPDATE api_keys SET used_at = ?, used_from = ? WHERE id = ? AND (used_at IS NULL OR used_at < ?)"
 _REVOKE = "UPDATE api_keys SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL RETURNING id"
-_ALL = """SELECT id, name, scopes, apps, created_at, expires_at, revoked_at, salt, hash
+_ALL = """SELECT id, name, scopes, apps, created_at, expires_at, revoked_at, priority, rotated_at, old_until, used_at,
+  used_from, salt, hash, old_salt, old_hash
 FROM api_keys ORDER BY created_at, id"""
 _APPS = "SELECT name FROM apps ORDER BY name"
 _GENERATION = "SELECT n FROM api_keys_generation"
@@ -34,7 +41,8 @@ _NEXT_GENERATION = "UPDATE api_keys_generation SET n = n + 1"
 
 
 class KeyRecord(msgspec.Struct, frozen=True):
-    """A key without its secret. Times are wall seconds; `apps` None: any app."""
+    """A key without its secret. Times are wall seconds; `apps` None: any app; `priority` is the highest that its
+    requests may have; `old_until` is when the secret before the last rotation ends."""
 
     id: str
     name: str
@@ -43,10 +51,30 @@ class KeyRecord(msgspec.Struct, frozen=True):
     created_at: float
     expires_at: float | None = None
     revoked_at: float | None = None
+    priority: int = 0
+    rotated_at: float | None = None
+    old_until: float | None = None
+    used_at: float | None = None
+    used_from: str | None = None
 
     def good(self, now: float) -> bool:
         """Whether it opens anything at the wall time `now`."""
         return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
+
+
+class _Held(NamedTuple):
+    """A key in memory, with its secrets as they are stored. A secret is a salt and a hash."""
+
+    record: KeyRecord
+    secret: tuple[bytes, bytes]
+    old: tuple[bytes, bytes] | None
+
+    def opens(self, secret: str, now: float) -> bool:
+        """Whether the secret is its own."""
+        if _is(self.secret, secret):
+            return True
+        until = self.record.old_until
+        return self.old is not None and until is not None and now < until and _is(self.old, secret)
 
 
 class KeyStore:
@@ -58,7 +86,9 @@ class KeyStore:
         self._folder = folder
         self._marked = self._told = False
         self._generation = -1
-        self._records: dict[str, tuple[KeyRecord, bytes, bytes]] = {}
+        self._records: dict[str, _Held] = {}
+        self._used: dict[str, tuple[float, str]] = {}
+        """Keys that were used since it was written down last: when, and from where."""
 
     @classmethod
     async def open(cls, database: Database, clock: Clock, folder: Path | None = None) -> KeyStore:
@@ -78,11 +108,11 @@ class KeyStore:
 
     def known(self) -> dict[str, bool]:
         """Each key's id, and whether it is not revoked; as of the last `refresh`."""
-        return {key_id: record.revoked_at is None for key_id, (record, _, _) in self._records.items()}
+        return {key_id: held.record.revoked_at is None for key_id, held in self._records.items()}
 
     def names(self) -> dict[str, str]:
         """Each key's id and its name; as of the last `refresh`."""
-        return {key_id: record.name for key_id, (record, _, _) in self._records.items()}
+        return {key_id: held.record.name for key_id, held in self._records.items()}
 
     async def create(
         self,
@@ -91,8 +121,13 @@ class KeyStore:
         scopes: Iterable[str] = DEFAULT,
         apps: Iterable[str] | None = None,
         expires_at: float | None = None,
+        priority: int = 0,
     ) -> tuple[str, str]:
         """Make a key; returns its id and its secret, which is never shown again.
+
+        Args:
+            name: for people: whose key it is.
+            priority: the highest that its requests may have: 0 normal, 1 low.
 
         Raises:
             ValueError: a scope is none of `pondage.wire.scopes`, or there is none.
@@ -102,10 +137,10 @@ class KeyStore:
             raise ValueError(f"no scope {', '.join(sorted(unknown))}; there are {', '.join(SCOPES)}")
         if not wanted:
             raise ValueError(f"a key without a scope opens nothing; there are {', '.join(SCOPES)}")
-        key_id, secret, salt = secrets.token_hex(8), secrets.token_urlsafe(32), os.urandom(16)
+        key_id, (secret, salt, digest) = secrets.token_hex(8), _new_secret()
         only = None if apps is None else ",".join(sorted(apps))
         now = self._clock.wall()
-        row = (key_id, name, salt, _hash(salt, secret), ",".join(sorted(wanted)), only, now, expires_at)
+        row = (key_id, name, salt, digest, ",".join(sorted(wanted)), only, now, expires_at, priority)
 
         def insert(cursor: Cursor) -> None:
             cursor.execute(_INSERT, row)
@@ -114,6 +149,26 @@ class KeyStore:
         await self._database.write(insert)
         await self.refresh()
         return key_id, secret
+
+    async def rotate(self, key_id: str, overlap: float) -> str | None:
+        """Give a key another secret; returns it, or None where there is no such key, or it opens nothing any more.
+
+        Args:
+            overlap: for so many seconds the secret that it had opens as well. One that it had before that ends now.
+        """
+        secret, salt, digest = _new_secret()
+        now = self._clock.wall()
+        asked = {"id": key_id, "salt": salt, "hash": digest, "now": now, "until": now + overlap}
+
+        def rotate(cursor: Cursor) -> bool:
+            if not list(cursor.execute(_ROTATE, asked)):
+                return False
+            cursor.execute(_NEXT_GENERATION)
+            return True
+
+        done = await self._database.write(rotate)
+        await self.refresh()
+        return secret if done else None
 
     async def known_apps(self) -> list[str]:
         """The apps that the data folder knows, for which a key can be made."""
@@ -134,26 +189,53 @@ class KeyStore:
         return done
 
     async def list(self) -> list[KeyRecord]:
-        """All keys, also revoked ones, oldest first."""
+        """All keys, also revoked ones, oldest first, with when and from where they were used last."""
         await self.refresh()
-        return [record for record, _, _ in self._records.values()]
+        rows = await self._database.read(lambda cursor: list(cursor.execute(_ALL)))
+        return [self._fresh(_record(row)) for row in rows]
+
+    def _fresh(self, record: KeyRecord) -> KeyRecord:
+        """With a use that is not written down yet."""
+        if (used := self._used.get(record.id)) is None:
+            return record
+        return replace(record, used_at=used[0], used_from=used[1])
 
     def verify(self, key_id: str, secret: str) -> KeyRecord | None:
         """The key, if the secret is its own and it is neither revoked nor expired."""
-        found = self._records.get(key_id)
-        if found is None:
+        held = self._records.get(key_id)
+        if held is None:
             # The same work as for a known id, so that the time says nothing about which ids there are.
-            hmac.compare_digest(_hash(b"", secret), bytes(32))
+            _is((b"", bytes(32)), secret)
             return None
-        record, salt, digest = found
-        if not hmac.compare_digest(_hash(salt, secret), digest) or not record.good(self._clock.wall()):
-            return None
-        return record
+        now = self._clock.wall()
+        return held.record if held.opens(secret, now) and held.record.good(now) else None
 
     def get(self, key_id: str) -> KeyRecord | None:
         """A key that is neither revoked nor expired, by its id: what a short-lived token stands on."""
-        found = self._records.get(key_id)
-        return found[0] if found is not None and found[0].good(self._clock.wall()) else None
+        held = self._records.get(key_id)
+        return held.record if held is not None and held.record.good(self._clock.wall()) else None
+
+    # ---- when they are used
+
+    def unused(self, key_id: str) -> bool:
+        """Whether nobody has noted a use of this key since uses were written down last. Cheap: each call asks it."""
+        return key_id not in self._used
+
+    def note_use(self, key_id: str, address: str) -> None:
+        """A key is used, from this address."""
+        self._used[key_id] = (self._clock.wall(), address)
+
+    async def write_uses(self) -> None:
+        """Write down which keys were used."""
+        used, self._used = self._used, {}
+        rows = [(at, address, key_id, at) for key_id, (at, address) in used.items()]
+        if not rows:
+            return
+        try:
+            await self._database.write(lambda cursor: _all(cursor, rows), lazy=True)
+        except BaseException:
+            self._used = {**used, **self._used}
+            raise
 
     async def refresh(self) -> bool:
         """Read the keys again if they changed; True if they did."""
@@ -167,7 +249,7 @@ class KeyStore:
         changed = generation > self._generation
         if changed:
             self._generation = generation
-            self._records = {row[0]: (_record(row), row[7], row[8]) for row in rows}
+            self._records = {row[0]: _held(row) for row in rows}
         if self._folder is not None and self._records and not self._marked:
             await self._mark(self._folder)
         return changed
@@ -184,10 +266,31 @@ class KeyStore:
             self._told = True
 
 
+def _all(cursor: Cursor, rows: Iterable[tuple[Any, ...]]) -> None:
+    for row in rows:
+        cursor.execute(_USED, row)
+
+
+def _held(row: tuple[Any, ...]) -> _Held:
+    salt, digest, old_salt, old_digest = row[-4:]
+    return _Held(_record(row), (salt, digest), None if old_salt is None else (old_salt, old_digest))
+
+
 def _record(row: tuple[Any, ...]) -> KeyRecord:
-    key_id, name, scopes, apps, created_at, expires_at, revoked_at, _, _ = row
+    key_id, name, scopes, apps, *times_and_more = row[:-4]
     only = None if apps is None else frozenset(app for app in apps.split(",") if app)
-    return KeyRecord(key_id, name, frozenset(scopes.split(",")), only, created_at, expires_at, revoked_at)
+    return KeyRecord(key_id, name, frozenset(scopes.split(",")), only, *times_and_more)
+
+
+def _new_secret() -> tuple[str, bytes, bytes]:
+    """A secret, and the salt and the hash that are kept of it."""
+    secret, salt = secrets.token_urlsafe(32), os.urandom(16)
+    return secret, salt, _hash(salt, secret)
+
+
+def _is(kept: tuple[bytes, bytes], secret: str) -> bool:
+    salt, digest = kept
+    return hmac.compare_digest(_hash(salt, secret), digest)
 
 
 def _hash(salt: bytes, secret: str) -> bytes:
