@@ -130,6 +130,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     sweep_interval: float = 1.0
     """How often start limits, leases and retention are looked at."""
 
+    operation_step: int = 100
+    """Requests that an operation by filter touches in one transaction; callers wait for one of these at the most."""
+
     write_patience: float = 10.0
     """While nothing can be written (a full disk), a caller who waits for an outcome gets 507 after so long; the request
     stays, and its result comes once there is room."""

@@ -20,12 +20,15 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from msgspec.structs import replace
 
-from pondage.errors import InvalidInput, TooMany
+from pondage.errors import BadRequest, InvalidInput, TooMany
 from pondage.queue.interface import Claim, Depth, Filter, NewRequest, Receipt
+from pondage.queue.operations import FRONT, STEERS, Kind, Operation, Phase
 from pondage.settings import Settings
 from pondage.wire.events import Chunk, Entry, Log, Outcome, Progress
-from pondage.wire.states import State
+from pondage.wire.ids import new_request_id
+from pondage.wire.states import OutcomeKind, State
 
 from .conftest import ENGINES, Engine, new, ok
 
@@ -47,6 +50,9 @@ class Known:
         self.number = number
         self.request = request
         self.flow = (request.caller, request.priority)
+        self.turn = number
+        """Its place in its flow."""
+        self.run_again = False
         self.start_by = None if request.start_timeout is None else request.submitted_at + request.start_timeout
         self.state = State.QUEUED
         self.attempt = 0
@@ -76,9 +82,38 @@ class Known:
         self.kinds.append("completed")
         self.owes("completed", len(self.kinds))
 
+    def moved(self, priority: int, turn: int) -> None:
+        self.request = replace(self.request, priority=priority)
+        self.flow, self.turn = (self.request.caller, priority), turn
+
     def returned(self, strike: bool, alone: bool) -> None:
         self.state, self.strikes, self.alone = State.QUEUED, self.strikes + strike, alone
         self.kinds.append("retried")
+
+
+class Begun:
+    """An operation of the model: what it looks at, and how far it is, by the numbers of requests."""
+
+    def __init__(self, operation: Operation, upto: int) -> None:
+        self.id, self.kind, self.filter, self.priority = (
+            operation.id,
+            operation.kind,
+            operation.filter,
+            operation.priority,
+        )
+        self.upto, self.cursor = upto, 0
+        self.phase = Phase.RUNNING
+
+    def fits(self, known: Known) -> bool:
+        """Whether it would touch this one now."""
+        if self.filter.caller is not None and known.request.caller != self.filter.caller:
+            return False
+        if self.kind is Kind.RETRY:
+            failed = known.outcome is not None and known.outcome.kind is OutcomeKind.ERROR
+            return failed and not known.run_again
+        if self.kind is Kind.PRIORITY:
+            return known.state is State.QUEUED
+        return known.state is not State.DONE and self.filter.state in (None, known.state)
 
 
 class QueueMachine(RuleBasedStateMachine):
@@ -86,13 +121,14 @@ class QueueMachine(RuleBasedStateMachine):
         super().__init__()
         self.loop = asyncio.new_event_loop()
         self.folder = tempfile.TemporaryDirectory()
-        limits = Settings(retention=RETENTION, idempotency_window=KEY_WINDOW)
+        limits = Settings(retention=RETENTION, idempotency_window=KEY_WINDOW, operation_step=2)
         self.engine = engine(Path(self.folder.name) / "data", settings=limits)
         self.run(self.engine.open())
         self.known: dict[str, Known] = {}
         self.keys: dict[tuple[str, str], tuple[str, float, bytes]] = {}
         """By caller and key: the request, until when, and the fingerprint."""
         self.numbers = 0
+        self.begun: list[Begun] = []
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         return self.loop.run_until_complete(asyncio.wait_for(coroutine, 30))
@@ -252,7 +288,7 @@ class QueueMachine(RuleBasedStateMachine):
             known = self.known[claim.request.id]
             assert known.state is State.QUEUED, "given out twice"
             assert known.request.priority == min(k.request.priority for k in waiting)
-            assert known.number == min(k.number for k in waiting if k.flow == known.flow), "out of order in its flow"
+            assert known.turn == min(k.turn for k in waiting if k.flow == known.flow), "out of order in its flow"
             # The place is an estimate among the callers of one turn.
             turn = sum(priority == known.request.priority for _, priority in flows)
             assert abs(places[claim.request.id] - n) < turn
@@ -322,6 +358,84 @@ class QueueMachine(RuleBasedStateMachine):
         known.acknowledged = True
         if done:
             known.returned(strike, alone)
+
+    # ---- operations by filter
+
+    @rule(
+        kind=st.sampled_from([Kind.CANCEL, Kind.RETRY, Kind.PRIORITY]),
+        caller=st.sampled_from([None, *CALLERS]),
+        state=st.sampled_from([None, State.QUEUED, State.RUNNING]),
+        priority=st.sampled_from([FRONT, 0, 1]),
+    )
+    def begin(self, kind: Kind, caller: str | None, state: State | None, priority: int) -> None:
+        filter = Filter(
+            app=APP,
+            caller=caller,
+            state=state if kind is Kind.CANCEL else None,
+            outcome=OutcomeKind.ERROR if kind is Kind.RETRY else None,
+        )
+        asked = Operation(new_request_id(), kind, "op", self.now, filter=filter,
+                          priority=priority if kind is Kind.PRIORITY else None)  # fmt: skip
+        begun = Begun(asked, self.numbers)
+        matched = sum(map(begun.fits, self.known.values()))
+        assert self.run(self.engine.queue.operations.count(kind, filter)) == matched
+        assert self.run(self.engine.queue.operations.begin(asked)).matched == matched
+        for known in self.known.values():
+            known.acknowledged = True  # it waits for what is under way
+        self.begun.append(begun)
+
+    @precondition(lambda self: self.begun)
+    @rule(data=st.data())
+    def steer(self, data: st.DataObject) -> None:
+        begun = data.draw(st.sampled_from(self.begun))
+        what = data.draw(st.sampled_from(sorted(STEERS)))
+        before, after = STEERS[what]
+        if begun.phase not in before:
+            with pytest.raises(BadRequest):
+                self.run(self.engine.queue.operations.steer(begun.id, what, "op"))
+            return
+        steered = self.run(self.engine.queue.operations.steer(begun.id, what, "op"))
+        assert steered is not None and steered.phase is after
+        begun.phase = after
+
+    @precondition(lambda self: self.begun)
+    @rule(data=st.data())
+    def step(self, data: st.DataObject) -> None:
+        begun = data.draw(st.sampled_from(self.begun))
+        step = self.run(self.engine.queue.operations.step(begun.id))
+        assert (step is not None) == (begun.phase is Phase.RUNNING)
+        if step is None:
+            return
+        left = [k for k in self.known.values() if begun.cursor < k.number <= begun.upto and begun.fits(k)]
+        reached = sorted(left, key=lambda k: k.number)[:2]
+        stopped = {k.request.id for k in reached if k.state is State.RUNNING}
+        if begun.kind is Kind.RETRY:
+            self.ran_again(reached, step.submitted)
+        for known in reached:
+            known.kinds.append("operated")
+            if begun.kind is Kind.CANCEL:
+                known.ended(CANCELLED, self.now)
+            elif begun.priority is not None and known.request.priority != begun.priority:
+                self.numbers += 1
+                known.moved(begun.priority, self.numbers)
+            elif begun.priority is not None:
+                known.kinds.pop()  # it has that priority already
+        assert set(step.stopped) == stopped
+        begun.cursor = reached[-1].number if reached else begun.upto
+        begun.phase = step.operation.phase
+        assert (begun.phase is Phase.DONE) == (not reached or begun.cursor >= begun.upto)
+        if begun.phase is Phase.DONE:
+            self.begun.remove(begun)
+        for known in reached:
+            self.agrees(known.request.id)
+
+    def ran_again(self, failed: list[Known], submitted: Sequence[NewRequest]) -> None:
+        assert [request.retried_from for request in submitted] == [k.request.id for k in failed]
+        for old, request in zip(failed, submitted, strict=True):
+            assert (request.input, request.caller) == (old.request.input, old.request.caller)
+            old.run_again = True
+            self.numbers += 1
+            self.known[request.id] = Known(self.numbers, request)
 
     # ---- time, restarts and crashes
 
@@ -464,12 +578,8 @@ class QueueMachine(RuleBasedStateMachine):
             return
         waiting = self.waiting()
         priority = known.request.priority
-        ahead = sum(
-            k.request.priority < priority or (k.flow == known.flow and k.number < known.number) for k in waiting
-        )
-        behind = sum(
-            k.request.priority > priority or (k.flow == known.flow and k.number > known.number) for k in waiting
-        )
+        ahead = sum(k.request.priority < priority or (k.flow == known.flow and k.turn < known.turn) for k in waiting)
+        behind = sum(k.request.priority > priority or (k.flow == known.flow and k.turn > known.turn) for k in waiting)
         assert position is not None and ahead <= position < len(waiting) - behind
 
     def outbox_agrees(self) -> None:

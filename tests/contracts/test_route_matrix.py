@@ -89,6 +89,12 @@ def _server(who: Identity) -> Any:
     return YES if who.apps is None else FORBIDDEN
 
 
+def _operation(who: Identity) -> Any:
+    if who.token:
+        return FORBIDDEN
+    return YES if who.own or who.may("operate") else UNKNOWN
+
+
 def _file(who: Identity) -> Any:
     if who.token:
         return FORBIDDEN
@@ -161,6 +167,15 @@ KINDS: dict[str, Kind] = {
     "DELETE /api/v1/keys/{id}": Kind(_server, fresh="key"),
     "GET /api/v1/usage": Kind(_keys_only),
     "GET /api/v1/apps/{owner}/{alias}/quote": Kind(_app, query={"path": "/generate"}),
+    "POST /api/v1/apps/{owner}/{alias}/pause": Kind(_app, body={}),
+    "POST /api/v1/apps/{owner}/{alias}/drain": Kind(_app, body={}),
+    "POST /api/v1/apps/{owner}/{alias}/resume": Kind(_app, body={}),
+    "GET /api/v1/queue": Kind(_anybody),
+    "POST /api/v1/operations": Kind(_keys_only, body={"kind": "cancel", "filter": {"path": "/none"}}),
+    "GET /api/v1/operations": Kind(_keys_only),
+    "GET /api/v1/operations/{id}": Kind(_operation),
+    "POST /api/v1/operations/{id}/{what}": Kind(_operation),
+    f"PUT {R}/priority": Kind(_cancel, body={"priority": "low"}),
     "POST /api/v1/apps/{owner}/{alias}/quote": Kind(_app, body={"path": "/generate", "input": {}}),
     "GET /api/v1/summary": Kind(_keys_only),
     "GET /api/v1/errors": Kind(_keys_only),
@@ -241,10 +256,12 @@ class House:
             pass
         self.names = {
             "owner": "acme", "alias": "echo", "request_id": self.request_id, "n": "1", "build": "none",
-            "page:path": "x",
+            "page:path": "x", "what": "undo",
         }  # fmt: skip
         self.file, self.upload = self.fresh("file"), self.fresh("upload")
         self.listener = self.fresh("listener")["id"]
+        nothing = {"kind": "cancel", "filter": {"path": "/none"}}
+        self.operation = self.as_a("POST", "/api/v1/operations", json=nothing).json()["id"]
         self.identities = list(self._everybody())
 
     def as_a(self, method: str, path: str, **more: Any) -> httpx2.Response:
@@ -252,6 +269,11 @@ class House:
         answer = self.http.request(method, path, headers=headers, **more)
         assert answer.status_code < 300, answer.text
         return answer
+
+    def resume(self) -> None:
+        """The app goes on for those who come after."""
+        key = self._key("resumes", "operate")
+        self.http.post(f"/api/v1/apps/{APP}/resume", headers={"authorization": f"Key {key}"}).raise_for_status()
 
     def fresh(self, what: str) -> dict[str, str]:
         """A new file, multipart upload or listener of `a`'s, or a key, by the names that paths have for it."""
@@ -342,7 +364,8 @@ def house() -> Iterator[House]:
 
 
 def _asked(house: House, who: Identity, method: str, path: str, kind: Kind) -> httpx2.Response:
-    named = {**house.names, "id": house.request_id if "/deliveries/{id}" in path else house.listener}
+    ids = {"/deliveries/{id}": house.request_id, "/operations/{id}": house.operation}
+    named = {**house.names, "id": next((id_ for part, id_ in ids.items() if part in path), house.listener)}
     if kind.fresh:
         named |= house.fresh(kind.fresh)
     else:
@@ -383,6 +406,8 @@ def test_a_route_by_everybody(house: House, route: str) -> None:
     kind = KINDS[f"{'GET' if method == 'HEAD' else method} {path}"]
     for who in house.identities:
         answer = _asked(house, who, method, path, kind)
+        if answer.status_code == 200 and path.endswith(("/pause", "/drain")):
+            house.resume()
         expected = _expected(who, TABLE[route], kind)
         if method == "HEAD" and route.endswith("/static/{build}/{name}"):
             assert answer.status_code == 404

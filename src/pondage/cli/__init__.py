@@ -14,6 +14,8 @@ VERBS: dict[str, str] = {
     "serve": "serve",
     "call": "call",
     "requests": "requests",
+    "queue": "queue",
+    "operations": "operations",
     "runners": "runners",
     "apps": "apps",
     "usage": "usage",

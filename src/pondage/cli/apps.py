@@ -6,20 +6,33 @@ import argparse
 from typing import Any
 
 from pondage.cli import exits, reach
+from pondage.cli.failures import BadArguments
 from pondage.cli.terminal import duration, table
 
-HELP = "the apps that a server knows: endpoints, runners, queue, the last hour, and why one cannot run"
+HELP = "the apps that a server knows: endpoints, runners, queue, the last hour, faults; pause, drain, resume one"
+
+_DONE = {
+    "pause": "nothing more of it is started",
+    "drain": "nothing more of it is started, and its runners leave",
+    "resume": "it goes on",
+}
 
 _LAST_HOUR = ("ended", "errors", "p50, p90")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("action", nargs="?", choices=("list",), default="list")
+    parser.add_argument("action", nargs="?", choices=("list", "pause", "drain", "resume"), default="list",
+                        help="list them (the default); pause: start nothing more of an app; drain: and let its runners "
+                             "go; resume: let it go on")  # fmt: skip
+    parser.add_argument("app", nargs="?", metavar="OWNER/ALIAS", help="the app that is paused, drained or resumed")
+    parser.add_argument("--reason", default="", metavar="TEXT", help="why; shown to those who wait")
     reach.add_flags(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     api = reach.Api(args)
+    if args.action != "list":
+        return _hold(api, args)
     page = api.get("/apps")
     if args.json:
         args.terminal.result_json(page)
@@ -46,7 +59,27 @@ def run(args: argparse.Namespace) -> int:
     for app in items:
         if app["fault"]:
             args.terminal.say(f"  {app['name']}: {app['fault']}")
+        if held := app.get("held"):
+            args.terminal.say(f"  {app['name']}: {_held(held)}")
     return exits.OK
+
+
+def _hold(api: reach.Api, args: argparse.Namespace) -> int:
+    if not args.app:
+        raise BadArguments(f"which app? pondage apps {args.action} OWNER/ALIAS", "pondage apps lists them")
+    answer = api.post(f"/apps/{args.app}/{args.action}", {"reason": args.reason})
+    if args.json:
+        args.terminal.result_json(answer)
+    else:
+        args.terminal.result(f"{args.app}: {_DONE[args.action]}")
+    return exits.OK
+
+
+def _held(held: dict[str, Any]) -> str:
+    """Who has paused an app, in a few words."""
+    by = f" by key {held['by']}" if held["by"] else ""
+    reason = f": {held['reason']}" if held["reason"] else ""
+    return f"{'drained' if held['drained'] else 'paused'}{by}{reason}"
 
 
 def _last_hour(item: dict[str, Any] | None) -> tuple[str, str, str]:

@@ -63,22 +63,24 @@ class Api:
         """The text that a GET answers."""
         return self._send("GET", path + _query(query)).decode()
 
-    def post(self, path: str) -> Any:
-        """The JSON of a POST without a body."""
-        return msgspec.json.decode(self._send("POST", path))
+    def post(self, path: str, body: Any = None) -> Any:
+        """The JSON of a POST; None: without a body."""
+        return msgspec.json.decode(self._send("POST", path, body=body))
 
-    def put(self, path: str, *, accept: tuple[int, ...] = ()) -> Any:
-        """The JSON of a PUT without a body; the statuses in `accept` are no errors."""
-        return msgspec.json.decode(self._send("PUT", path, accept))
+    def put(self, path: str, *, accept: tuple[int, ...] = (), body: Any = None) -> Any:
+        """The JSON of a PUT; None: without a body. The statuses in `accept` are no errors."""
+        return msgspec.json.decode(self._send("PUT", path, accept, body))
 
-    def _send(self, method: str, path: str, accept: tuple[int, ...] = ()) -> bytes:
+    def _send(self, method: str, path: str, accept: tuple[int, ...] = (), body: Any = None) -> bytes:
         from pondage.client import core
 
         exchange = self._client.exchange
         repeat = core.Repeat.UNSENT if method == "POST" else core.Repeat.FREELY
         # One of our own routes, or, for /openapi.json and the like, a path from the root.
         place = path if path.startswith("/openapi") or path == "/readyz" else "/api/v1" + path
-        call = core.Call(method, exchange.target.run + place, exchange.base, None, repeat)
+        sent = None if body is None else msgspec.json.encode(body)
+        headers = exchange.base if body is None else {**exchange.base, "content-type": "application/json"}
+        call = core.Call(method, exchange.target.run + place, headers, sent, repeat)
         answer = exchange.send(call, timeout=self._client.default_timeout)
         if answer.status not in accept:
             core.raise_for_status(answer)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from pondage.cli import exits, reach
+from pondage.cli import exits, matching, reach
 from pondage.cli.failures import BadArguments
 from pondage.cli.spans import Span, spans
 from pondage.cli.terminal import bar, duration, short, size, table
@@ -18,7 +18,7 @@ from pondage.cli.terminal import bar, duration, short, size, table
 if TYPE_CHECKING:
     from pondage.cli.terminal import Terminal
 
-HELP = "list requests, show one, cancel it, run it again, read its log"
+HELP = "list requests, show one, read its log; cancel, run again or move one, or all that match"
 
 _FOLLOW_PAUSE = 0.5
 """Seconds between two looks at the log of a running request."""
@@ -41,11 +41,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
     show.add_argument("--force", action="store_true", help="with -o: replace files that are there already")
     logs = actions.add_parser("logs", help="what a request printed")
     logs.add_argument("--follow", action="store_true", help="go on until it ends")
-    cancel = actions.add_parser("cancel", help="end a request, queued or running")
-    retry = actions.add_parser("retry", aliases=["replay"], help="submit the input of a request again, as a new one")
-    for one in (show, logs, cancel, retry):
+    cancel = actions.add_parser("cancel", help="end a request, queued or running, or all that match")
+    again = "submit the input of a request again, as a new one, or of all that match"
+    retry = actions.add_parser("retry", aliases=["replay"], help=again)
+    front = actions.add_parser("front", help="move a waiting request before all others, or all that match")
+    priority = actions.add_parser("priority", help="give a waiting request another priority, or all that match")
+    priority.add_argument("--to", choices=("front", "normal", "low"), required=True, help="which")
+    for one in (show, logs):
         one.add_argument("id", help="a request id, or its last digits")
-    for every in (listing, show, logs, cancel, retry):
+    for many in (cancel, retry, front, priority):
+        many.add_argument("id", nargs="?", help="a request id, or its last digits")
+        matching.add_flags(many)
+    for every in (listing, show, logs, cancel, retry, front, priority):
         reach.add_flags(every)
         every.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
 
@@ -54,9 +61,29 @@ def run(args: argparse.Namespace) -> int:
     api = reach.Api(args)
     if args.action == "list":
         return _list(api, args)
+    if args.id is None:
+        return _of_many(api, args)
     request_id = api.request_id(args.id)
+    if args.action in ("front", "priority"):
+        return _priority(api, request_id, args)
     actions = {"show": _show, "logs": _logs, "cancel": _cancel, "retry": _retry, "replay": _retry}
     return actions[args.action](api, request_id, args)
+
+
+def _of_many(api: reach.Api, args: argparse.Namespace) -> int:
+    if args.action in ("front", "priority"):
+        return matching.begin(api, "priority", args, priority=getattr(args, "to", "front"))
+    return matching.begin(api, "cancel" if args.action == "cancel" else "retry", args)
+
+
+def _priority(api: reach.Api, request_id: str, args: argparse.Namespace) -> int:
+    word = getattr(args, "to", "front")
+    answer = api.put(f"/requests/{reach.quoted(request_id)}/priority", body={"priority": word})
+    if args.json:
+        args.terminal.result_json(answer)
+    else:
+        args.terminal.result(f"{short(request_id)}  {word}")
+    return exits.OK
 
 
 def _list(api: reach.Api, args: argparse.Namespace) -> int:

@@ -12,6 +12,7 @@ from typing import NamedTuple, TypeAlias
 from pondage.fleet.runners import Runner, RunnerPhase, offer, pick
 from pondage.fleet.slots import Running
 from pondage.queue.interface import Claim, Spending
+from pondage.queue.operations import Hold
 
 
 class Start(NamedTuple):
@@ -66,6 +67,8 @@ class Accounts:
         self._pools: defaultdict[str, dict[str, Runner]] = defaultdict(dict)
         self._holders: dict[str, Runner] = {}
         """Who has a request: it runs there, or waits to run there alone."""
+        self.held: dict[str, Hold] = {}
+        """Apps of which nothing is started."""
 
     # ---- runners
 
@@ -89,12 +92,14 @@ class Accounts:
     # ---- slots
 
     def pick(self, app: str) -> Runner | None:
-        """The runner with the most free slots."""
+        """The runner with the most free slots; none of an app that is held."""
         pool = self._pools.get(app)
-        return pick(pool.values()) if pool else None
+        return pick(pool.values()) if pool and app not in self.held else None
 
     def offer(self, app: str, limit: int) -> list[str]:
-        """Free slots as runner ids, which are not free until `answered`."""
+        """Free slots as runner ids, which are not free until `answered`; none of an app that is held."""
+        if app in self.held:
+            return []
         pool = self._pools[app]
         slots = offer(pool.values(), limit)
         for runner_id in slots:

@@ -93,6 +93,10 @@ class Dispatcher(Listener):
             self._pump.wake(app)
             self._look.set()
 
+    def wake(self, app: str) -> None:
+        """See whether somebody waits for the free slots of an app."""
+        self._pump.wake(app)
+
     async def cancel(self, request_id: str, reason: str) -> Cancelled:
         """End a request as cancelled, then stop its attempt, by force if need be."""
         cancelled = await self._queue.cancel(request_id)

@@ -7,6 +7,7 @@ import hmac
 import logging
 import os
 import tempfile
+from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -21,6 +22,7 @@ from pondage.fleet.forecasts import cost_of_input
 from pondage.fleet.interface import UNKNOWN, AppState, Calibrated, Forecast, RunnerLine, RunnerState
 from pondage.fleet.link import SocketLink
 from pondage.fleet.live_chunks import ChunkSink
+from pondage.fleet.operator import Operator
 from pondage.fleet.placement import LocalProcesses, Placement
 from pondage.fleet.runner_logs import RunnerLogs
 from pondage.fleet.runners import Runner
@@ -30,6 +32,7 @@ from pondage.fleet.ticket import PendingRequest
 from pondage.fleet.transfers import Transfers
 from pondage.queue.interface import Cancelled, NewRequest, Queue, RequestView, Said
 from pondage.queue.news import News
+from pondage.queue.operations import Hold, Operation
 from pondage.settings import Settings
 from pondage.steady import until_done
 from pondage.wire import frames
@@ -80,6 +83,7 @@ class LocalFleet:
         self._channels = Channels(settings.chunk_buffer_bytes)
         self.dispatcher = Dispatcher(queue, news, self._channels, self._look, clock, settings)
         self.sessions = Sessions(self.dispatcher, self._channels, queue, clock, settings)
+        self._operator = Operator(queue, self.dispatcher, self._look)
         self._runner_logs = RunnerLogs(clock, settings.runner_log_lines)
         self._transfers: dict[SocketLink, Transfers] = {}
         self._links: set[SocketLink] = set()
@@ -92,6 +96,7 @@ class LocalFleet:
 
         The socket lies in a short folder of its own: a Unix path ends at 107 bytes, and data folders may lie deep.
         """
+        await self._operator.open()
         self._runtime = tempfile.TemporaryDirectory(prefix="pondage-")
         socket = Path(self._runtime.name) / "runners.sock"
         self._server = await asyncio.get_running_loop().create_unix_server(self._accept, str(socket))
@@ -125,6 +130,7 @@ class LocalFleet:
             group.create_task(self.supervisor.run())
             group.create_task(self._renew())
             group.create_task(self._recall())
+            group.create_task(self._operator.run())
 
     async def _recall(self) -> None:
         """Learn again what the finished requests tell; until then nothing is expected."""
@@ -187,6 +193,7 @@ class LocalFleet:
             free=sum(runner.free for runner in runners),
             fault=app.fault if app.source is not None else f"{name} is not served by this server just now",
             served=app.source is not None,
+            held=self.dispatcher.accounts.held.get(name),
         )
 
     def info(self, name: str) -> frames.AppInfo | None:
@@ -238,7 +245,8 @@ class LocalFleet:
     def _runs(self, name: str) -> bool:
         """Whether somebody can tell when a request of this app will start."""
         app = self.supervisor.apps.get(name)
-        return app is not None and app.source is not None and app.fault is None
+        served = app is not None and app.source is not None and app.fault is None
+        return served and name not in self.dispatcher.accounts.held
 
     def submit(self, request: NewRequest, *, lazy: bool = False, direct: bool = False) -> PendingRequest:
         return self.dispatcher.submit(request, lazy=lazy, direct=direct)
@@ -248,6 +256,16 @@ class LocalFleet:
 
     def live_chunks(self, request_id: str, sink: ChunkSink) -> Callable[[], None]:
         return self.dispatcher.chunks.listen(request_id, sink)
+
+    async def hold(self, operation: Operation) -> Hold | None:
+        return await self._operator.hold(operation)
+
+    def operate(self) -> None:
+        self._operator.begun()
+
+    def running_by(self, app: str) -> Counter[str]:
+        runners = self.dispatcher.accounts.runners(app)
+        return Counter(one.claim.request.caller for runner in runners for one in runner.running.values())
 
     async def open_session(self, request: NewRequest, waiting: Callable[[int], None]) -> Channel:
         return await self.sessions.open(request, waiting)

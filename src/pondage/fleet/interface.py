@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
@@ -9,6 +10,7 @@ import msgspec
 
 from pondage.fleet.expectations import Span
 from pondage.queue.interface import Cancelled, NewRequest, Receipt, RequestView, Said
+from pondage.queue.operations import Hold, Operation
 from pondage.wire.events import Chunk, Outcome
 from pondage.wire.frames import AppInfo, SessionClose
 
@@ -23,6 +25,13 @@ class AppState(msgspec.Struct, frozen=True):
     fault: str | None = None
     served: bool = True
     """This server has its source. It stays known, and its requests wait, while no server has."""
+    held: Hold | None = None
+    """Who has paused or drained it, if somebody has."""
+
+    @property
+    def why_waiting(self) -> str | None:
+        """Why none of its requests is started just now; None while they are."""
+        return self.fault or (str(self.held) if self.held is not None else None)
 
 
 class Calibrated(msgspec.Struct, frozen=True):
@@ -166,6 +175,18 @@ class Fleet(Protocol):
         The sink returns False when its reader is behind: it is then dropped, and continues from the queue's log.
         Returns the function that stops listening.
         """
+        ...
+
+    async def hold(self, operation: Operation) -> Hold | None:
+        """Pause, drain or resume the app that the operation names; what holds it afterwards."""
+        ...
+
+    def operate(self) -> None:
+        """An operation of the queue was begun, or goes on: its steps are taken beside everything else."""
+        ...
+
+    def running_by(self, app: str) -> Counter[str]:
+        """How many requests of an app run here, by key."""
         ...
 
     async def open_session(self, request: NewRequest, waiting: Callable[[int], None]) -> SessionChannel:

@@ -244,6 +244,12 @@ class Supervisor:
                     self._dismiss(ward)
         if app.source is None or self._stopping:
             return None
+        hold = self._dispatcher.accounts.held.get(app.name)
+        if hold is not None and hold.drained:
+            for ward in wards:
+                if not ward.runner.running and not ward.runner.slots.waiting:
+                    self._dismiss(ward)
+            return None
         now = self._clock.monotonic()
         depth = self._queue.depth(app.name)
         todo = plan(demand(app, self._settings, ready, starting, depth.queued, depth.running, now))

@@ -11,10 +11,11 @@ from msgspec.structs import replace
 
 from pondage.clock import iso
 from pondage.errors import Forbidden, InvalidInput, NotFound
+from pondage.fleet.interface import AppState
 from pondage.gateway import answers, expected
 from pondage.gateway.call import Call, Response
 from pondage.gateway.requests import visible
-from pondage.gateway.shapes import App
+from pondage.gateway.shapes import App, Hold
 from pondage.gateway.submitting import subject_of
 from pondage.queue.interface import Filter, NewRequest, RequestView
 from pondage.wire.events import Event
@@ -263,7 +264,13 @@ def _app(call: Call, name: str, *, schemas: bool) -> App | None:
         info = replace(info, endpoints=bare)
     depth = call.rooms.queue.depth(name)
     slots, calibrated = (state.runners, state.slots, state.free), call.rooms.fleet.calibrated(name)
-    return App(name, info, *slots, depth.queued, depth.running, state.fault, calibrated, state.served)
+    return App(name, info, *slots, depth.queued, depth.running, state.fault, calibrated, state.served, held(state))
+
+
+def held(state: AppState) -> Hold | None:
+    """Who has paused an app, as JSON."""
+    hold = state.held
+    return None if hold is None else Hold(hold.drained, hold.by, hold.reason, iso(hold.at))
 
 
 async def list_apps(call: Call) -> Response:

@@ -38,7 +38,7 @@ def _waiting(rooms: Rooms) -> tuple[dict[str, str], dict[str, str]]:
     fleet = rooms.fleet
     for name in fleet.app_names():
         app = fleet.app(name)
-        if app is None or app.slots or not app.served:
+        if app is None or app.slots or app.held or not app.served:
             continue
         if app.info.min_concurrency == 0 and app.info.endpoints:
             continue

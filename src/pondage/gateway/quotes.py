@@ -60,7 +60,8 @@ def _quote(call: Call, path: str, brought: dict[str, Any], priority: int) -> Res
 
 def _why(call: Call, app: str) -> str:
     state = call.rooms.fleet.app(app)
-    return (state and state.fault) or "too few requests of this endpoint have ended well to tell how long one runs"
+    too_few = "too few requests of this endpoint have ended well to tell how long one runs"
+    return (state and state.why_waiting) or too_few
 
 
 def _check(brought: dict[str, Any], fields: tuple[str, ...]) -> None:

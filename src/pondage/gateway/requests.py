@@ -147,7 +147,7 @@ async def status(call: Call) -> Response:
     progress = await last_progress(call, view) if wants_logs(call) else None
     app = call.rooms.fleet.app(view.app)
     told = expected.members(call.rooms.fleet.forecast(view))
-    fault = app.fault if app else None
+    fault = app.why_waiting if app else None
     body = status_object(view, call.origins, logs=logs, progress=progress, fault=fault, expected=told)
     code = 200 if view.state is State.DONE else 202
     return answers.json(body, status=code, request_id=view.id, headers=expected.headers(told))

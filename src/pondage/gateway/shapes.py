@@ -28,6 +28,8 @@ class App(msgspec.Struct):
     """How well what was expected of its requests came true; None where nothing was."""
     served: bool = True
     """False: it is known from before, and this server was not started with it."""
+    held: Hold | None = None
+    """Who has paused it, if somebody has."""
 
 
 class Apps(msgspec.Struct):
@@ -61,6 +63,70 @@ class Quote(msgspec.Struct):
     work_ahead: float
     expected: Expected | None
     why: str | None
+
+
+class Hold(msgspec.Struct):
+    """Who has paused an app (`drained`: and lets its runners go), since when, and why."""
+
+    drained: bool
+    by: str
+    reason: str
+    at: str
+
+
+class LineOfKey(msgspec.Struct):
+    """How many requests of a key wait and run."""
+
+    caller: str
+    queued: int
+    running: int
+
+
+class Line(msgspec.Struct):
+    """The queue of an app. `oldest` is how many seconds the oldest has waited, `work_ahead` about how many seconds of
+    running wait; rates are those of the last five minutes."""
+
+    app: str
+    queued: int
+    running: int
+    oldest: float | None
+    work_ahead: float
+    submitted_per_minute: float
+    ended_per_minute: float
+    held: Hold | None
+    why: str | None
+    keys: list[LineOfKey]
+
+
+class Lines(msgspec.Struct):
+    items: list[Line]
+    next_cursor: str | None
+
+
+class Operation(msgspec.Struct):
+    """One thing that is done to many requests, or to an app. `matched` requests fitted as it began; it has changed
+    `changed`, and left `passed` alone that no longer fitted when it reached them."""
+
+    id: str
+    kind: str
+    name: str
+    by: str
+    at: str
+    reason: str
+    filter: dict[str, object]
+    priority: str | None
+    app: str | None
+    phase: str
+    matched: int
+    changed: int
+    passed: int
+    ended_at: str | None
+    acts: list[dict[str, str]]
+
+
+class Operations(msgspec.Struct):
+    items: list[Operation]
+    next_cursor: str | None
 
 
 class Request(msgspec.Struct):

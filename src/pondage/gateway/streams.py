@@ -146,7 +146,7 @@ async def _statuses(call: Call, view: RequestView, *, after: int, logs: bool) ->
             newest = events[-1].n if events else 0
             after = newest if full else max(after, view.last_event, newest)
             app = call.rooms.fleet.app(view.app)
-            fault = app.fault if app else None
+            fault = app.why_waiting if app else None
             shown = (
                 view if not full or view.state is not State.DONE else msgspec.structs.replace(view, state=State.RUNNING)
             )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import msgspec
 
@@ -28,6 +28,9 @@ class Said(msgspec.Struct, frozen=True, array_like=True):
     p50: float
     p90: float
 
+
+if TYPE_CHECKING:
+    from pondage.queue.operations import Operations
 
 Bound = Literal["", "cancel", "keep"]
 
@@ -207,6 +210,9 @@ class Filter(msgspec.Struct, frozen=True):
     error_type: str | None = None
     slower: float | None = None
     """Finished ones that ran for more seconds than this, from their last start to their end."""
+    id: str | None = None
+    priority: int | None = None
+    """Queued ones of this priority; for operations."""
     limit: int = 50
     cursor: str | None = None
 
@@ -371,6 +377,11 @@ class Queue(Protocol):
 
     def spend(self, app: str, caller: str, spent: Spending) -> None:
         """Count what an attempt took after its request had ended otherwise: cancelled, or out of time."""
+        ...
+
+    @property
+    def operations(self) -> Operations:
+        """What persons have it do to many requests."""
         ...
 
     @property

@@ -122,6 +122,10 @@ def pack_head(r: NewRequest) -> bytes:
     return _encode(_of_head(r))
 
 
+def pack_head_of(head: Head) -> bytes:
+    return _encode(head)
+
+
 def unpack_head(data: bytes) -> Head:
     return _decode_head(data)
 

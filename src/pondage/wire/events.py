@@ -64,7 +64,16 @@ class Completed(msgspec.Struct, frozen=True, array_like=True, tag="d"):
     error_type: str | None = None
 
 
-Entry = Queued | Started | Log | Progress | Chunk | Retried | Stale | Completed
+class Operated(msgspec.Struct, frozen=True, array_like=True, tag="o"):
+    """Somebody else's act: what the key `by` did to the request, and in which operation."""
+
+    at: float
+    by: str
+    what: str
+    operation: str = ""
+
+
+Entry = Queued | Started | Log | Progress | Chunk | Retried | Stale | Completed | Operated
 
 KIND_OF: dict[type[Entry], EventKind] = {
     Queued: EventKind.QUEUED,
@@ -75,6 +84,7 @@ KIND_OF: dict[type[Entry], EventKind] = {
     Retried: EventKind.RETRIED,
     Stale: EventKind.STALE,
     Completed: EventKind.COMPLETED,
+    Operated: EventKind.OPERATED,
 }
 
 

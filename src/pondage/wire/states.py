@@ -64,3 +64,4 @@ class EventKind(StrEnum):
     RETRIED = "retried"
     STALE = "stale"
     COMPLETED = "completed"
+    OPERATED = "operated"

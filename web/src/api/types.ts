@@ -13,6 +13,7 @@ export interface App {
   fault: string | null;
   calibrated: Calibrated | null;
   served: boolean;
+  held: Hold | null;
 }
 
 /** What an app's class declares; the fleet plans by it. Durations in seconds. None: the server's default. */
@@ -61,6 +62,17 @@ export interface Ask {
   path?: string;
   input?: Record<string, Json>;
   priority?: "low" | "normal";
+}
+
+/** What is to be done to all requests that match. `count`: at most so many may match, or nothing is done; a filter */
+export interface Begin {
+  kind: "cancel" | "priority" | "retry";
+  filter?: Matching;
+  priority?: "front" | "low" | "normal" | null;
+  name?: string;
+  reason?: string;
+  count?: number | null;
+  dry_run?: boolean;
 }
 
 /** How well what was expected came true: of how many requests, and which share of them ended before p50 and p90. */
@@ -134,7 +146,7 @@ export interface ErrorGroups {
 }
 
 /** The kinds of entries in a request's log. */
-export type EventKind = "chunk" | "completed" | "log" | "progress" | "queued" | "retried" | "stale" | "started";
+export type EventKind = "chunk" | "completed" | "log" | "operated" | "progress" | "queued" | "retried" | "stale" | "started";
 
 /** When a request starts and ends. `start` is None once it has started. */
 export interface Expected {
@@ -146,6 +158,14 @@ export interface Expected {
 export interface Held {
   failures: number;
   seconds: number;
+}
+
+/** Who has paused an app (`drained`: and lets its runners go), since when, and why. */
+export interface Hold {
+  drained: boolean;
+  by: string;
+  reason: string;
+  at: string;
 }
 
 export interface Initiate {
@@ -182,6 +202,32 @@ export interface Latency {
   p99: number;
 }
 
+/** The queue of an app. `oldest` is how many seconds the oldest has waited, `work_ahead` about how many seconds of */
+export interface Line {
+  app: string;
+  queued: number;
+  running: number;
+  oldest: number | null;
+  work_ahead: number;
+  submitted_per_minute: number;
+  ended_per_minute: number;
+  held: Hold | null;
+  why: string | null;
+  keys: LineOfKey[];
+}
+
+/** How many requests of a key wait and run. */
+export interface LineOfKey {
+  caller: string;
+  queued: number;
+  running: number;
+}
+
+export interface Lines {
+  items: Line[];
+  next_cursor: string | null;
+}
+
 export interface ListedPart {
   etag: string;
   partNumber?: number | null;
@@ -202,11 +248,52 @@ export interface MakeKey {
   force?: boolean;
 }
 
+/** Which requests: all that are named must fit. Times are seconds since 1970. */
+export interface Matching {
+  app?: string | null;
+  path?: string | null;
+  caller?: string | null;
+  state?: "queued" | "running" | null;
+  outcome?: "cancelled" | "error" | "ok" | null;
+  error_type?: string | null;
+  priority?: "front" | "low" | "normal" | null;
+  since?: number | null;
+  until?: number | null;
+}
+
 /** A key that was just made or rotated: `key` is `id:secret`, shown this once. */
 export interface NewKey {
   id: string;
   secret: string;
   key: string;
+}
+
+export interface NewPriority {
+  priority: "front" | "low" | "normal";
+}
+
+/** One thing that is done to many requests, or to an app. `matched` requests fitted as it began; it has changed */
+export interface Operation {
+  id: string;
+  kind: string;
+  name: string;
+  by: string;
+  at: string;
+  reason: string;
+  filter: Record<string, Json>;
+  priority: string | null;
+  app: string | null;
+  phase: string;
+  matched: number;
+  changed: number;
+  passed: number;
+  ended_at: string | null;
+  acts: Record<string, string>[];
+}
+
+export interface Operations {
+  items: Operation[];
+  next_cursor: string | null;
 }
 
 export type OutcomeKind = "cancelled" | "error" | "ok";
@@ -444,6 +531,11 @@ export interface UsageReport {
 export interface Wanted {
   endpoint: string;
   input: Json;
+}
+
+/** Why an app is paused, drained or resumed; shown to who waits. */
+export interface Why {
+  reason?: string;
 }
 
 /** Seconds from now within which half of such requests, and nine of ten, are there. */

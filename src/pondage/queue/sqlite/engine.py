@@ -43,6 +43,7 @@ from pondage.queue.news import News, Watcher
 from pondage.queue.sqlite import moves, upkeep, views
 from pondage.queue.sqlite.counts import SqliteCounts, put_facts
 from pondage.queue.sqlite.memory import Memory, resolve
+from pondage.queue.sqlite.operations import SqliteOperations
 from pondage.queue.sqlite.order import TAG_BITS
 from pondage.queue.sqlite.submits import Submits
 from pondage.queue.stored import StoredView, digest_of, view
@@ -70,6 +71,7 @@ class SqliteQueue:
         self._submits = Submits(database, clock, settings, self._memory, self._nobody_took)
         self._resumable_until = 0.0
         """Wall time until which a run that was cut off may be repeated."""
+        self.operations = SqliteOperations(database, clock, settings, self._memory, self._submits)
         self._taken_back: dict[str, int] = {}
         """Attempts that were handed out and whose claim was then not committed, the highest of each request."""
 

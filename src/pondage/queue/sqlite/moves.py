@@ -42,6 +42,7 @@ class Hot(NamedTuple):
     input_bytes: int
     submitted_at: float
     head: bytes
+    id: str
 
 
 class Left(NamedTuple):
@@ -77,6 +78,8 @@ def insert(cursor: Cursor, new: Insert) -> None:
         cursor.execute(SQL["insert_file"], (file_id, new.seq))
     if r.subject is not None:
         _note_token(cursor, new.seq, r)
+    if r.retried_from is not None:
+        cursor.execute(SQL["retried_as"], (r.id, r.retried_from))
     if new.runner is not None:
         deliver_started(cursor, r, 2, Started(new.at, new.runner))
 
@@ -205,6 +208,13 @@ def claim(cursor: Cursor, app: str, slots: Sequence[str], seat: int, now: float)
 def _split(rows: list[tuple[Any, ...]]) -> list[tuple[StoredRequest, ClaimedRow]]:
     width = len(StoredRequest._fields)
     return [(StoredRequest._make(row[:width]), ClaimedRow._make(row[width:])) for row in rows]
+
+
+def note(cursor: Cursor, row: Hot, entry: Entry) -> Hot:
+    """Add an entry of ours to the log of a queued or running request; the row as it is afterwards."""
+    write_events(cursor, row.seq, row.last_n + 1, row.attempt, [entry])
+    cursor.execute(SQL["hot_last_n"], (row.last_n + 1, row.seq))
+    return row._replace(last_n=row.last_n + 1)
 
 
 def append(cursor: Cursor, request_id: str, attempt: int, entries: Sequence[Entry], now: float) -> bool:

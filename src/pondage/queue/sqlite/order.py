@@ -149,6 +149,10 @@ class Line:
                 work += max((flow.next if other < priority else min(flow.next, tag)) - flow.head, 0)
         return work / 1000
 
+    def flows(self) -> list[tuple[int, str, int]]:
+        """Who waits: priority, caller, and how many."""
+        return [(priority, caller, flow.size) for (priority, caller), flow in self._flows.items() if flow.size]
+
     def restore(self, priority: int, caller: str, first: int, last: int, size: int) -> None:
         """At start: a flow that waits, with its lowest and highest rank and how many it has."""
         first, last = first & _TAG, last & _TAG

@@ -51,7 +51,7 @@ class Submits:
         if full is not None and request.idempotency_key is None:
             resolve(receipt, None, full)
             return Submission(request, None, None, receipt)
-        new, position = self._place(request, slot)
+        new, position = self.place(request, slot)
         if request.idempotency_key is not None:
             return self._insert_keyed(new, receipt, position, full)
         if slot is not None and lazy:
@@ -70,7 +70,7 @@ class Submits:
             return TooMany(f"{most} requests of this key wait already, and no more may (max_queue_length_per_key)")
         return None
 
-    def _place(self, request: NewRequest, slot: str | None) -> tuple[Insert, int]:
+    def place(self, request: NewRequest, slot: str | None) -> tuple[Insert, int]:
         """A slot or a place in line, from now on, and how many are ahead."""
         line = self._memory.line(request.app)
         self._memory.last_seq += 1
@@ -86,7 +86,7 @@ class Submits:
         memory = self._memory
         return Insert(request, memory.last_seq, rank, slot, memory.seat, self._clock.wall()), position
 
-    def _displace(self, new: Insert) -> None:
+    def displace(self, new: Insert) -> None:
         """The insert was not committed, or not needed: nobody waits, nobody runs."""
         self._memory.private.discard(new.request.id)
         if new.runner is None:
@@ -103,7 +103,7 @@ class Submits:
             if error is None:
                 self._memory.news.changed(request_id)
             else:
-                self._displace(new)
+                self.displace(new)
                 self._memory.news.failed(request_id, error)
             resolve(receipt, Receipt(request_id, position), error)
 
@@ -121,7 +121,7 @@ class Submits:
 
         def early(replayed: moves.Replayed | None) -> None:
             if replayed is not None:
-                self._displace(new)
+                self.displace(new)
                 resolve(claimed, None, None)
             elif not claimed.done():
                 claimed.set_result(Claim(request, 1, slot or ""))
@@ -133,7 +133,7 @@ class Submits:
             answer = Receipt(request.id, position)
             if error is not None:
                 if replayed is None:
-                    self._displace(new)
+                    self.displace(new)
                 resolve(claimed, None, None)
                 self._memory.news.failed(request.id, error)
             elif replayed is not None:

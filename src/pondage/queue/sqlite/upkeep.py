@@ -137,6 +137,7 @@ def expire(cursor: Cursor, now: float) -> list[Expired]:
 def drop_old(cursor: Cursor, now: float, retention: float, excess: int) -> tuple[int, int]:
     """Drop finished requests that are too old, or too much; returns how many, and their bytes."""
     cursor.execute(SQL["forget_keys"], (now,))
+    cursor.execute(SQL["forget_operations"], (now - retention,))
     dropped = size = 0
     until = float("inf") if excess > 0 else now - retention
     for seq, request_id, bytes_, finished_at in cursor.execute(SQL["oldest"], (until, BATCH)).fetchall():

@@ -154,14 +154,14 @@ def page(cursor: Cursor, filter: Filter) -> tuple[list[StoredView], str | None]:
         hot = f"{SQL['view_hot']} WHERE {conditions}{state} ORDER BY seq DESC LIMIT ?"
         rows += map(StoredView._make, cursor.execute(hot, (*values, limit + 1)))
     if filter.state in (None, State.DONE):
-        only, more = _of_the_ended(filter)
+        only, more = of_the_ended(filter)
         cold = f"{SQL['view_cold']} WHERE {conditions}{only}{_stretch(cursor, filter)} ORDER BY seq DESC LIMIT ?"
         rows += map(StoredView._make, cursor.execute(cold, (*values, *more, limit + 1)))
     rows.sort(key=lambda row: -row.seq)
     return rows[:limit], str(rows[limit - 1].seq) if len(rows) > limit else None
 
 
-def _of_the_ended(filter: Filter) -> tuple[str, tuple[Any, ...]]:
+def of_the_ended(filter: Filter) -> tuple[str, tuple[Any, ...]]:
     """Conditions that only finished requests can meet. A kind is written out: so the index of failures is found."""
     conditions = ""
     values: list[Any] = []
@@ -220,6 +220,7 @@ def where(filter: Filter) -> tuple[str, tuple[Any, ...]]:
         conditions.append("seq < ?")
         values.append(int(filter.cursor))
     asked: tuple[tuple[str, Any], ...] = (
+        ("id = ?", filter.id),
         ("app = ?", filter.app),
         ("path = ?", filter.path),
         ("caller = ?" + (" AND caller <> ''" if filter.caller else ""), filter.caller),

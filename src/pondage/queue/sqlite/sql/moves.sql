@@ -12,6 +12,9 @@ INSERT INTO inputs (seq, input) VALUES (?, ?);
 -- name: insert_file
 INSERT OR IGNORE INTO request_files (file_id, seq) VALUES (?, ?);
 
+-- name: retried_as
+UPDATE finished SET retried_as = ? WHERE id = ?;
+
 -- name: insert_token_request
 INSERT INTO token_requests (seq, caller, subject) VALUES (?, ?, ?);
 
@@ -41,7 +44,7 @@ RETURNING id, app, path, caller, submitted_at, webhook, keep_io, head,
 
 -- name: hot
 SELECT seq, app, caller, state, rank, attempt, strikes, last_n, started_n, started_at, runner, webhook,
-  input_bytes, submitted_at, head
+  input_bytes, submitted_at, head, id
 FROM requests WHERE id = ?;
 
 -- name: cold

@@ -59,6 +59,9 @@ SELECT id FROM requests WHERE state = 0 AND start_by IS NOT NULL AND start_by <=
 -- name: forget_keys
 DELETE FROM idempotency WHERE expires_at <= ?;
 
+-- name: forget_operations
+DELETE FROM operations WHERE ended_at <= ?;
+
 -- name: oldest
 -- What a webhook still has to tell stays until it was told.
 SELECT seq, id, bytes, finished_at FROM finished
