@@ -13,7 +13,7 @@ import os
 import signal
 import socket
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,6 +23,7 @@ from pondage import __version__
 from pondage.allocation import reuse_buffers, trim
 from pondage.clock import Clock, SystemClock
 from pondage.database.folder import GatewayNote, forget_gateway, is_new, note_gateway, refuse_lost, refuse_open, secret
+from pondage.database.page_sessions import PageSessions
 from pondage.database.sqlite import SqliteDatabase
 from pondage.errors import DatabaseLost, SetupError
 from pondage.files.lifecycle import INTERVAL as SWEEP_INTERVAL
@@ -72,6 +73,7 @@ class Server:
     database: SqliteDatabase
     queue: SqliteQueue
     keys: KeyStore
+    page_sessions: PageSessions
     files: FilesService
     fleet: LocalFleet
     webhooks: Webhooks
@@ -84,6 +86,8 @@ class Server:
     """Set it to end the drain at once."""
     first_key: str
     """The key that this start has made, because one was needed and there was none; shown once."""
+    sign_in: str
+    """The secret of a link that signs in once on the pages; empty where keys are not required."""
     why_keys: str
     """What lets others in than this machine's programs, so that calls need a key; empty if nothing does."""
 
@@ -95,6 +99,7 @@ class Server:
         reload: bool = False,
         clock: Clock | None = None,
         alone: bool = False,
+        sources: Mapping[str, str] | None = None,
     ) -> Server:
         """Take the port and the data folder, start the first runners, get ready to answer.
 
@@ -102,12 +107,13 @@ class Server:
             reload: start an app again whose files have changed.
             clock: another clock than the system's.
             alone: nothing but this server runs in its process, which may inherit what runners leave behind.
+            sources: where each setting comes from, for who asks.
 
         Raises:
             SetupError: a port in use, a data folder in use, a database that cannot be used, an app that is not there.
         """
         settings, services = with_certificate(settings), Services()
-        opening = _Opening(settings, services, clock or SystemClock(), reload=reload, alone=alone)
+        opening = _Opening(settings, services, clock or SystemClock(), reload=reload, alone=alone, said=sources or {})
         try:
             return await opening.open(targets)
         except BaseException as error:
@@ -151,7 +157,18 @@ class Server:
 class _Opening:
     """Builds a server, room by room. What must be closed is declared as soon as it is open."""
 
-    def __init__(self, settings: Settings, services: Services, clock: Clock, *, reload: bool, alone: bool) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        services: Services,
+        clock: Clock,
+        *,
+        reload: bool,
+        alone: bool,
+        said: Mapping[str, str],
+    ) -> None:
+        """`said`: where each setting comes from."""
+        self._said = said
         self._settings = settings
         self._services = services
         self._clock = clock
@@ -175,6 +192,7 @@ class _Opening:
         services.add("the queue", Room(queue.close))
         keys = await KeyStore.open(database, clock, data)
         services.add("the last uses of the keys", Room(keys.write_uses))
+        page_sessions = await PageSessions.open(database, clock)
         is_open = partial(_is_open, keys, why)
         await asyncio.to_thread(refuse_open, data, keys=keys.any)
         sources = await discover_all(targets, settings.owner)
@@ -188,15 +206,16 @@ class _Opening:
         services.add("the connections to receivers", Room(webhooks.close))
         audit = self._open_audit()
         health = Health(settings, clock, database, self._news, services, files.probe)
-        http = self._http(port, queue, fleet, files, webhooks, keys, health, audit, is_open)
+        http = self._http(port, queue, fleet, files, webhooks, keys, page_sessions, health, audit, is_open)
         first_key = ""
         if not keys.any and why:
             first_key = ":".join(await keys.create("made at the first start", scopes=("admin",)))
+        sign_in = "" if is_open() else await page_sessions.link()
         note_gateway(data, GatewayNote(os.getpid(), url, __version__))
         server = Server(
             settings=settings, news=self._news, services=services, database=database, queue=queue, keys=keys,
-            files=files, fleet=fleet, webhooks=webhooks, health=health, audit=audit, http=http, url=url, port=number,
-            hurry=self._hurry, first_key=first_key, why_keys=why,
+            page_sessions=page_sessions, files=files, fleet=fleet, webhooks=webhooks, health=health, audit=audit,
+            http=http, url=url, port=number, hurry=self._hurry, first_key=first_key, sign_in=sign_in, why_keys=why,
         )  # fmt: skip
         self._declare(server, sources)
         return server
@@ -288,6 +307,7 @@ class _Opening:
         files: FilesService,
         webhooks: Webhooks,
         keys: KeyStore,
+        page_sessions: PageSessions,
         health: Health,
         audit: Audit,
         is_open: Callable[[], bool],
@@ -319,6 +339,8 @@ class _Opening:
             answered=Counter(),
             sessions=Counter(),
             live={},
+            setting_sources=self._said,
+            page_sessions=page_sessions,
         )
         return HttpServer(Gateway(rooms, audit), settings, audit, crowd, port, self._closing)
 
@@ -330,6 +352,7 @@ async def serve(
     reload: bool = False,
     clock: Clock | None = None,
     alone: bool = False,
+    sources: Mapping[str, str] | None = None,
     ready: Callable[[Server], None] | None = None,
     stopping: Callable[[Server, int], None] | None = None,
 ) -> int:
@@ -338,6 +361,7 @@ async def serve(
     Args:
         clock: another clock than the system's.
         alone: this process is the server's alone: it inherits what its runners leave behind, and ends it.
+        sources: where each setting comes from, for who asks.
         ready: called once the gateway answers; runners may still be setting up.
         stopping: called at the first signal, with the number of running requests.
 
@@ -348,7 +372,7 @@ async def serve(
         SetupError: see `Server.open`.
     """
     open_more(2 * settings.max_connections)
-    server = await Server.open(settings, targets, reload=reload, clock=clock, alone=alone)
+    server = await Server.open(settings, targets, reload=reload, clock=clock, alone=alone, sources=sources)
     stop = asyncio.Event()
 
     def signalled() -> None:

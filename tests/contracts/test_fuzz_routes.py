@@ -254,7 +254,7 @@ def test_the_public_routes_are_those_that_carry_their_secret() -> None:
     assert public == {
         "/", "/healthz", "/readyz", "/.well-known/jwks.json",
         "/files/{file_id}", "/files/{file_id}/{name}", uploads, f"{uploads}/{{n}}", f"{uploads}/complete",
-        "/ui", "/ui/static/{build}/{name}", "/ui/{page:path}",
+        "/ui", "/ui/static/{build}/{name}", "/ui/{page:path}", "/api/v1/session",
     }  # fmt: skip
 
 

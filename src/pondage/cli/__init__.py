@@ -20,6 +20,7 @@ VERBS: dict[str, str] = {
     "apps": "apps",
     "usage": "usage",
     "keys": "keys",
+    "open": "open",
     "files": "files",
     "webhooks": "webhooks",
     "env": "env",

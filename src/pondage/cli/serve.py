@@ -77,7 +77,15 @@ def run(args: argparse.Namespace) -> int:
     from pondage.server import serve
 
     screen = Screen(terminal, args)
-    work = serve(settings, args.apps, reload=args.reload, alone=True, ready=screen.ready, stopping=screen.stopping)
+    work = serve(
+        settings,
+        args.apps,
+        reload=args.reload,
+        alone=True,
+        sources=sources,
+        ready=screen.ready,
+        stopping=screen.stopping,
+    )
     queued = run_loop(work)
     screen.stopped(queued)
     return exits.OK
@@ -135,8 +143,18 @@ class Screen(Listener):
             say("  https with a certificate of this machine's own authority; clients need one of:")
             for line in what_to_set(settings):
                 say(f"    {line}")
-        public = settings.public_url.rstrip("/")
-        say(f"  Pages  {public or server.url}/ui/")
+        public = settings.public_url.rstrip("/") or server.url
+        watched = self._terminal.tty and server.sign_in
+        if server.is_open():
+            say(f"  Pages  {public}/ui/")
+        else:
+            # The link goes where a person reads it, never into a log.
+            here = (
+                f"{public}/ui/sign-in#{server.sign_in}   signs in once, within 5 minutes; another"
+                if watched
+                else f"{public}/ui/   a link that signs in"
+            )
+            say(f"  Pages  {here}: pondage open --data {settings.data}")
         self._who_may_call(server)
         from pondage.webhooks.targets import start_line
 

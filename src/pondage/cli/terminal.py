@@ -44,6 +44,8 @@ class Terminal:
         self._err = err or sys.stderr
         tty = self._err.isatty() and os.environ.get("TERM") != "dumb"
         self.accessible = os.environ.get("PONDAGE_ACCESSIBLE", "") not in ("", "0")
+        self.tty = tty
+        """Whether a person watches, and no log keeps what is said."""
         self.colour = tty and not os.environ.get("NO_COLOR")
         self.redraws = tty and not self.accessible
         self._log: logging.Logger | None = None
@@ -55,7 +57,7 @@ class Terminal:
         """From now on whatever is not the result becomes an entry of `log`, which has standard error for itself."""
         log.setLevel(logging.INFO)
         self._log = log
-        self.colour = self.redraws = False
+        self.tty = self.colour = self.redraws = False
 
     def result(self, text: str) -> None:
         """A line of the result."""

@@ -185,7 +185,14 @@ class Socket:
         from pondage import __version__
 
         build = await asyncio.to_thread(built)
-        hello = {"build": build.id, "version": __version__, "now": self._call.rooms.clock.wall()}
+        rooms, caller = self._call.rooms, self._call.caller
+        hello = {
+            "build": build.id,
+            "version": __version__,
+            "now": rooms.clock.wall(),
+            "open": rooms.access.open,
+            "scopes": sorted(caller.scopes),
+        }
         await self._say({"hello": hello})
         closing = asyncio.ensure_future(self._call.rooms.closing.wait())
         coming: asyncio.Future[Any] | None = None

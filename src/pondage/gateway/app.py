@@ -14,6 +14,7 @@ from starlette.types import Message, Receive, Scope, Send
 from pondage.dashboard.live import PATH as LIVE
 from pondage.dashboard.live import live
 from pondage.dashboard.pages import for_people
+from pondage.dashboard.session import signed_in
 from pondage.errors import (
     DAMAGED,
     BadRequest,
@@ -175,7 +176,9 @@ class Gateway:
         if self._access.open and call.headers.get("sec-fetch-site") == "cross-site" and "origin" not in call.headers:
             # What a page embeds (an image, a form that is a GET) has no Origin, but the browser says where it is from.
             raise Forbidden("pages of other sites may not call a server that asks for no key")
-        call.caller = self._access.identify(authorization, call.query.get("fal_jwt_token"))
+        token = call.query.get("fal_jwt_token")
+        by_cookie = None if authorization or token or self._access.open else signed_in(call)
+        call.caller = by_cookie or self._access.identify(authorization, token)
         self._note_use(call)
         _seat(call)
         require(call.caller, needs)
@@ -235,10 +238,12 @@ class Gateway:
         if self._access.open:
             if origin is not None and not self._cors(origin, headers):
                 raise Forbidden(f"pages of {origin} may not connect to a server that asks for no key")
-        call.caller = self._access.identify(authorization, token)
+        by_cookie = None if authorization or token or self._access.open else signed_in(call, socket=True)
+        call.caller = by_cookie or self._access.identify(authorization, token)
         self._note_use(call)
         if (
             origin is not None
+            and by_cookie is None
             and not self._access.open
             and not call.caller.by_token
             and not self._cors(origin, headers)

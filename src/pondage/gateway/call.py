@@ -124,6 +124,10 @@ class Rooms(NamedTuple):
     """Open sessions by key."""
     live: dict[Any, Any]
     """What the sockets of the pages share, by topic."""
+    setting_sources: Mapping[str, str]
+    """Where each setting comes from, as far as it is known."""
+    page_sessions: Any
+    """Who is signed in on the pages: a `pondage.dashboard.session.Store`."""
 
     def apps_of(self, caller: Caller) -> tuple[str, ...] | None:
         """The apps that a caller is limited to, under their whole names; None: any."""

@@ -140,7 +140,7 @@ async def rotate_key(call: Call) -> Response:
 
 
 async def revoke_key(call: Call) -> Response:
-    """End a key at once.
+    """End a key at once, and sign out whoever came with it.
 
     Raises:
         BadRequest: it is the key that is used for this.
@@ -151,4 +151,5 @@ async def revoke_key(call: Call) -> Response:
         raise BadRequest("this is the key that you use; revoke it with another, or by: pondage keys revoke")
     if not await call.rooms.keys.revoke(key_id):
         raise NotFound(f"there is no key {key_id}, or it is revoked already")
+    await call.rooms.page_sessions.end_all(key_id)
     return answers.json({"revoked": key_id})

@@ -5,7 +5,7 @@ What no route takes is an endpoint on the run host, or a submit on the queue hos
 
 from __future__ import annotations
 
-from pondage.dashboard import pages, snippets
+from pondage.dashboard import pages, session, snippets
 from pondage.errors import NotFound
 from pondage.gateway import (
     access,
@@ -19,6 +19,7 @@ from pondage.gateway import (
     quotes,
     requests,
     series,
+    setting_routes,
     shapes,
     storage,
     streams,
@@ -144,14 +145,18 @@ ROUTES: list[Route] = [
     Route(RUN, GET, "/api/v1/apps/{app:path}/series", series.show_series, "read", answer=shapes.Series,
           query={"points": {**NUMBER, "maximum": series.MOST_POINTS}, **SPAN}),
     Route(RUN, GET, "/api/v1/apps/{app:path}", api.show_app, "read", answer=shapes.App),
+    Route(RUN, GET, "/api/v1/keys", key_routes.list_keys, "admin", answer=shapes.Keys),
+    Route(RUN, POST, "/api/v1/keys", key_routes.make_key, "admin", body=key_routes.MakeKey, answer=shapes.NewKey),
+    Route(RUN, DELETE, "/api/v1/keys/{id}", key_routes.revoke_key, "admin", answer="revoked"),
+    Route(RUN, GET, "/api/v1/settings", setting_routes.list_settings, "admin", answer=shapes.Settings),
+    Route(RUN, POST, "/api/v1/session", session.sign_in, PUBLIC, body=session.SignIn, answer=shapes.Session),
+    Route(RUN, ONLY_GET, "/api/v1/session", session.who, PUBLIC, answer=shapes.Session),
+    Route(RUN, DELETE, "/api/v1/session", session.sign_out, PUBLIC, answer=shapes.Session),
     Route(RUN, POST, "/api/v1/snippets", snippets.make_snippets, "read", body=snippets.Wanted, answer=shapes.Snippets),
 
     # keys
-    Route(RUN, GET, "/api/v1/keys", key_routes.list_keys, "admin", answer=shapes.Keys),
-    Route(RUN, POST, "/api/v1/keys", key_routes.make_key, "admin", body=key_routes.MakeKey, answer=shapes.NewKey),
     Route(RUN, POST, "/api/v1/keys/{id}/rotate", key_routes.rotate_key, "admin", body=key_routes.Rotation,
           answer=shapes.NewKey),
-    Route(RUN, DELETE, "/api/v1/keys/{id}", key_routes.revoke_key, "admin", answer="revoked"),
 
     # what was counted
     Route(RUN, GET, "/api/v1/summary", series.show_summary, "read", query=SPAN, answer=shapes.Summaries),

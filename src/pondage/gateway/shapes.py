@@ -193,6 +193,31 @@ class Requests(msgspec.Struct):
     next_cursor: str | None
 
 
+class Session(msgspec.Struct):
+    """Who is signed in. `open`: nobody need be. `key` None: a person of this machine, who may do everything."""
+
+    open: bool
+    signed_in: bool
+    key: str | None
+    name: str | None
+    scopes: list[str]
+    apps: list[str] | None
+    expires_at: str | None
+
+
+class Setting(msgspec.Struct):
+    """A setting, its value, and where that comes from: `default`, a file, a variable, `flag`."""
+
+    name: str
+    value: object
+    source: str
+
+
+class Settings(msgspec.Struct):
+    items: list[Setting]
+    next_cursor: str | None
+
+
 class Snippet(msgspec.Struct):
     """A text that calls an endpoint. `needs`: the command that installs what it uses; `note`: what else to know."""
 

@@ -1,5 +1,5 @@
 // Data that a page shows: loaded, kept on screen while it is loaded again, with its age and its error.
-import { useComputed, useSignal, type Signal } from "@preact/signals";
+import { signal, useComputed, useSignal, type Signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 
 import { ApiError } from "./client.ts";
@@ -19,6 +19,11 @@ export interface Loading<T> {
   set: (value: T) => void;
 }
 
+const epoch = signal(0);
+
+/** Everything on screen is loaded again, as after a sign-in. */
+export const again = () => (epoch.value += 1);
+
 /** Load by `fetch`, again whenever `key` changes; what is on screen stays until the new is there. */
 export function useLoad<T>(key: string, fetch: (signal: AbortSignal) => Promise<T>): Loading<T> {
   const state = useSignal<Loaded<T>>({ value: null, error: null, busy: true, at: 0 });
@@ -35,7 +40,7 @@ export function useLoad<T>(key: string, fetch: (signal: AbortSignal) => Promise<
       },
     );
     return () => leaving.abort();
-  }, [key, turn.value]);
+  }, [key, turn.value, epoch.value]);
   const value = useComputed(() => state.value.value);
   return {
     state, value,

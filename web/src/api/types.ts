@@ -458,8 +458,37 @@ export interface SeriesPoint {
   at: string;
 }
 
+/** Who is signed in. `open`: nobody need be. `key` None: a person of this machine, who may do everything. */
+export interface Session {
+  open: boolean;
+  signed_in: boolean;
+  key: string | null;
+  name: string | null;
+  scopes: string[];
+  apps: string[] | null;
+  expires_at: string | null;
+}
+
+/** A setting, its value, and where that comes from: `default`, a file, a variable, `flag`. */
+export interface Setting {
+  name: string;
+  value: Json;
+  source: string;
+}
+
+export interface Settings {
+  items: Setting[];
+  next_cursor: string | null;
+}
+
 export interface Sign {
   expires_in?: number;
+}
+
+/** `token`: what a link carries; `key`: an API key, `id:secret`. */
+export interface SignIn {
+  token?: string | null;
+  key?: string | null;
 }
 
 /** A text that calls an endpoint. `needs`: the command that installs what it uses; `note`: what else to know. */

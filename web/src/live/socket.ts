@@ -12,6 +12,8 @@ export const connection = signal<Connection>("connecting");
 export const retryAt = signal(0);
 /** The server serves another build than this page is of. */
 export const newBuild = signal(false);
+/** The server asks for no key: any program on its machine may call. */
+export const openServer = signal(false);
 /** Seconds by which the server's clock is ahead of this machine's. */
 export const clockAhead = signal(0);
 
@@ -112,6 +114,7 @@ function hear(message: Json): void {
     polling = 0;
     connection.value = "live";
     newBuild.value = build !== "" && message.hello.build !== build;
+    openServer.value = message.hello.open === true;
     clockAhead.value = Number(message.hello.now ?? 0) - Date.now() / 1000;
     for (const [name, topic] of topics) if (!topic.ended) say({ sub: name, after: topic.after });
     return;

@@ -13,6 +13,7 @@ import { Icon, type IconName } from "./icons.tsx";
 import { startKeys, useActions } from "./keys.ts";
 import { announce, announced } from "./live-region.ts";
 import { Palette, Sheet } from "./palette.tsx";
+import SignInPage, { SignInDialog } from "./signing.tsx";
 import { nextTheme, theme } from "./theme.ts";
 
 export interface PageProps {
@@ -28,25 +29,35 @@ const PAGES: Record<string, () => Promise<{ default: Page }>> = {
   requests: () => import("../pages/requests.tsx"),
   request: () => import("../pages/request.tsx"),
   compare: () => import("../pages/compare.tsx"),
+  errors: () => import("../pages/errors.tsx"),
+  runners: () => import("../pages/runners.tsx"),
+  deliveries: () => import("../pages/deliveries.tsx"),
+  keys: () => import("../pages/keys.tsx"),
+  settings: () => import("../pages/settings.tsx"),
 };
 
 const RAIL: readonly (readonly [string, string, IconName, readonly string[]])[] = [
   ["/", "Home", "home", ["home"]],
   ["/apps", "Playground", "play", ["apps", "playground"]],
   ["/requests", "Requests", "list", ["requests", "request", "compare"]],
+  ["/errors", "Errors", "warn", ["errors"]],
+  ["/runners", "Runners", "runner", ["runners"]],
+  ["/deliveries", "Webhooks", "hook", ["deliveries"]],
+  ["/keys", "Keys", "key", ["keys"]],
+  ["/settings", "Settings", "gear", ["settings"]],
 ];
 
 startRouter();
-startLive();
-startApps();
 startKeys();
 
 function usePage(name: string): { page: Page | null; failed: boolean } {
   const [state, set] = useState<{ name: string; page: Page | null; failed: boolean }>({ name: "", page: null, failed: false });
   useEffect(() => {
-    if (name === "home") return;
+    if (name === "home" || name === "sign-in") return;
     let left = false;
-    (PAGES[name] ?? PAGES.lost)?.().then(
+    const page = PAGES[name];
+    if (!page) return set({ name, page: Nowhere, failed: false });
+    page().then(
       (module) => left || set({ name, page: module.default, failed: false }),
       () => left || set({ name, page: null, failed: true }),
     );
@@ -55,6 +66,7 @@ function usePage(name: string): { page: Page | null; failed: boolean } {
     };
   }, [name]);
   if (name === "home") return { page: Home, failed: false };
+  if (name === "sign-in") return { page: SignInPage, failed: false };
   return state.name === name ? state : { page: null, failed: false };
 }
 
@@ -72,8 +84,16 @@ function useFocus(key: string, ready: boolean) {
   }, [key, ready]);
 }
 
+let started = false;
+
 export function Frame() {
   const { name, params } = match(address.value.path);
+  useEffect(() => {
+    if (started || name === "sign-in") return; // before the sign-in every call would be refused
+    started = true;
+    startLive();
+    startApps();
+  }, [name]);
   const { page: Current, failed } = usePage(name);
   const palette = useSignal(false);
   const sheet = useSignal(false);
@@ -84,6 +104,11 @@ export function Frame() {
       { keys: "?", says: "Show the keyboard sheet", run: () => (sheet.value = true) },
       { keys: "t", says: "Change the theme", run: () => announce(`theme: ${nextTheme()}`) },
       { keys: "g h", says: "Home", run: () => navigate("/") },
+      { keys: "g e", says: "Errors", run: () => navigate("/errors") },
+      { keys: "g u", says: "Runners", run: () => navigate("/runners") },
+      { keys: "g w", says: "Webhooks", run: () => navigate("/deliveries") },
+      { keys: "g k", says: "Keys", run: () => navigate("/keys") },
+      { keys: "g s", says: "Settings", run: () => navigate("/settings") },
       { keys: "g r", says: "Requests", run: () => navigate("/requests") },
       { keys: "g p", says: "Playground", run: () => navigate("/apps") },
     ],
@@ -123,8 +148,17 @@ export function Frame() {
       <div class="visually-hidden" role="status" aria-live="polite">{announced.value}</div>
       {palette.value && <Palette close={() => (palette.value = false)} />}
       {sheet.value && <Sheet close={() => (sheet.value = false)} />}
-      {signedOut.value && <span hidden />}
+      {signedOut.value && name !== "sign-in" && <SignInDialog />}
     </>
+  );
+}
+
+function Nowhere() {
+  return (
+    <section class="empty">
+      <h1 tabIndex={-1}>There is no such page</h1>
+      <p>Perhaps one of those to the left, or <kbd>Ctrl K</kbd>.</p>
+    </section>
   );
 }
 

@@ -1,5 +1,6 @@
 // What holds for the whole page: whether it is live, whether the server is open, whether the page is old.
-import { connection, newBuild, retryAt } from "../live/socket.ts";
+import { href } from "../router.ts";
+import { connection, newBuild, openServer, retryAt } from "../live/socket.ts";
 import { secure } from "../place.ts";
 import { duration } from "./format.ts";
 import { Icon } from "./icons.tsx";
@@ -16,9 +17,12 @@ export function LiveBadge() {
     paused: "Paused",
   }[state];
   return (
-    <span class={`badge ${state}`} title={state === "polling" ? "No WebSocket gets through: the page asks every five seconds" : undefined}>
-      <Icon name={state === "live" ? "ok" : "history"} /> {says}
-    </span>
+    <>
+      {openServer.value && <a class="open-server" href={href("/keys")} title="Any program on this machine can call; make a key to change that">open</a>}
+      <span class={`badge ${state}`} title={state === "polling" ? "No WebSocket gets through: the page asks every five seconds" : undefined}>
+        <Icon name={state === "live" ? "ok" : "history"} /> {says}
+      </span>
+    </>
   );
 }
 

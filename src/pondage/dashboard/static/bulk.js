@@ -1,0 +1,1 @@
+import{k as e}from"./shell.js";function t({chosen:t,clear:n}){return t.size?e(`button`,{class:`quiet`,onClick:n,children:[`Unselect `,t.size]}):null}export{t};
