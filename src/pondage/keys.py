@@ -12,7 +12,7 @@ import hashlib
 import hmac
 import os
 import secrets
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -217,9 +217,10 @@ class KeyStore:
 
     # ---- when they are used
 
-    def unused(self, key_id: str) -> bool:
-        """Whether nobody has noted a use of this key since uses were written down last. Cheap: each call asks it."""
-        return key_id not in self._used
+    @property
+    def used(self) -> Container[str]:
+        """The keys of which a use was noted since uses were written down last. Cheap: each call looks."""
+        return self._used
 
     def note_use(self, key_id: str, address: str) -> None:
         """A key is used, from this address."""

@@ -108,7 +108,7 @@ def test_inputs_are_checked(http: httpx2.Client) -> None:
 
 @sdk("GET /openapi.json", "toolkit.Hidden", "toolkit.ImageField", call="FIELD_ORDERS, Hidden, ImageField")
 def test_the_schema_says_what_forms_need(served: ServedApp) -> None:
-    info = served.on_loop(lambda: served.server.fleet.info("acme/sana"))
+    info = served.on_loop(lambda: served.server.fleet.infos.get("acme/sana"))
     assert info is not None
     schema: Any = next(endpoint for endpoint in info.endpoints if endpoint.path == "/").input_schema
     members = schema["properties"]
@@ -129,7 +129,7 @@ def test_health(http: httpx2.Client) -> None:
 
 @sdk("class keywords and attributes", call="App attributes")
 def test_class_keywords_and_attributes(served: ServedApp) -> None:
-    info = served.on_loop(lambda: served.server.fleet.info("acme/sana"))
+    info = served.on_loop(lambda: served.server.fleet.infos.get("acme/sana"))
     assert info is not None
     assert (info.keep_alive, info.min_concurrency, info.max_concurrency) == (600, 1, 2)
     assert (info.request_timeout, info.startup_timeout, info.max_multiplexing) == (120, 300, 1)

@@ -148,13 +148,13 @@ async def test_when_a_key_was_used_is_written_down_and_never_goes_back(database:
     key_id, _ = await store.create("ci", priority=1)
     (before,) = await store.list()
     assert (before.used_at, before.used_from, before.priority) == (None, None, 1)
-    assert store.unused(key_id)
+    assert key_id not in store.used
     store.note_use(key_id, "192.0.2.1")
-    assert not store.unused(key_id)
+    assert key_id in store.used
     (noted,) = await store.list()
     assert (noted.used_at, noted.used_from) == (clock.wall(), "192.0.2.1"), "also before it is written"
     await store.write_uses()
-    assert store.unused(key_id)
+    assert key_id not in store.used
     (other,) = await (await KeyStore.open(database, clock)).list()
     assert other == noted
     clock.jump(-100.0)

@@ -198,7 +198,7 @@ async def make_snippets(call: Call) -> Response:
 
 def _is_live(call: Call, endpoint: str) -> bool:
     for name in call.rooms.fleet.app_names():
-        info = call.rooms.fleet.info(name)
+        info = call.rooms.fleet.infos.get(name)
         if info and (endpoint == name or endpoint.startswith(name + "/")):
             path = endpoint[len(name) :] or "/"
             return any(one.path == path and one.kind == "realtime" for one in info.endpoints)

@@ -8,9 +8,11 @@ import logging
 import os
 import tempfile
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from pondage.clock import Clock
 from pondage.files.interface import Files
@@ -19,7 +21,7 @@ from pondage.fleet.discover import AppSource
 from pondage.fleet.dispatcher import Dispatcher
 from pondage.fleet.environment import token_of
 from pondage.fleet.forecasts import cost_of_input
-from pondage.fleet.interface import UNKNOWN, AppState, Calibrated, Forecast, RunnerLine, RunnerState
+from pondage.fleet.interface import UNKNOWN, AppState, Calibrated, Forecast, Quote, RunnerLine, RunnerState
 from pondage.fleet.link import SocketLink
 from pondage.fleet.live_chunks import ChunkSink
 from pondage.fleet.operator import Operator
@@ -30,7 +32,7 @@ from pondage.fleet.sessions import Sessions
 from pondage.fleet.supervisor import Supervisor
 from pondage.fleet.ticket import PendingRequest
 from pondage.fleet.transfers import Transfers
-from pondage.queue.interface import Cancelled, NewRequest, Queue, RequestView, Said
+from pondage.queue.interface import Cancelled, NewRequest, Queue, RequestView
 from pondage.queue.news import News
 from pondage.queue.operations import Hold, Operation
 from pondage.settings import Settings
@@ -196,9 +198,9 @@ class LocalFleet:
             held=self.dispatcher.accounts.held.get(name),
         )
 
-    def info(self, name: str) -> frames.AppInfo | None:
-        app = self.supervisor.apps.get(name)
-        return None if app is None else app.info
+    @property
+    def infos(self) -> Mapping[str, frames.AppInfo]:
+        return self.supervisor.infos
 
     def app_names(self) -> list[str]:
         return sorted(self.supervisor.apps)
@@ -221,18 +223,12 @@ class LocalFleet:
     def runner_log(self, app: str) -> list[RunnerLine]:
         return self._runner_logs.lines(app)
 
-    def cost(self, info: frames.AppInfo, path: str, body: bytes) -> float:
-        return cost_of_input(info, path, body)
-
-    def foresee(
-        self, app: str, path: str, cost: float, priority: int, caller: str, now: float
-    ) -> tuple[float | None, Said | None]:
-        return self.dispatcher.forecasts.of_new(app, path, cost, priority, caller, now)
-
-    def quote(self, app: str, path: str, cost: float, priority: int, caller: str) -> Forecast:
-        if not self._runs(app):
-            return UNKNOWN
-        return self.dispatcher.forecasts.quote(app, path, cost, self._queue.work_ahead(app, priority, caller))
+    def quote(self, app: str, path: str, body: bytes, priority: int, caller: str) -> Quote:
+        cost = cost_of_input(self.infos.get(app), path, body)
+        ahead = self._queue.work_ahead(app, priority, caller)
+        return Quote(
+            cost, ahead, self.dispatcher.forecasts.quote(app, path, cost, ahead) if self._runs(app) else UNKNOWN
+        )
 
     def forecast(self, view: RequestView) -> Forecast:
         if view.state is State.DONE or (view.state is State.QUEUED and not self._runs(view.app)):
@@ -249,7 +245,7 @@ class LocalFleet:
         return served and name not in self.dispatcher.accounts.held
 
     def submit(self, request: NewRequest, *, lazy: bool = False, direct: bool = False) -> PendingRequest:
-        return self.dispatcher.submit(request, lazy=lazy, direct=direct)
+        return self.dispatcher.submit(self._foreseen(request), lazy=lazy, direct=direct)
 
     async def cancel(self, request_id: str, reason: str = "client_cancelled") -> Cancelled:
         return await self.dispatcher.cancel(request_id, reason)
@@ -268,7 +264,17 @@ class LocalFleet:
         return Counter(one.claim.request.caller for runner in runners for one in runner.running.values())
 
     async def open_session(self, request: NewRequest, waiting: Callable[[int], None]) -> Channel:
-        return await self.sessions.open(request, waiting)
+        return await self.sessions.open(self._foreseen(request), waiting)
+
+    def _foreseen(self, request: NewRequest) -> NewRequest:
+        """With what it costs, and what is expected of it now."""
+        cost = cost_of_input(self.infos.get(request.app), request.path, request.input)
+        expected, said = self.dispatcher.forecasts.of_new(
+            request.app, request.path, cost, request.priority, request.caller, request.submitted_at
+        )
+        if (cost, expected, said) == (request.cost, request.expected, request.said):
+            return request
+        return replace(request, cost=cost, expected=expected, said=said)
 
     # ---- the links
 

@@ -192,10 +192,10 @@ def _expected(said: Said) -> Expected:
 # ---- the cost of an input
 
 
-def cost_of_input(info: AppInfo, path: str, body: bytes) -> float:
+def cost_of_input(info: AppInfo | None, path: str, body: bytes) -> float:
     """How dear a request is, by the fields that its endpoint names; 1 where it names none. What is left out counts as
     the default that its type has."""
-    for endpoint in info.endpoints:
+    for endpoint in info.endpoints if info is not None else ():
         if endpoint.path == path:
             return _cost(endpoint, body) if endpoint.cost else 1.0
     return 1.0

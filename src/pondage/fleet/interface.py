@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple, Protocol
 
 import msgspec
 
 from pondage.fleet.expectations import Span
-from pondage.queue.interface import Cancelled, NewRequest, Receipt, RequestView, Said
+from pondage.queue.interface import Cancelled, NewRequest, Receipt, RequestView
 from pondage.queue.operations import Hold, Operation
 from pondage.wire.events import Chunk, Outcome
 from pondage.wire.frames import AppInfo, SessionClose
@@ -40,6 +41,14 @@ class Calibrated(msgspec.Struct, frozen=True):
     requests: int
     before_p50: float
     before_p90: float
+
+
+class Quote(NamedTuple):
+    """What a request costs, about how many seconds of running are ahead of it, and when it starts and ends."""
+
+    cost: float
+    work_ahead: float
+    forecast: Forecast
 
 
 class Forecast(NamedTuple):
@@ -82,10 +91,8 @@ class Ticket(Protocol):
     """A submitted request in this process: what the caller may wait for."""
 
     request_id: str
-
-    async def receipt(self) -> Receipt:
-        """After the commit of the submit. A lazy submit has none of its own; it is acknowledged by its outcome."""
-        ...
+    receipt: asyncio.Future[Receipt]
+    """Done after the commit of the submit. A lazy submit has none of its own; it is acknowledged by its outcome."""
 
     async def outcome(self) -> Outcome:
         """After the commit of the outcome."""
@@ -124,8 +131,9 @@ class Fleet(Protocol):
         """An app that is known, with or without runners."""
         ...
 
-    def info(self, name: str) -> AppInfo | None:
-        """What a known app declares; the same object until it changes."""
+    @property
+    def infos(self) -> Mapping[str, AppInfo]:
+        """What each known app declares: up to date as one looks, the same object until it changes."""
         ...
 
     def app_names(self) -> list[str]: ...
@@ -136,18 +144,8 @@ class Fleet(Protocol):
         """What the runners of an app said outside of requests, oldest first; the newest lines only."""
         ...
 
-    def cost(self, info: AppInfo, path: str, body: bytes) -> float:
-        """How dear a request with this input is, by the fields that its endpoint names as its cost; else 1."""
-        ...
-
-    def foresee(
-        self, app: str, path: str, cost: float, priority: int, caller: str, now: float
-    ) -> tuple[float | None, Said | None]:
-        """What `NewRequest.expected` and `NewRequest.said` are of a request that comes now, in wall seconds."""
-        ...
-
-    def quote(self, app: str, path: str, cost: float, priority: int, caller: str) -> Forecast:
-        """When a request would start and end that this caller brought now."""
+    def quote(self, app: str, path: str, body: bytes, priority: int, caller: str) -> Quote:
+        """What a request with this input would cost, and when it would start and end, if this caller brought it now."""
         ...
 
     def forecast(self, view: RequestView) -> Forecast:
@@ -159,7 +157,7 @@ class Fleet(Protocol):
         ...
 
     def submit(self, request: NewRequest, *, lazy: bool = False, direct: bool = False) -> Ticket:
-        """Into the queue, and to a runner at once where a slot is free and nobody waits.
+        """Into the queue, with what is expected of it, and to a runner at once where a slot is free and nobody waits.
 
         `lazy`: see the queue; `direct`: its caller stays for the outcome.
         """

@@ -42,7 +42,8 @@ class Pump:
 
     def wake_if_waiting(self, app: str) -> None:
         """The same where somebody is known to wait."""
-        if self._queue.depth(app).queued:
+        line = self._queue.lines.get(app)
+        if line is not None and line.queued:
             self.wake(app)
 
     async def _run(self, app: str) -> None:

@@ -39,7 +39,7 @@ class Sessions:
         channel = self._channels.open(request.id)
         try:
             ticket = self._dispatcher.submit(request)
-            await ticket.receipt()
+            await ticket.receipt
             end = self._clock.monotonic() + self._settings.session_wait
             while not channel.started.done():
                 left = end - self._clock.monotonic()

@@ -55,6 +55,8 @@ class Supervisor:
         self._settings = settings
         self._runner_logs = runner_logs
         self.apps: dict[str, ManagedApp] = {}
+        self.infos: dict[str, AppInfo] = {}
+        """What each of them declares."""
         self.wards: dict[str, Ward] = {}
         self._survivors = Survivors()
         self._look = look
@@ -71,6 +73,7 @@ class Supervisor:
         """Learn the known apps, and what became of the requests that ran when the last gateway ended."""
         for known in await self._queue.apps():
             self.apps[known.name] = ManagedApp(known.name, known.info, first_seen=known.first_seen)
+            self.infos[known.name] = known.info
         for source in sources:
             await self.serve(source)
         claims: dict[str, dict[str, Claim]] = {}
@@ -92,6 +95,7 @@ class Supervisor:
         app = self.apps.get(source.name)
         if app is None:
             app = self.apps[source.name] = ManagedApp(source.name, AppInfo(source.name, []), source)
+            self.infos[source.name] = app.info
             app.first_seen = self._clock.wall()
             try:
                 await self._records.write(app)
@@ -328,7 +332,8 @@ class Supervisor:
             if ward.began:
                 self._dispatcher.forecasts.set_up(runner.app, self._clock.monotonic() - ward.began)
             self._runner_logs.note(runner.app, runner.id, "INFO", f"ready, process {runner.pid}")
-        app.info, app.fault, app.failures = frame.info, None, 0
+        app.info = self.infos[runner.app] = frame.info
+        app.fault, app.failures = None, 0
         self._records.soon(app)
         self._dispatcher.ready(runner)
         self._look.set()

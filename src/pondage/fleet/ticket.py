@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from pondage.errors import PondageError
 from pondage.queue.interface import Queue, Receipt, Submission
 from pondage.wire.events import Outcome
@@ -14,19 +16,17 @@ class PendingRequest:
         self._queue = queue
         self._submission = submission
         self.request_id = submission.request.id
-
-    async def receipt(self) -> Receipt:
-        return await self._submission.receipt
+        self.receipt: asyncio.Future[Receipt] = submission.receipt
 
     async def outcome(self) -> Outcome:
         request_id = self.request_id
         if self._submission.request.idempotency_key is not None:
             # The key may name an earlier request; then that one's outcome is the answer.
-            request_id = self.request_id = (await self.receipt()).request_id
-        elif self._submission.receipt.done():
-            self._submission.receipt.result()
+            request_id = self.request_id = (await self.receipt).request_id
+        elif self.receipt.done():
+            self.receipt.result()
         outcome = await self._queue.wait(request_id, None)
         if outcome is None:
-            await self.receipt()
+            await self.receipt
             raise PondageError(f"request {request_id} has vanished from the queue")
         return outcome

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
@@ -15,45 +15,14 @@ from pondage.gateway.call import Call, Caller, Response
 from pondage.wire.ids import parse_endpoint
 from pondage.wire.scopes import OR, SCOPES, within
 
+if TYPE_CHECKING:
+    from pondage.keys import KeyRecord
+
 ANYBODY = Caller("", frozenset(SCOPES))
 """The caller of an open server."""
 
 
 _LONGEST_SUBJECT = 256
-
-
-class KeyRecord(Protocol):
-    """A key as the store knows it."""
-
-    @property
-    def id(self) -> str: ...
-    @property
-    def scopes(self) -> frozenset[str]: ...
-    @property
-    def apps(self) -> frozenset[str] | None: ...
-    @property
-    def priority(self) -> int: ...
-
-
-class ListedKey(KeyRecord, Protocol):
-    """A key as people see it. Times are wall seconds."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def created_at(self) -> float: ...
-    @property
-    def expires_at(self) -> float | None: ...
-    @property
-    def revoked_at(self) -> float | None: ...
-    @property
-    def rotated_at(self) -> float | None: ...
-    @property
-    def old_until(self) -> float | None: ...
-    @property
-    def used_at(self) -> float | None: ...
-    @property
-    def used_from(self) -> str | None: ...
 
 
 class Keys(Protocol):
@@ -67,15 +36,16 @@ class Keys(Protocol):
         """Each key's id and its name."""
         ...
 
-    def unused(self, key_id: str) -> bool:
-        """Whether no use of the key is noted of late."""
+    @property
+    def used(self) -> Container[str]:
+        """The keys of which a use is noted of late."""
         ...
 
     def note_use(self, key_id: str, address: str) -> None:
         """The key is used, from this address."""
         ...
 
-    async def list(self) -> Sequence[ListedKey]:
+    async def list(self) -> Sequence[KeyRecord]:
         """All keys, also revoked ones, oldest first."""
         ...
 

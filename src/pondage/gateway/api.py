@@ -226,7 +226,7 @@ async def retry_request(call: Call) -> Response:
         priority=max(brought.priority, call.caller.highest),
         mode="call" if brought.mode == "session" else brought.mode,
     )
-    receipt = await call.rooms.fleet.submit(again).receipt()
+    receipt = await call.rooms.fleet.submit(again).receipt
     return answers.json({"request_id": receipt.request_id, "retried_from": view.id}, request_id=receipt.request_id)
 
 
@@ -247,7 +247,7 @@ async def list_runners(call: Call) -> Response:
 async def runner_log(call: Call) -> Response:
     """What the runners of an app said outside of requests: of its `setup()`, of how processes ended. Newest last."""
     app, runner = call.query.get("app"), call.query.get("runner")
-    if not app or call.rooms.fleet.info(app) is None or not call.caller.may_call(app):
+    if not app or call.rooms.fleet.infos.get(app) is None or not call.caller.may_call(app):
         raise NotFound(f"Application {app!r} not found" if app else "whose log? Say ?app=owner/alias")
     lines = [line for line in call.rooms.fleet.runner_log(app) if runner is None or line.runner == runner]
     items = [msgspec.to_builtins(line) | {"at": iso(line.at)} for line in lines]

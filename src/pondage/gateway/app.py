@@ -186,7 +186,7 @@ class Gateway:
     def _note_use(self, call: Call) -> None:
         """Remember that a key is used, and from where: once in a while is enough."""
         who = call.caller
-        if who.key_id and not who.by_token and self._rooms.keys.unused(who.key_id):
+        if who.key_id and not who.by_token and who.key_id not in self._rooms.keys.used:
             self._rooms.keys.note_use(who.key_id, self._audit.address_of(call.scope))
 
     def _cors(self, origin: str, headers: dict[str, str]) -> str:

@@ -58,7 +58,7 @@ class _Call:
             self.problem = InternalError("Internal Server Error")
 
     async def _wait(self, call: Call, ticket: Ticket) -> Outcome | None:
-        await ticket.receipt()
+        await ticket.receipt
         outcome = await ticket.outcome()
         self.ticket = None  # it would keep the outcome
         if not self._holds(call, len(outcome.body)):
@@ -142,7 +142,7 @@ async def _cancel(call: Call, unanswered: list[_Call]) -> None:
 async def _answer(call: Call, one: _Call, *, cancels: bool) -> None:
     try:
         if one.chunks is not None and one.ticket is not None:
-            await one.ticket.receipt()
+            await one.ticket.receipt
             await _stream(call, one, one.chunks, cancels=cancels)
             return
         outcome = await one.result(call)

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from difflib import get_close_matches
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
 from pondage.clock import iso
 from pondage.errors import BadRequest, InvalidInput, NotFound
 from pondage.gateway import answers
-from pondage.gateway.access import ListedKey
 from pondage.gateway.call import Call, Response
 from pondage.gateway.shapes import Key, Keys, NewKey
 from pondage.wire.ids import parse_endpoint
 from pondage.wire.scopes import DEFAULT, PRIORITIES, SCOPES
+
+if TYPE_CHECKING:
+    from pondage.keys import KeyRecord
 
 MOST_NAME = 100
 """Characters of a key's name."""
@@ -31,7 +33,7 @@ async def list_keys(call: Call) -> Response:
     return answers.json(Keys([_shown(record) for record in await call.rooms.keys.list()], None))
 
 
-def _shown(record: ListedKey) -> Key:
+def _shown(record: KeyRecord) -> Key:
     return Key(
         id=record.id,
         name=record.name,

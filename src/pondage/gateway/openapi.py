@@ -43,7 +43,7 @@ def document(call: Call, routes: Sequence[Route]) -> Response:
     schemas: dict[str, Any] = {"Error": _ERROR, **components(routes)}
     paths = described(routes)
     for name in call.rooms.fleet.app_names():
-        info = call.rooms.fleet.info(name)
+        info = call.rooms.fleet.infos.get(name)
         for endpoint in info.endpoints if info and call.caller.may_call(name) else []:
             if info is not None and endpoint.kind != "realtime":
                 _describe(paths, schemas, name, info, endpoint)

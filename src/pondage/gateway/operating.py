@@ -88,7 +88,7 @@ async def resume(call: Call) -> Response:
 
 async def _hold(call: Call, kind: Kind) -> Response:
     app = call.params["app"]
-    if call.rooms.fleet.info(app) is None or not call.caller.may_call(app):
+    if app not in call.rooms.fleet.infos or not call.caller.may_call(app):
         raise NotFound(f"Application {app!r} not found")
     why = await call.json(Why)
     now = call.rooms.clock.wall()

@@ -44,14 +44,14 @@ def _quote(call: Call, path: str, brought: dict[str, Any], priority: int) -> Res
     endpoint = next((known for known in target.info.endpoints if known.path == target.path), None)
     if endpoint is not None and endpoint.cost:
         _check(brought, endpoint.cost)
-    cost = fleet.cost(target.info, target.path, msgspec.json.encode(brought))
-    told = expected.members(fleet.quote(app, target.path, cost, priority, caller))
+    quote = fleet.quote(app, target.path, msgspec.json.encode(brought), priority, caller)
+    told = expected.members(quote.forecast)
     answer = {
         "app": app,
         "path": target.path,
-        "cost": cost,
+        "cost": quote.cost,
         "queued": call.rooms.queue.depth(app).queued,
-        "work_ahead": round(call.rooms.queue.work_ahead(app, priority, caller), 3),
+        "work_ahead": round(quote.work_ahead, 3),
         "expected": told,
         "why": None if told is not None else _why(call, app),
     }

@@ -74,7 +74,7 @@ async def submit(call: Call) -> Response:
     cancels_on_leave(call)  # a wrong word is refused also where nobody stays to hang up
     body = await read_input(call)
     ticket = call.rooms.fleet.submit(new_request(call, target, body))
-    receipt = await ticket.receipt()
+    receipt = await ticket.receipt
     request_id = call.request_id = receipt.request_id
     if (seconds := wait_preference(call)) is not None:
         outcome = await call.rooms.queue.wait(request_id, seconds)

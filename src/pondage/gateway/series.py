@@ -72,7 +72,7 @@ async def show_series(call: Call) -> Response:
         step = max(step, HOUR)
     begin = since // step * step
     rolled = await call.rooms.queue.counts.rollups(since=begin, until=until, app=name, hourly=step >= HOUR)
-    if not rolled and call.rooms.fleet.info(name) is None:
+    if not rolled and call.rooms.fleet.infos.get(name) is None:
         raise NotFound(f"Application {name!r} not found")
     made = points(rolled, int(begin), until, step)
     whole = added_up(rolled).get(name, Rollup())

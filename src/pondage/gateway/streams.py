@@ -177,7 +177,7 @@ async def stream_chunks(call: Call, target: Target) -> Response:
     request = new_request(call, target, body)
     chunks = Follower(call, request.id)
     try:
-        receipt = await call.rooms.fleet.submit(request, direct=True).receipt()
+        receipt = await call.rooms.fleet.submit(request, direct=True).receipt
     except BaseException:
         chunks.stop()
         raise

@@ -64,10 +64,10 @@ def find_target(call: Call, text: str, *, want: Mode) -> Target:
         endpoint = parse_endpoint(text)
     except ValueError as error:
         raise NotFound(str(error)) from None
-    fleet = call.rooms.fleet
-    info = fleet.info(endpoint.app)
+    infos = call.rooms.fleet.infos
+    info = infos.get(endpoint.app)
     if info is None and (legacy := legacy_endpoint(text)) is not None:
-        endpoint, info = legacy, fleet.info(legacy.app)
+        endpoint, info = legacy, infos.get(legacy.app)
     if info is None or not call.caller.may_call(endpoint.app):
         raise _no_app(call, endpoint.app)
     path = endpoint.path.rstrip("/") or "/"
@@ -188,14 +188,15 @@ def new_request(call: Call, target: Target, body: bytes, *, path: str | None = N
     longest = call.query.get("fal_max_queue_length")
     if longest is not None and not (longest.isascii() and longest.isdigit() and len(longest) < 16):
         raise InvalidInput.field(["query", "fal_max_queue_length"], f"{longest!r} is not a number of requests")
+    events: tuple[str, ...] = ()
+    if webhook or "pondage-webhook-events" in headers:
+        webhook, events = call.rooms.webhooks.check(webhook or None, headers.get("pondage-webhook-events"))
     call.request_id = request_id = call.request_id or new_request_id()
     app, caller, now = target.endpoint.app, call.caller.key_id, call.rooms.clock.wall()
     priority = call.caller.highest
     if (word := headers.get("x-fal-queue-priority")) is not None:
         priority = _priority(call.caller, word.strip().lower())
     path = path or target.path
-    cost = call.rooms.fleet.cost(target.info, path, body)
-    expected, said = call.rooms.fleet.foresee(app, path, cost, priority, caller, now)
     return NewRequest(
         id=request_id,
         app=app,
@@ -210,17 +211,14 @@ def new_request(call: Call, target: Target, body: bytes, *, path: str | None = N
         priority=priority,
         start_timeout=start_timeout,
         run_timeout=target.info.request_timeout or settings.run_timeout,
-        webhook=call.rooms.webhooks.check_target(webhook) if webhook else None,
-        webhook_events=call.rooms.webhooks.check_events(headers.get("pondage-webhook-events")),
+        webhook=webhook,
+        webhook_events=events,
         idempotency_key=key if key is None or not call.caller.subject else f"{call.caller.subject}\n{key}",
         fingerprint=fingerprint,
         max_queue_length=min(int(longest), settings.max_queue_length) if longest else settings.max_queue_length,
         files=file_ids(body),
         store_io=headers.get("x-fal-store-io", "1").strip() != "0",
         subject=subject_of(call.caller),
-        cost=cost,
-        expected=expected,
-        said=said,
     )
 
 

@@ -7,7 +7,7 @@ commit an engine tells `pondage.queue.news`, which it is given when it is opened
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -247,6 +247,12 @@ class KnownApp(msgspec.Struct, frozen=True):
     """Why it cannot run just now, in one line for its callers; None when it can."""
 
 
+class Waiting(Protocol):
+    """The line of an app, up to date as one looks."""
+
+    queued: int
+
+
 class Watch(Protocol):
     async def changed(self, timeout: float) -> bool:
         """Wait until something was committed for the request since the last call; False after `timeout` seconds."""
@@ -330,6 +336,11 @@ class Queue(Protocol):
     async def history(self, app: str, limit: int) -> list[Ran]:
         """The newest requests of an app that ended well, at most `limit` and no sessions, in the order in which they
         came."""
+        ...
+
+    @property
+    def lines(self) -> Mapping[str, Waiting]:
+        """Every app that has had requests, and how many wait just now; the hint of `depth`, for who looks often."""
         ...
 
     def depth(self, app: str) -> Depth:

@@ -150,19 +150,11 @@ class WebhooksRoom(Protocol):
         """How deliveries fare."""
         ...
 
-    def check_target(self, url: str) -> str:
-        """The URL as it will be called.
+    def check(self, url: str | None, events: str | None) -> tuple[str | None, tuple[str, ...]]:
+        """The URL as it will be called, and the intermediate events that a header asks for.
 
         Raises:
-            InvalidInput: it cannot be one.
-        """
-        ...
-
-    def check_events(self, text: str | None) -> tuple[str, ...]:
-        """The intermediate events that a header asks for.
-
-        Raises:
-            InvalidInput: one is not known.
+            InvalidInput: the URL cannot be one, or an event is not known.
         """
         ...
 

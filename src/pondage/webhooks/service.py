@@ -88,14 +88,10 @@ class Webhooks(Listener):
             self.sender.wake()
             self.listeners.wake()
 
-    def check_target(self, url: str) -> str:
-        """See `pondage.webhooks.targets.check_target`."""
-        checked = targets.check_target(url)
-        self._used = True
-        return checked
-
-    def check_events(self, text: str | None) -> tuple[str, ...]:
-        return targets.check_events(text)
+    def check(self, url: str | None, events: str | None) -> tuple[str | None, tuple[str, ...]]:
+        checked = None if url is None else targets.check_target(url)
+        self._used = self._used or checked is not None
+        return checked, targets.check_events(events)
 
     def figures(self) -> Figures:
         return self.sender.figures()

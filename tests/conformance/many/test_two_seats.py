@@ -89,7 +89,7 @@ async def test_a_delivery_has_one_sender(seats: TwoSeats) -> None:
             settings, gateway.database, gateway.queue, gateway.news, seats.clock,
             listening_on_loopback=True, poster=receiver,
         )  # fmt: skip
-        webhooks.check_target("https://receiver.example/hook")
+        webhooks.check("https://receiver.example/hook", None)
         senders.append(asyncio.create_task(webhooks.run()))
     request = new(seats.clock, webhook="https://receiver.example/hook")
     await seats.a.queue.submit(request).receipt

@@ -14,7 +14,7 @@ from pondage.fleet.chunks import ChunkLog
 from pondage.fleet.dispatcher import Dispatcher
 from pondage.fleet.runners import Runner
 from pondage.fleet.slots import Running
-from pondage.queue.interface import Claim, Depth, NewRequest
+from pondage.queue.interface import Claim, NewRequest
 from pondage.queue.news import News
 from pondage.settings import Settings
 from pondage.wire.events import Chunk, Entry, Outcome
@@ -113,7 +113,7 @@ async def test_an_outcome_that_comes_twice_does_not_overtake_the_chunks() -> Non
     """Through the dispatcher, where the second one once did."""
     queue, committed = Queue(), []
     queue.complete = lambda *outcome: committed.append(outcome) or asyncio.get_running_loop().create_future()  # type: ignore[attr-defined]
-    queue.depth = lambda app: Depth(0, 0)  # type: ignore[attr-defined]
+    queue.lines = {}  # type: ignore[attr-defined]
     dispatcher = Dispatcher(queue, News(), Channels(1), asyncio.Event(), ManualClock(), Settings())  # type: ignore[arg-type]
     runner = Runner("r1", "acme/echo", pid=1, started_at=0.0, heard_at=0.0)
     request = NewRequest("r", "acme/echo", "/", "stream", b"{}", 0.0)

@@ -89,7 +89,7 @@ async def test_a_runner_that_dies_before_its_offer_is_answered_keeps_nothing(hou
     request = new(idempotency_key="k", fingerprint=b"f")
     ticket = house.dispatcher.submit(request)
     house.dispatcher.runner_lost(runner, "killed")
-    await ticket.receipt()
+    await ticket.receipt
     await house.until(State.QUEUED, request.id)
     assert not runner.running and runner.slots.offered == 0 and line.executed == []
     successor, other = house.runner("b")
@@ -101,7 +101,7 @@ async def test_a_runner_that_dies_before_its_offer_is_answered_keeps_nothing(hou
 async def test_a_suspect_has_no_neighbours_that_were_claimed_with_it(house: House) -> None:
     requests = [new() for _ in range(3)]
     for request in requests:
-        await house.dispatcher.submit(request).receipt()
+        await house.dispatcher.submit(request).receipt
     (claim,) = await house.queue.claim(APP, ["x"])
     await house.queue.retry(claim.request.id, claim.attempt, reason="a suspect", alone=True)
     runner, line = house.runner()
@@ -118,10 +118,10 @@ async def test_a_suspect_has_no_neighbours_that_were_claimed_with_it(house: Hous
 
 async def test_nothing_that_waits_begins_in_a_runner_that_leaves(house: House) -> None:
     suspect, other = new(), new()
-    await house.dispatcher.submit(suspect).receipt()
+    await house.dispatcher.submit(suspect).receipt
     (claim,) = await house.queue.claim(APP, ["x"])
     await house.queue.retry(suspect.id, claim.attempt, reason="a suspect", alone=True)
-    await house.dispatcher.submit(other).receipt()
+    await house.dispatcher.submit(other).receipt
     runner, line = house.runner()
     house.dispatcher.ready(runner)
     while not runner.slots.waiting:
@@ -135,7 +135,7 @@ async def test_nothing_that_waits_begins_in_a_runner_that_leaves(house: House) -
 async def test_a_stream_that_is_tried_again_leaves_nothing(house: House) -> None:
     runner, _ = house.runner()
     request = new()
-    await house.dispatcher.submit(request).receipt()
+    await house.dispatcher.submit(request).receipt
     house.dispatcher.entries(runner, Entries(request.id, 1, [Chunk(0.0, 1, b"1")]))
     house.dispatcher.finished(
         runner, Finished(request.id, 1, Outcome.failure(500, "again", "internal_error"), retry=True)
@@ -151,7 +151,7 @@ async def test_a_reader_that_fell_behind_leaves_nothing(house: House) -> None:
     runner, _ = house.runner()
     request = new()
     ticket = house.dispatcher.submit(request)
-    await ticket.receipt()
+    await ticket.receipt
     stop = house.dispatcher.chunks.listen(request.id, lambda attempt, chunk: False)
     for n in (1, 2):
         house.dispatcher.entries(runner, Entries(request.id, 1, [Chunk(0.0, n, b"1")]))
@@ -166,7 +166,7 @@ async def test_a_reader_that_fell_behind_leaves_nothing(house: House) -> None:
 
 async def test_a_claim_that_is_not_committed_is_stopped_and_leaves_no_trace(house: House) -> None:
     request = new()
-    await house.dispatcher.submit(request).receipt()
+    await house.dispatcher.submit(request).receipt
     first, line = house.runner("a", slots=1)
     heard: list[Chunk] = []
     house.dispatcher.chunks.listen(request.id, lambda attempt, chunk: heard.append(chunk) is None)

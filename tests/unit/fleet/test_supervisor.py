@@ -40,6 +40,7 @@ class Queue:
         self.claims = list(claims)
         self.retried: list[str] = []
         self.in_between: Any = lambda: None
+        self.lines: dict[str, Any] = {}
 
     async def apps(self) -> list[Any]:
         return []

@@ -86,7 +86,7 @@ class House:
 
     async def submit(self, webhook: str | None = HOOK, *, events: tuple[str, ...] = (), app: str = "local/a") -> str:
         """A request that is running."""
-        webhook = webhook and self.webhooks.check_target(webhook)
+        webhook = webhook and self.webhooks.check(webhook, None)[0]
         new = NewRequest(
             new_request_id(), app, "/", "call", b"{}", self.clock.wall(), webhook=webhook, webhook_events=events
         )

@@ -14,7 +14,7 @@ claimed: it runs once more, and what the first runner hands in under the attempt
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -44,7 +44,7 @@ from pondage.queue.sqlite import moves, upkeep, views
 from pondage.queue.sqlite.counts import SqliteCounts, put_facts
 from pondage.queue.sqlite.memory import Memory, resolve
 from pondage.queue.sqlite.operations import SqliteOperations
-from pondage.queue.sqlite.order import TAG_BITS
+from pondage.queue.sqlite.order import TAG_BITS, Line
 from pondage.queue.sqlite.submits import Submits
 from pondage.queue.stored import StoredView, digest_of, view
 from pondage.settings import Settings
@@ -186,6 +186,10 @@ class SqliteQueue:
 
     async def history(self, app: str, limit: int) -> list[Ran]:
         return await self._database.read(lambda cursor: views.history(cursor, app, limit))
+
+    @property
+    def lines(self) -> Mapping[str, Line]:
+        return self._memory.lines
 
     def depth(self, app: str) -> Depth:
         line = self._memory.lines.get(app)
