@@ -32,7 +32,7 @@ from pondage.fleet.fleet import LocalFleet
 from pondage.fleet.placement import gpu_devices
 from pondage.fleet.reload import watch_sources
 from pondage.gateway.address import own_hosts, own_url, why_keys
-from pondage.gateway.port import listen, open_more, openable
+from pondage.gateway.connections.port import listen, open_more, openable
 from pondage.health import Health
 from pondage.keys import KeyStore
 from pondage.processes import become_subreaper
@@ -47,7 +47,7 @@ from pondage.wire.masking import masked
 if TYPE_CHECKING:
     from pondage.files.service import FilesService
     from pondage.gateway.audit import Audit
-    from pondage.gateway.http_server import HttpServer
+    from pondage.gateway.connections.server import HttpServer
     from pondage.webhooks.service import Webhooks
 
 log = logging.getLogger("pondage.server")
@@ -315,8 +315,8 @@ class _Opening:
         from pondage.gateway.access import Access
         from pondage.gateway.app import Gateway
         from pondage.gateway.call import Rooms
+        from pondage.gateway.connections.server import HttpServer
         from pondage.gateway.crowd import Crowd
-        from pondage.gateway.http_server import HttpServer
 
         settings, clock = self._settings, self._clock
         crowd = Crowd(settings, openable() * 3 // 4)

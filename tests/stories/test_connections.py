@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from pondage.gateway.connection import Connection
+from pondage.gateway.connections.connection import Connection
 from pondage.testing import ServedApp, serve
 
 APPS = Path(__file__).parents[1] / "apps"

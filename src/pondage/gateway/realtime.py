@@ -13,8 +13,8 @@ import msgspec
 from pondage.errors import InvalidInput, NotFound, RequestError, TooMany
 from pondage.fleet.interface import SessionChannel
 from pondage.gateway.call import Call
+from pondage.gateway.connections.sockets import EXTENSION, CallerSocket, content
 from pondage.gateway.http_over_websocket import serve_bodies
-from pondage.gateway.sockets import EXTENSION, CallerSocket, content
 from pondage.gateway.submitting import Target, cancels_on_leave, find_target, new_request
 from pondage.queue.interface import NewRequest
 from pondage.wire.frames import SessionClose

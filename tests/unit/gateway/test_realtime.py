@@ -9,7 +9,7 @@ import pytest
 
 from pondage.gateway import realtime
 from pondage.gateway.budget import Budget
-from pondage.gateway.sockets import EXTENSION
+from pondage.gateway.connections.sockets import EXTENSION
 from pondage.settings import Settings
 
 pytestmark = pytest.mark.anyio

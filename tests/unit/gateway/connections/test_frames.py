@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from websockets.frames import Frame, Opcode, apply_mask  # type: ignore[attr-defined]
 
-from pondage.wire.websocket import BINARY, TEXT, FrameCutter, outgoing_head
+from pondage.gateway.connections.frames import BINARY, TEXT, FrameCutter, outgoing_head
 
 LIMIT = 100_000
 PAYLOADS = st.binary(max_size=300) | st.sampled_from([125, 126, 5000, 65_535, 65_536, LIMIT]).map(bytes)

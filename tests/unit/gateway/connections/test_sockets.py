@@ -11,7 +11,7 @@ from uvicorn.server import ServerState
 from websockets.frames import Close, Frame, Opcode
 from websockets.protocol import Protocol, State
 
-from pondage.gateway.sockets import CallerSocket
+from pondage.gateway.connections.sockets import CallerSocket
 
 
 class Socket(CallerSocket):

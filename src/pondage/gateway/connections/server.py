@@ -13,9 +13,9 @@ import uvicorn
 
 from pondage import __version__
 from pondage.errors import SetupError
-from pondage.gateway.connection import connection_class
-from pondage.gateway.port import BACKLOG
-from pondage.gateway.sockets import CallerSocket
+from pondage.gateway.connections.connection import connection_class
+from pondage.gateway.connections.port import BACKLOG
+from pondage.gateway.connections.sockets import CallerSocket
 
 if TYPE_CHECKING:
     from pondage.gateway.audit import Audit

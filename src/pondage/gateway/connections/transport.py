@@ -17,7 +17,7 @@ _ENOUGH = 64 * 1024
 """So many bytes are written at once, so that flow control sees them."""
 
 
-class Together:
+class CoalescingTransport:
     """A transport that holds small writes until the end of the turn. All else is the transport's own."""
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:

@@ -7,7 +7,7 @@ from typing import cast
 
 import pytest
 
-from pondage.gateway.together import Together
+from pondage.gateway.connections.transport import CoalescingTransport
 
 pytestmark = pytest.mark.anyio
 
@@ -31,9 +31,9 @@ class Recorder:
         return 0
 
 
-def made() -> tuple[Recorder, Together]:
+def made() -> tuple[Recorder, CoalescingTransport]:
     recorder = Recorder()
-    return recorder, Together(cast(asyncio.Transport, recorder), asyncio.get_running_loop())
+    return recorder, CoalescingTransport(cast(asyncio.Transport, recorder), asyncio.get_running_loop())
 
 
 async def test_one_write_a_turn_in_order() -> None:

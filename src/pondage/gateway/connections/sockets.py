@@ -23,11 +23,11 @@ from websockets.protocol import State
 
 from pondage.errors import Unavailable
 from pondage.gateway.budget import FREE
-from pondage.gateway.connection import refusal
+from pondage.gateway.connections.connection import refusal
+from pondage.gateway.connections.frames import BINARY, TEXT, FrameCutter, Incoming, outgoing_head
+from pondage.gateway.connections.transport import CoalescingTransport
 from pondage.gateway.crowd import PLACE, Place
-from pondage.gateway.together import Together
 from pondage.gateway.turns import Turns, turns_of
-from pondage.wire.websocket import BINARY, TEXT, FrameCutter, Incoming, outgoing_head
 
 log = logging.getLogger("pondage.gateway.sockets")
 log.setLevel(logging.WARNING)
@@ -93,7 +93,7 @@ class CallerSocket(WebSocketsSansIOProtocol):
 
     def connection_made(self, transport: BaseTransport) -> None:
         self._turns: Turns = turns_of(self.loop)
-        if isinstance(transport, Together):
+        if isinstance(transport, CoalescingTransport):
             if (place := transport.place) is not None:
                 self._place, place.connection = place, self
             transport = transport.alone()  # a session's messages leave at once

@@ -14,8 +14,8 @@ import msgspec
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from pondage.gateway.audit import Audit
+from pondage.gateway.connections.transport import CoalescingTransport
 from pondage.gateway.crowd import PLACE, Crowd, Place
-from pondage.gateway.together import Together
 from pondage.gateway.turns import Turns, turns_of
 from pondage.settings import Settings
 from pondage.wire.ids import new_request_id
@@ -48,7 +48,7 @@ class Connection(HttpToolsProtocol):
     crowd: ClassVar[Crowd] = Crowd(Settings())
     audit: ClassVar[Audit | None] = None
     server_state: ServerState
-    transport: Together  # type: ignore[assignment]  # a transport in all that is used of it
+    transport: CoalescingTransport  # type: ignore[assignment]  # a transport in all that is used of it
 
     _place: Place | None = None
     _turns: Turns
@@ -89,8 +89,8 @@ class Connection(HttpToolsProtocol):
     # ---- begin and end
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        together = Together(cast(asyncio.Transport, transport), self.loop)
-        super().connection_made(together)  # type: ignore[arg-type]
+        coalescing = CoalescingTransport(cast(asyncio.Transport, transport), self.loop)
+        super().connection_made(coalescing)  # type: ignore[arg-type]
         self._turns = turns_of(self.loop)
         place = self.crowd.enter(self.client[0] if self.client else "", self)
         if isinstance(place, str):
@@ -98,7 +98,7 @@ class Connection(HttpToolsProtocol):
             self._deaf = True
             self._refuse()
             return
-        self._place = together.place = place
+        self._place = coalescing.place = place
         self._be_patient()
 
     def connection_lost(self, exc: Exception | None) -> None:

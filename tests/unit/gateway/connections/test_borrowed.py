@@ -16,8 +16,8 @@ from uvicorn.server import ServerState
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
-from pondage.gateway.connection import Connection
-from pondage.gateway.sockets import CallerSocket
+from pondage.gateway.connections.connection import Connection
+from pondage.gateway.connections.sockets import CallerSocket
 
 HTTP = """
     client config connections connection_lost connection_made cycle data_received flow handle_websocket_upgrade headers
