@@ -45,9 +45,13 @@ from pondage.tls import Certificate, with_certificate
 from pondage.wire.masking import masked
 
 if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+    from pondage.files.interface import Files
     from pondage.files.service import FilesService
     from pondage.gateway.audit import Audit
     from pondage.gateway.connections.server import HttpServer
+    from pondage.tracing import Traces
     from pondage.webhooks.service import Webhooks
 
 log = logging.getLogger("pondage.server")
@@ -193,20 +197,22 @@ class _Opening:
         keys = await KeyStore.open(database, clock, data)
         services.add("the last uses of the keys", Room(keys.write_uses))
         page_sessions = await PageSessions.open(database, clock)
+        traces = await self._open_traces(queue)
         is_open = partial(_is_open, keys, why)
         await asyncio.to_thread(refuse_open, data, keys=keys.any)
         sources = await discover_all(targets, settings.owner)
         files = await self._open_files(database, queue)
         services.add("the store of files", Room(files.close))
-        fleet = self._fleet(queue, files, url, own_hosts(settings, number))
+        fleet = self._fleet(queue, files if traces is None else traces.of(files), url, own_hosts(settings, number))
         services.add("the links to the runners", Room(fleet.close))
         await fleet.open(data / "runners", sources, gpu_devices())
         # From here on the runners set up; our own slower imports happen meanwhile.
         webhooks = await self._open_webhooks(database, queue, is_open)
         services.add("the connections to receivers", Room(webhooks.close))
+        webhooks.sender.traces = traces
         audit = self._open_audit()
         health = Health(settings, clock, database, self._news, services, files.probe)
-        http = self._http(port, queue, fleet, files, webhooks, keys, page_sessions, health, audit, is_open)
+        http = self._http(port, queue, fleet, files, webhooks, keys, page_sessions, health, audit, is_open, traces)
         first_key = ""
         if not keys.any and why:
             first_key = ":".join(await keys.create("made at the first start", scopes=("admin",)))
@@ -266,7 +272,7 @@ class _Opening:
 
         return await FilesService.open(self._settings, database, self._clock, referenced=queue.referenced)
 
-    def _fleet(self, queue: SqliteQueue, files: FilesService, url: str, own_hosts: list[str]) -> LocalFleet:
+    def _fleet(self, queue: SqliteQueue, files: Files, url: str, own_hosts: list[str]) -> LocalFleet:
         from pondage.gateway.app_tokens import AppTokens
 
         settings, clock, data = self._settings, self._clock, self._data
@@ -286,6 +292,18 @@ class _Opening:
         from pondage.webhooks.service import Webhooks
 
         return await Webhooks.open(self._settings, database, queue, self._news, self._clock, is_open=is_open)
+
+    async def _open_traces(self, queue: SqliteQueue) -> Traces | None:
+        """Where traces go, if anywhere. Its libraries are loaded only then."""
+        if not self._settings.traces:
+            return None
+        from pondage import tracing
+
+        tracer = await asyncio.to_thread(tracing.open_tracer, self._settings.traces)
+        traces = tracing.Traces(tracer, queue, self._clock)
+        self._services.add("the traces", traces)
+        self._news.listen(traces)
+        return traces
 
     def _open_audit(self) -> Audit:
         from pondage.gateway.audit import Audit
@@ -311,9 +329,10 @@ class _Opening:
         health: Health,
         audit: Audit,
         is_open: Callable[[], bool],
+        traces: Traces | None,
     ) -> HttpServer:
         from pondage.gateway.access import Access
-        from pondage.gateway.app import Gateway
+        from pondage.gateway.app import CALL, Gateway
         from pondage.gateway.call import Rooms
         from pondage.gateway.connections.server import HttpServer
         from pondage.gateway.crowd import Crowd
@@ -342,7 +361,12 @@ class _Opening:
             setting_sources=self._said,
             page_sessions=page_sessions,
         )
-        return HttpServer(Gateway(rooms, audit), settings, audit, crowd, port, self._closing)
+        application: ASGIApp = Gateway(rooms, audit)
+        if traces is not None:
+            from pondage.gateway.traced import Traced
+
+            application = Traced(application, traces, CALL)
+        return HttpServer(application, settings, audit, crowd, port, self._closing)
 
 
 async def serve(

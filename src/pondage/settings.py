@@ -54,6 +54,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     # logs
     access_log: str = ""
     """File that gets a line for every call, `-` for standard output; empty for none."""
+    traces: str = ""
+    """OTLP receiver that gets traces over HTTP, like http://127.0.0.1:4318; needs the extra [otel]. Empty for none."""
     audit_rate: float = 20.0
     """Lines a second, at most, that the log has of refused calls, and as many of operators' acts."""
 

@@ -134,6 +134,18 @@ class NewKey(NamedTuple):
     secret: str | None
 
 
+class WebhookTraces(Protocol):
+    """Where traces of tries go, where they are asked for."""
+
+    async def headers(self, owed: Owed) -> Mapping[str, str]:
+        """What the try that comes now sends along."""
+        ...
+
+    def tried(self, owed: Owed, tried: Tried) -> None:
+        """How it went."""
+        ...
+
+
 class Figures(NamedTuple):
     """How deliveries fare: tries since the start by what became of the delivery (`done`, `owed`, `dead`), for how many
     seconds one has been due, and how many hosts are left alone."""

@@ -17,7 +17,7 @@ from pondage.settings import Settings
 from pondage.telemetry import log
 from pondage.webhooks import payload, schedule
 from pondage.webhooks.hosts import Host, Hosts
-from pondage.webhooks.interface import Answer, Figures, Outcomes, Owed, Poster, PostFailed, Tried
+from pondage.webhooks.interface import Answer, Figures, Outcomes, Owed, Poster, PostFailed, Tried, WebhookTraces
 from pondage.webhooks.keys import Keys
 from pondage.webhooks.outbox import Outbox
 from pondage.wire import signing
@@ -59,6 +59,7 @@ class Sender:
         self._dice = dice
         self._hosts = Hosts(settings)
         self._tries: Counter[str] = Counter()
+        self.traces: WebhookTraces | None = None
         self._changed = asyncio.Event()
         self._committed = False
         self._stopping = False
@@ -233,6 +234,8 @@ class Sender:
         if note and host.breaker.failures in (0, self._settings.webhook_breaker):
             log.warning("webhooks to %s: %s", host.origin, note)
         self._tries[then.state] += 1
+        if self.traces is not None:
+            self.traces.tried(owed, tried)
         await self._outbox.record(owed, tried, then, note)
         if then.state == "owed":
             host.hear(then.due_at)
@@ -250,6 +253,8 @@ class Sender:
         settings = self._settings
         timeout = settings.webhook_first_timeout if owed.tries == 0 else settings.webhook_timeout
         headers = self.headers(owed, body, int(sent))
+        if self.traces is not None:
+            headers.update(await self.traces.headers(owed))
         try:
             answer: Answer | PostFailed = await self._poster.post(
                 owed.target, body, headers, timeout=timeout, keep=settings.webhook_body_kept

@@ -1,0 +1,400 @@
+"""Traces for OpenTelemetry: from the caller's `traceparent` through gateway, wait, attempts, files and webhooks.
+
+Of a request nothing is kept for this while it lives. When it has ended its spans are made from its log, with the times
+that stand there, so that they are right over crashes and restarts. Files and tries of webhooks are told as they happen.
+What a span hangs on is known by its id, which follows from what it tells of; the trace is the one that the request's
+own headers name, so that an app's spans are part of it as well.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import logging
+import os
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+from pondage.clock import Clock
+from pondage.errors import ExtraMissing
+from pondage.files.interface import FileInfo, Files
+from pondage.queue.interface import Queue, RequestView
+from pondage.queue.news import Listener
+from pondage.steady import complain
+from pondage.webhooks.interface import Owed, Tried
+from pondage.wire.events import Completed, Event, Retried, Started
+
+if TYPE_CHECKING:
+    from opentelemetry.context import Context
+    from opentelemetry.sdk.trace.export import SpanExporter
+    from opentelemetry.trace import Span, SpanKind
+
+log = logging.getLogger("pondage.tracing")
+
+Attributes = dict[str, str | int | float]
+
+MOST_WAITING = 10_000
+"""Ended requests and tries whose spans are still to be made; more are left out, and counted in the log."""
+MOST_FILES = 10_000
+"""Files of requests that have not ended yet."""
+STOP_GRACE = 5.0
+"""Seconds that the last spans get to be made at a stop."""
+_KINDS = frozenset({"started", "retried", "completed"})
+_ENDINGS = 1000
+"""Entries of one request's log that are looked at: so many attempts and more."""
+
+
+def otlp(url: str) -> SpanExporter:
+    """What sends spans to an OTLP receiver over HTTP.
+
+    Raises:
+        ExtraMissing: it is not installed.
+    """
+    try:
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+    except ImportError:
+        raise ExtraMissing("the setting traces", "otel") from None
+    return OTLPSpanExporter(endpoint=url.rstrip("/") + "/v1/traces")
+
+
+def open_tracer(url: str) -> Tracer:
+    """The way to an OTLP receiver, with everything loaded that is needed on it. Blocks."""
+    return Tracer(otlp(url))
+
+
+class Tracer:
+    """The one helper that makes spans. Seconds are wall seconds."""
+
+    def __init__(self, exporter: SpanExporter) -> None:
+        from opentelemetry.sdk.resources import Resource
+        from opentelemetry.sdk.trace import TracerProvider
+        from opentelemetry.sdk.trace.export import BatchSpanProcessor
+        from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
+        from opentelemetry.trace.propagation import tracecontext  # noqa: F401 - what is loaded here need not be later
+
+        class Ids(RandomIdGenerator):
+            next = 0
+
+            def generate_span_id(self) -> int:
+                chosen, self.next = self.next, 0
+                return chosen or super().generate_span_id()
+
+        from pondage import __version__
+
+        self._ids = Ids()
+        # What OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES say comes before this.
+        named = {"service.name": os.environ.get("OTEL_SERVICE_NAME", "pondage"), "service.version": __version__}
+        resource = Resource.create(named)
+        self._provider = TracerProvider(resource=resource, id_generator=self._ids, shutdown_on_exit=False)
+        self._provider.add_span_processor(BatchSpanProcessor(exporter))
+        self._tracer = self._provider.get_tracer("pondage", __version__)
+
+    def begin(self, name: str, at: float, parent: Context, *, kind: SpanKind | None = None, own: str = "") -> Span:
+        """Begin a span. `own`: what its id follows from; else it is a random one. On the event loop only."""
+        from opentelemetry.trace import SpanKind
+
+        self._ids.next = span_id(own) if own else 0
+        return self._tracer.start_span(name, context=parent, kind=kind or SpanKind.INTERNAL, start_time=nanoseconds(at))
+
+    def span(
+        self,
+        name: str,
+        begin: float,
+        end: float,
+        parent: Context,
+        *,
+        attributes: Attributes,
+        failed: str | None = None,
+        kind: SpanKind | None = None,
+        own: str = "",
+    ) -> Context:
+        """A whole span, and what its children hang on. `failed` says why it did not go well; None: it did."""
+        from opentelemetry.trace import StatusCode, set_span_in_context
+
+        span = self.begin(name, begin, parent, kind=kind, own=own)
+        span.set_attributes(attributes)
+        if failed is not None:
+            span.set_status(StatusCode.ERROR, failed)
+        span.end(nanoseconds(max(begin, end)))
+        return set_span_in_context(span, parent)
+
+    def close(self) -> None:
+        """Send what waits. Blocks."""
+        self._provider.shutdown()
+
+
+def nanoseconds(at: float) -> int:
+    return round(at * 1e9)
+
+
+def span_id(of: str) -> int:
+    """The id of the span that tells of this; never 0."""
+    return int.from_bytes(hashlib.blake2b(of.encode(), digest_size=8).digest()) or 1
+
+
+def read(headers: Mapping[str, str]) -> Context:
+    """What `traceparent` and `tracestate` say; nothing where they are none."""
+    from opentelemetry.context import Context
+    from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+    return TraceContextTextMapPropagator().extract(headers, Context())
+
+
+def written(context: Context) -> dict[str, str]:
+    """The headers that hand a context on."""
+    from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+    carrier: dict[str, str] = {}
+    TraceContextTextMapPropagator().inject(carrier, context)
+    return carrier
+
+
+def within(context: Context, of: str) -> Context | None:
+    """The context of the span that tells of this, in the trace of `context`; None where that is in no trace, or in one
+    that nobody wants to see."""
+    from opentelemetry.trace import NonRecordingSpan, SpanContext, get_current_span, set_span_in_context
+
+    outer = get_current_span(context).get_span_context()
+    if not outer.is_valid or not outer.trace_flags.sampled:
+        return None
+    inner = SpanContext(outer.trace_id, span_id(of), False, outer.trace_flags, outer.trace_state)
+    return set_span_in_context(NonRecordingSpan(inner), context)
+
+
+def _unwanted(headers: Mapping[str, str]) -> bool:
+    """Whether the trace that the headers name is one that nobody wants to see."""
+    from opentelemetry.trace import get_current_span
+
+    context = get_current_span(read(headers)).get_span_context()
+    return context.is_valid and not context.trace_flags.sampled
+
+
+class _File(NamedTuple):
+    name: str
+    begin: float
+    end: float
+    size: int
+    error: str | None
+
+
+class _Try(NamedTuple):
+    owed: Owed
+    tried: Tried
+
+
+class _CallSpan:
+    """A call's span; see `pondage.gateway.traced.CallSpan`."""
+
+    def __init__(self, span: Span, parent: Context, clock: Clock) -> None:
+        from opentelemetry.trace import set_span_in_context
+
+        self._span = span
+        self._clock = clock
+        self.headers = written(set_span_in_context(span, parent))
+
+    def end(self, name: str, attributes: Mapping[str, str | int], *, failed: bool) -> None:
+        from opentelemetry.trace import StatusCode
+
+        self._span.update_name(name)
+        self._span.set_attributes(dict(attributes))
+        if failed:
+            self._span.set_status(StatusCode.ERROR)
+        self._span.end(nanoseconds(self._clock.wall()))
+
+
+class Traces(Listener):
+    """See the module. A service: `run` makes the spans of what has ended, `stop` makes the last ones."""
+
+    def __init__(self, tracer: Tracer, queue: Queue, clock: Clock) -> None:
+        self._tracer = tracer
+        self._queue = queue
+        self._clock = clock
+        self._ended: asyncio.Queue[str | _Try] = asyncio.Queue(MOST_WAITING)
+        self._files: OrderedDict[str, list[_File]] = OrderedDict()
+        self._left_out = 0
+
+    # ---- what is told
+
+    def begin_call(self, headers: Mapping[str, str]) -> _CallSpan:
+        """A caller's call begins."""
+        from opentelemetry.trace import SpanKind
+
+        parent = read(headers)
+        return _CallSpan(
+            self._tracer.begin("call", self._clock.wall(), parent, kind=SpanKind.SERVER), parent, self._clock
+        )
+
+    def ended(self, request_id: str) -> None:
+        """A request's outcome was committed."""
+        self._later(request_id)
+
+    def tried(self, owed: Owed, tried: Tried) -> None:
+        """A webhook was tried."""
+        self._later(_Try(owed, tried))
+
+    def stored(self, request_id: str, file: _File) -> None:
+        """A file of a request that runs was stored, or could not be."""
+        self._files.setdefault(request_id, []).append(file)
+        while len(self._files) > MOST_FILES:
+            self._files.popitem(last=False)
+
+    def of(self, files: Files) -> Files:
+        """The room of files, with a note of each file that a request stores."""
+        return cast("Files", _TracedFiles(files, self._clock, self.stored))
+
+    def _later(self, what: str | _Try) -> None:
+        try:
+            self._ended.put_nowait(what)
+        except asyncio.QueueFull:
+            self._left_out += 1
+
+    async def headers(self, owed: Owed) -> dict[str, str]:
+        """What a try of a webhook sends along, so that its receiver can go on with the trace."""
+        brought = await self._queue.input(owed.request_id)
+        context = None if brought is None else within(read(brought.headers), _try_name(owed))
+        return {} if context is None else written(context)
+
+    # ---- what is made of it
+
+    async def run(self) -> None:
+        said = ""
+        while True:
+            what = await self._ended.get()
+            try:
+                await self._make(what)
+                said = ""
+            except Exception as error:
+                said = complain("a trace cannot be made", error, said)
+            finally:
+                self._ended.task_done()
+            if self._left_out and self._ended.empty():
+                log.warning("%d traces were left out: more ended than could be told of", self._left_out)
+                self._left_out = 0
+
+    async def stop(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._ended.join(), STOP_GRACE)
+        await asyncio.to_thread(self._tracer.close)
+
+    async def _make(self, what: str | _Try) -> None:
+        if isinstance(what, _Try):
+            await self._webhook(what.owed, what.tried)
+        else:
+            await self._request(what, self._files.pop(what, []))
+
+    async def _request(self, request_id: str, files: list[_File]) -> None:
+        view, brought = await self._queue.get(request_id), await self._queue.input(request_id)
+        if view is None or brought is None or view.finished_at is None or _unwanted(brought.headers):
+            return
+        events = await self._queue.events(request_id, kinds=_KINDS, limit=_ENDINGS)
+        endpoint = view.app + ("" if view.path == "/" else view.path)
+        whole = self._tracer.span(
+            f"request {endpoint}", view.submitted_at, view.finished_at, read(brought.headers),
+            attributes=_of_request(view), failed=view.error or view.error_type if view.outcome == "error" else None,
+            own=request_id,
+        )  # fmt: skip
+        self._steps(view, events, files, whole)
+
+    def _steps(self, view: RequestView, events: list[Event], files: list[_File], whole: Context) -> None:
+        """The waits and the attempts, one after the other, and in each attempt the files that it stored."""
+        waiting_since = view.submitted_at
+        running: tuple[Started, int] | None = None
+        for event in events:
+            entry = event.entry
+            if isinstance(entry, Started):
+                self._tracer.span("wait", waiting_since, entry.at, whole, attributes={})
+                running = entry, event.attempt
+            elif isinstance(entry, Retried | Completed):
+                if running is not None:
+                    self._attempt(view, running, entry, files, whole)
+                elif isinstance(entry, Completed):
+                    self._tracer.span("wait", waiting_since, entry.at, whole, attributes={})
+                waiting_since, running = entry.at, None
+
+    def _attempt(
+        self,
+        view: RequestView,
+        running: tuple[Started, int],
+        end: Retried | Completed,
+        files: list[_File],
+        whole: Context,
+    ) -> None:
+        started, number = running
+        failed = None
+        if isinstance(end, Retried):
+            failed = end.reason
+        elif end.kind == "error":
+            failed = end.error or end.error_type or ""
+        attributes: Attributes = {"pondage.attempt": number, "pondage.runner": started.runner}
+        inside = self._tracer.span(
+            f"attempt {number}", started.at, end.at, whole, attributes=attributes, failed=failed,
+            own=f"{view.id} {number}",
+        )  # fmt: skip
+        for file in files:
+            if started.at <= file.begin <= end.at:
+                about: Attributes = {"pondage.file": file.name, "pondage.bytes": file.size}
+                self._tracer.span("file", file.begin, file.end, inside, attributes=about, failed=file.error)
+
+    async def _webhook(self, owed: Owed, tried: Tried) -> None:
+        from opentelemetry.trace import SpanKind
+
+        brought = await self._queue.input(owed.request_id)
+        parent = None if brought is None else within(read(brought.headers), owed.request_id)
+        if parent is None:
+            return
+        attributes: Attributes = {
+            "pondage.delivery": owed.id,
+            "pondage.try": owed.tries + 1,
+            "pondage.to": owed.origin,
+        }
+        if tried.status is not None:
+            attributes["http.response.status_code"] = tried.status
+        self._tracer.span(
+            f"webhook {owed.event}", tried.at, tried.at + tried.duration, parent, attributes=attributes,
+            failed=None if tried.ok else tried.reason, kind=SpanKind.CLIENT, own=_try_name(owed),
+        )  # fmt: skip
+
+
+def _try_name(owed: Owed) -> str:
+    return f"{owed.id} {owed.tries}"
+
+
+def _of_request(view: RequestView) -> Attributes:
+    attributes: Attributes = {
+        "pondage.request_id": view.id, "pondage.app": view.app, "pondage.path": view.path, "pondage.mode": view.mode,
+        "pondage.attempts": view.attempt, "pondage.outcome": str(view.outcome or ""),
+    }  # fmt: skip
+    if view.caller:
+        attributes["pondage.key"] = view.caller
+    if view.status is not None:
+        attributes["http.response.status_code"] = view.status
+    return attributes
+
+
+class _TracedFiles:
+    """The room of files as the fleet uses it, with a note of each file that a request stores."""
+
+    def __init__(self, files: Files, clock: Clock, tell: Callable[[str, _File], None]) -> None:
+        self._files = files
+        self._clock = clock
+        self._tell = tell
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._files, name)
+
+    async def put(
+        self, data: AsyncIterator[bytes], *, file_name: str = "", request_id: str = "", **more: Any
+    ) -> FileInfo:
+        begin, size, error = self._clock.wall(), 0, None
+        try:
+            stored = await self._files.put(data, file_name=file_name, request_id=request_id, **more)
+            size = stored.size
+            return stored
+        except Exception as problem:
+            error = f"{type(problem).__name__}: {problem}"
+            raise
+        finally:
+            if request_id:
+                self._tell(request_id, _File(file_name, begin, self._clock.wall(), size, error))
