@@ -27,7 +27,7 @@ export default defineConfig(({ command }) => ({
         // Two scripts for any page: what every page has, and what the pages that run or show a request share.
         codeSplitting: {
           groups: [
-            { name: "shell", test: /web.(src.(app|router|place|ui|api|live|json|pages.home)|node_modules)/, priority: 2 },
+            { name: "shell", test: /web.(src.(app|router|place|ui|api|live|json|pages.home|chart.spark)|node_modules)/, priority: 2 },
             { name: "playground", test: /web.src.(form|play|media|chart|pages.playground)/, priority: 1 },
           ],
         },

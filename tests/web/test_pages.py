@@ -60,6 +60,48 @@ def test_runners_show_what_they_do_and_said(gallery: ServedApp, tab: Tab) -> Non
     assert tab.violations() == []
 
 
+def test_an_app_is_held_with_a_reason(gallery: ServedApp, tab: Tab) -> None:
+    page = tab.goto(f"{gallery.url}/ui/runners", "Runners")
+    panel = page.get_by_role("region", name="Runners of gallery/media")
+    panel.get_by_role("button", name="Pause gallery/media").click()
+    page.get_by_label("Why, for who waits").fill("new <weights>")
+    assert tab.violations() == []
+    page.get_by_role("button", name="Pause it").click()
+    expect(panel).to_contain_text("paused")
+    other = tab.goto(f"{gallery.url}/ui/apps/gallery/media", "gallery/media")
+    expect(other.get_by_text("This app is paused: new <weights>.")).to_be_visible()
+    page = tab.goto(f"{gallery.url}/ui/runners", "Runners")
+    panel.get_by_role("button", name="Let it go on").click()
+    expect(panel).not_to_contain_text("paused")
+
+
+def test_all_that_failed_are_run_again_by_the_server(gallery: ServedApp, tab: Tab) -> None:
+    for _ in range(40):
+        httpx2.post(f"{gallery.url}/gallery/states/refuse", json={"message": "for now"})
+    page = tab.goto(f"{gallery.url}/ui/requests?app=gallery/states&outcome=error", "Requests")
+    page.get_by_role("button", name="Retry all…").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("requests fit")
+    assert tab.violations() == []
+    dialog.get_by_role("button", name=re.compile("^Retry [0-9]+")).click()
+    operations = page.get_by_role("region", name="Operations")
+    expect(operations).to_contain_text("done")
+    newest = httpx2.get(f"{gallery.url}/api/v1/requests?app=gallery/states&limit=1").json()["items"][0]
+    assert newest["retried_from"]
+    assert tab.violations() == []
+
+
+def test_chosen_rows_are_cancelled(gallery: ServedApp, tab: Tab) -> None:
+    url = f"{gallery.url}/queue/gallery/states"
+    ids = [httpx2.post(url, json={"seconds": 60}).json()["request_id"] for _ in range(2)]
+    page = tab.goto(f"{gallery.url}/ui/requests?app=gallery/states", "Requests")
+    for one in ids:
+        page.get_by_label(f"Choose …{one[-8:]}").check()
+    page.get_by_role("button", name="Cancel 2").click()
+    for one in ids:
+        expect(page.get_by_role("row").filter(has_text=f"…{one[-8:]}")).to_contain_text("cancelled")
+
+
 def test_deliveries_are_shown_and_replayed(gallery: ServedApp, tab: Tab) -> None:
     with receiving() as receiver:
         receiver.behave = lambda came, n: (503 if n == 1 else 204, {})

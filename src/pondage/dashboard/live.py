@@ -51,37 +51,23 @@ class _Page(msgspec.Struct):
     items: list[msgspec.Raw]
 
 
-class _Declared(msgspec.Struct):
-    """What of an app changes seldom."""
-
-    name: str
-    info: msgspec.Raw
-    runners: int
-    slots: int
-    fault: str | None
-
-
-class _Counts(msgspec.Struct):
-    """What of an app changes with every request."""
-
-    name: str
-    queued: int
-    running: int
-    free: int
+_COUNTS = frozenset({"queued", "running", "free"})
+"""What of an app changes with every request: the topic `summary`; the rest is the topic `apps`."""
 
 
 class _List(NamedTuple):
-    """A list that can be followed: its route, what is always asked, and what of a row is sent."""
+    """A list that can be followed: its route, what is always asked, and which members of a row are sent, or not."""
 
     handler: Handler
     scope: str
     always: str = ""
-    row: type[msgspec.Struct] | None = None
+    only: frozenset[str] | None = None
+    without: frozenset[str] = frozenset()
 
 
 LISTS = {
-    "apps": _List(api.list_apps, "read", "schemas=0", _Declared),
-    "summary": _List(api.list_apps, "read", "schemas=0", _Counts),
+    "apps": _List(api.list_apps, "read", "schemas=0", without=_COUNTS),
+    "summary": _List(api.list_apps, "read", "schemas=0", only=_COUNTS | {"name"}),
     "runners": _List(api.list_runners, "read"),
     "requests": _List(api.list_requests, "read"),
     "deliveries": _List(webhooks.list_deliveries, "read"),
@@ -108,13 +94,21 @@ def _asked(call: Call, path: str, query: str, params: dict[str, str] | None = No
     return asked
 
 
-def _rows(body: bytes, shape: type[msgspec.Struct] | None) -> Rows:
+def _rows(body: bytes, known: _List) -> Rows:
     rows: Rows = {}
     for raw in msgspec.json.decode(body, type=_Page).items:
         key = msgspec.json.decode(raw, type=_Row)
-        data = bytes(raw) if shape is None else msgspec.json.encode(msgspec.json.decode(raw, type=shape))
-        rows[key.id or key.name] = data
+        rows[key.id or key.name] = _part(bytes(raw), known)
     return rows
+
+
+def _part(row: bytes, known: _List) -> bytes:
+    """What of a row is sent."""
+    if known.only is None and not known.without:
+        return row
+    members = msgspec.json.decode(row, type=dict[str, msgspec.Raw])
+    kept = members.keys() - known.without if known.only is None else members.keys() & known.only
+    return msgspec.json.encode({name: value for name, value in members.items() if name in kept})
 
 
 class Shared:
@@ -256,7 +250,7 @@ class Socket:
 
         async def read() -> Rows:
             answer = cast(Answer, await known.handler(asked))
-            return _rows(answer.body, known.row)
+            return _rows(answer.body, known)
 
         def ended() -> None:
             self._shares.pop(key, None)

@@ -3,6 +3,7 @@ import { get } from "../api/client.ts";
 import { useLoad } from "../api/load.ts";
 import type { ErrorGroups } from "../api/types.ts";
 import { Bulk } from "../list/bulk.tsx";
+import { OperationList } from "../list/operations.tsx";
 import { appNames } from "../live/apps.ts";
 import { address, href, setQuery } from "../router.ts";
 import { Empty, Failed, Head, Time } from "../ui/basics.tsx";
@@ -28,6 +29,7 @@ export default function Errors(_: PageProps) {
         <button onClick={found.reload}>Look again</button>
       </Head>
       {error && <Failed error={error} retry={found.reload} />}
+      <OperationList />
       {groups && !groups.items.length && <Empty title="No errors"><p>Nothing failed in this time. <a href={href("/requests?outcome=error")}>Errors of any time</a> are under Requests.</p></Empty>}
       {groups && groups.items.length > 0 && (
         <div class="scroll" tabIndex={0} role="region" aria-label="Error groups">

@@ -1,8 +1,12 @@
 // Home: what runs, what needs attention, what ran last.
 
 
-import type { ApiError } from "../api/client.ts";
-import type { App, Request } from "../api/types.ts";
+import { useEffect } from "preact/hooks";
+
+import { type ApiError, get } from "../api/client.ts";
+import { useLoad } from "../api/load.ts";
+import { Spark } from "../chart/spark.tsx";
+import type { App, AppSummary, Latency, Request, Summaries } from "../api/types.ts";
 import { apps, appsError, loadApps } from "../live/apps.ts";
 import { useTopic } from "../live/topic.ts";
 import { origin } from "../place.ts";
@@ -11,6 +15,9 @@ import { Command, Empty, Failed, Head, State, Time } from "../ui/basics.tsx";
 import { count, duration, tail, time } from "../ui/format.ts";
 import { Icon } from "../ui/icons.tsx";
 import type { PageProps } from "../ui/frame.tsx";
+
+const EVERY = 20_000;
+type Hour = ReadonlyMap<string, AppSummary>;
 
 const FIRST_APP = `# hello.py
 import pondage
@@ -24,6 +31,12 @@ export function Home(_: PageProps) {
   const last = useTopic<Request>("requests?limit=10", "/api/v1/requests?limit=10");
 
   const known = apps.value;
+  const summary = useLoad<Summaries>("hour", (signal) => get("/api/v1/summary", {}, signal));
+  useEffect(() => {
+    const timer = setInterval(() => !document.hidden && summary.reload(), EVERY);
+    return () => clearInterval(timer);
+  }, []);
+  const hour = new Map((summary.value.value?.items ?? []).map((one) => [one.app, one]));
   return (
     <>
       <Head title="Home" tab="Home · Pondage" />
@@ -31,8 +44,8 @@ export function Home(_: PageProps) {
       {known && !known.length && <NoApp />}
       {known && known.length > 0 && (
         <>
-          <Attention apps={known} />
-          <AppTable apps={known} />
+          <Attention apps={known} hour={hour} />
+          <AppTable apps={known} hour={hour} />
         </>
       )}
       {!known && !appsError.value && <p class="dim" aria-busy="true">Loading…</p>}
@@ -54,14 +67,26 @@ function NoApp() {
 }
 
 export function appState(app: App): [string, string] {
+  if (app.held) return ["stale", app.held.drained ? "drained" : "paused"];
+  if (!app.served) return ["cold", "not served here"];
   if (app.fault) return [app.slots ? "stale" : "fault", app.slots ? "serves an older version" : "cannot run"];
   if (!app.info.endpoints.length) return ["setup", "setting up"];
   if (app.running) return ["busy", "working"];
   return app.slots ? ["ready", "ready"] : ["cold", "no runner"];
 }
 
-function Attention({ apps: known }: { apps: App[] }) {
-  const faults = known.filter((app) => app.fault);
+/** What of an app a person should look at, in words; empty where it is well. */
+function worry(app: App, hour: AppSummary | undefined): string {
+  if (app.held) return `${app.held.drained ? "drained" : "paused"}${app.held.reason ? `: ${app.held.reason}` : ""}${app.queued ? `; ${count(app.queued, "request waits", "requests wait")}` : ""}`;
+  if (app.fault) return app.fault;
+  if (app.queued && !app.runners) return `${count(app.queued, "request waits", "requests wait")} and no runner is there`;
+  const ended = hour ? hour.ok + hour.error : 0;
+  if (hour && hour.error >= 5 && hour.error > ended * 0.1) return `${hour.error} of ${ended} failed in the last hour`;
+  return "";
+}
+
+function Attention({ apps: known, hour }: { apps: App[]; hour: Hour }) {
+  const faults = known.filter((app) => worry(app, hour.get(app.name)));
   if (!faults.length) return <p class="calm"><Icon name="ok" /> Everything is fine: {count(known.length, "app")}, none with a fault.</p>;
   return (
     <section aria-labelledby="attention" class="attention">
@@ -69,7 +94,7 @@ function Attention({ apps: known }: { apps: App[] }) {
       <ul>
         {faults.map((app) => (
           <li key={app.name}>
-            <Icon name="warn" /> <a href={playground(app.name)}>{app.name}</a>: {app.fault}
+            <Icon name="warn" /> <a href={playground(app.name)}>{app.name}</a>: {worry(app, hour.get(app.name))} {!app.fault && <a href={href(`/errors?span=hour&app=${encodeURIComponent(app.name)}`)}>its errors</a>}
           </li>
         ))}
       </ul>
@@ -77,13 +102,15 @@ function Attention({ apps: known }: { apps: App[] }) {
   );
 }
 
-function AppTable({ apps: known }: { apps: App[] }) {
+const both = (latency: Latency | null | undefined): string => (latency ? `${duration(latency.p50)} / ${duration(latency.p90)}` : "–");
+
+function AppTable({ apps: known, hour }: { apps: App[]; hour: Hour }) {
   return (
     <div class="scroll" tabIndex={0} role="region" aria-label="Apps">
       <table>
         <caption class="visually-hidden">Apps, and how many of their requests wait and run</caption>
         <thead>
-          <tr><th scope="col">App</th><th scope="col">State</th><th scope="col" class="n">Queued</th><th scope="col" class="n">Running</th><th scope="col" class="n">Runners</th><th scope="col">Endpoints</th></tr>
+          <tr><th scope="col">App</th><th scope="col">State</th><th scope="col" class="n">Queued</th><th scope="col" class="n">Running</th><th scope="col" class="n">Runners</th><th scope="col" class="n">Wait p50 / p90</th><th scope="col" class="n">Run p50 / p90</th><th scope="col">Last hour</th><th scope="col">Endpoints</th></tr>
         </thead>
         <tbody>
           {known.map((app) => {
@@ -95,6 +122,9 @@ function AppTable({ apps: known }: { apps: App[] }) {
                 <td class="n">{app.queued.toLocaleString("en")}</td>
                 <td class="n">{app.running.toLocaleString("en")}</td>
                 <td class="n">{app.runners}{app.info.max_concurrency ? ` of ${app.info.max_concurrency}` : ""}</td>
+                <td class="n">{both(hour.get(app.name)?.wait)}</td>
+                <td class="n">{both(hour.get(app.name)?.run)}</td>
+                <td><Ended summary={hour.get(app.name)} /></td>
                 <td>
                   {app.info.endpoints.map((endpoint) => (
                     <a key={endpoint.path} class="chip" href={playground(app.name + (endpoint.path === "/" ? "" : endpoint.path))}>{endpoint.path}</a>
@@ -106,6 +136,16 @@ function AppTable({ apps: known }: { apps: App[] }) {
         </tbody>
       </table>
     </div>
+  );
+}
+
+function Ended({ summary }: { summary: AppSummary | undefined }) {
+  if (!summary || summary.ok + summary.error === 0) return <span class="dim">–</span>;
+  return (
+    <span class="ended">
+      <Spark values={summary.ends} label={`Requests that ended, by minute: ${summary.ok} well, ${summary.error} with an error`} />
+      <span>{summary.ok.toLocaleString("en")} ok{summary.error ? <>, <span class="mark error">{summary.error.toLocaleString("en")} failed</span></> : ""}</span>
+    </span>
   );
 }
 

@@ -16,6 +16,7 @@ import { ApiTab, Limits } from "../play/about.tsx";
 import { Code } from "../play/code.tsx";
 import { dropDraft, draftOf, keepDraft } from "../play/draft.ts";
 import { History } from "../play/history.tsx";
+import { inWords, useQuote } from "../play/quote.ts";
 import { Realtime } from "../play/realtime.tsx";
 import { Result } from "../play/result.tsx";
 import { Large, Run, payload, wholeRequest } from "../play/run.ts";
@@ -75,6 +76,7 @@ function Endpoint({ app, path, endpoint }: { app: App; path: string; endpoint: E
         <span class="grow" />
         <EndpointChoice app={app} path={path} />
       </Head>
+      {app.held && <p class="attention"><span><Icon name="warn" /> This app is {app.held.drained ? "drained" : "paused"}{app.held.reason ? `: ${app.held.reason}` : ""}. A run waits until it goes on.</span></p>}
       {app.fault && <p class="attention"><span><Icon name="warn" /> {app.fault}</span></p>}
       {unknown ? (
         <Empty title="No such endpoint"><p>{app.name} has {app.info.endpoints.map((one) => one.path).join(", ")}.</p></Empty>
@@ -173,6 +175,7 @@ function Try({ app, path, id, form, run }: { app: App; path: string; id: string;
     if (run.busy.value) return "Running…";
     return "Run";
   });
+  const quote = useQuote(app.name, path, form.text.value, app.queued);
   const hasSeed = form.node.kind === "object" && form.node.members.some((member) => { const inner = member.node(); return inner.kind === "number" && inner.seed; });
   return (
     <>
@@ -197,7 +200,7 @@ function Try({ app, path, id, form, run }: { app: App; path: string; id: string;
             <button type="submit" class="strong run" disabled={run.busy.value || form.uploading.value > 0 || form.wrong.value !== null}>
               <Icon name="play" /> {label.value} {!run.busy.value && <kbd>Ctrl ⏎</kbd>}
             </button>
-            {!run.busy.value && app.queued > 0 && <span class="dim">{app.queued} ahead</span>}
+            {!run.busy.value && <span class="dim">{[app.queued ? `${app.queued} ahead` : "", inWords(quote.value)].filter(Boolean).join(" · ")}</span>}
             {!run.busy.value && !app.slots && !app.fault && <span class="dim">no runner yet: the first one has to set up</span>}
             {hasSeed && <label class="check"><input type="checkbox" checked={fresh.value} onChange={(event) => (fresh.value = event.currentTarget.checked)} /> new seed each run</label>}
           </div>

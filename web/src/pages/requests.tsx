@@ -8,6 +8,7 @@ import { ListWindow, ROW } from "../list/window.ts";
 import { appNames } from "../live/apps.ts";
 import { follow } from "../live/socket.ts";
 import { Bulk } from "../list/bulk.tsx";
+import { OperationList } from "../list/operations.tsx";
 import { openFile, opened } from "../play/export.ts";
 import { address, href, navigate, setQuery } from "../router.ts";
 import { Empty, Failed, Head, State, Time } from "../ui/basics.tsx";
@@ -46,6 +47,7 @@ export default function RequestsPage(_: PageProps) {
         <button aria-pressed={gallery} onClick={() => setQuery({ view: gallery ? null : "gallery" }, { push: true })}>Gallery</button>
       </Head>
       <Filters />
+      <OperationList />
       {gallery ? <Gallery key={key} query={wanted} /> : <List key={key} query={wanted} />}
     </>
   );

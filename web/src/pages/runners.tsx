@@ -5,6 +5,7 @@ import { useEffect } from "preact/hooks";
 import { get } from "../api/client.ts";
 import { useLoad } from "../api/load.ts";
 import type { App, RunnerLines, RunnerState } from "../api/types.ts";
+import { Hold } from "../list/hold.tsx";
 import { apps } from "../live/apps.ts";
 import { useTopic } from "../live/topic.ts";
 import { address, href, playground, setQuery } from "../router.ts";
@@ -41,6 +42,7 @@ function OfApp({ app, runners }: { app: App; runners: RunnerState[] }) {
         <span class={`app-state ${kind}`}>{words}</span>
         <span class="dim">{count(runners.length, "runner")}, {bounds} wanted{app.info.num_gpus ? ` · ${count(app.info.num_gpus, "GPU")} each` : ""} · {app.free} of {count(app.slots, "slot")} free</span>
         <span class="grow" />
+        {may("operate") && <Hold app={app} />}
         {may("operate") && <button onClick={() => setQuery({ log: app.name }, { push: true })}>Log</button>}
       </div>
       {app.fault && <p class="attention"><span><Icon name="warn" /> {app.fault}</span></p>}
