@@ -38,13 +38,14 @@ def settings_page() -> str:
         "",
         "A setting comes from, weakest first: its default, `pondage.toml` in the working folder (or `--config`),",
         "the environment (`PONDAGE_` and the name in capitals), a flag (`--set name=value`; the usual ones have their",
-        "own). `pondage serve -v` prints which are set and from where. Durations are seconds and sizes bytes.",
+        "own). `pondage serve -v` prints which are set and from where. Sizes are bytes. Durations are seconds, or",
+        "text with a unit: `90s`, `15m`, `12h`, `7d`, `2w`.",
         "",
         "```toml",
         "# pondage.toml",
         "port = 9000",
         'owner = "acme"',
-        "retention = 86400.0",
+        'retention = "30d"',
         "```",
     ]
     for group, fields in _fields().items():

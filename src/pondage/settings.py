@@ -15,11 +15,12 @@ from typing import Any
 
 import msgspec
 
+from pondage import durations
 from pondage.errors import SetupError
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """Durations in seconds, sizes in bytes, unless a docstring says otherwise."""
+    """Durations in seconds (or text such as `"90s"`, `"7d"`), sizes in bytes, unless a docstring says otherwise."""
 
     # where
     host: str = "127.0.0.1"
@@ -265,7 +266,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 LARGEST = {"max_input_bytes": 32 * 1024**2, "max_log_line": 4 * 1024**2}
 """What a packet between gateway and runner (64 MiB) carries beside all else."""
 
+_RATES = frozenset({"audit_rate", "webhook_jitter"})
+"""The settings with a decimal point that are no durations."""
+
 FIELDS: dict[str, type] = {f.name: f.type for f in msgspec.structs.fields(Settings)}
+
+DURATIONS = {name for name, type_ in FIELDS.items() if "float" in str(type_)} - _RATES
+_NULLS = ("null", "none")
+"""What a variable or a flag may say for None."""
 
 
 def load(
@@ -292,8 +300,8 @@ def load(
         if name not in FIELDS:
             raise SetupError(f"there is no setting {name!r} ({source}); docs/settings.md lists them")
         try:
-            values[name] = msgspec.convert(value, FIELDS[name], strict=not lax)
-        except msgspec.ValidationError as error:
+            values[name] = msgspec.convert(_with_seconds(name, value), FIELDS[name], strict=not lax)
+        except (msgspec.ValidationError, ValueError) as error:
             raise SetupError(f"{name} = {value!r} ({source}): {error}") from error
         if name in LARGEST and values[name] > LARGEST[name]:
             raise SetupError(f"{name} = {value!r} ({source}): at most {LARGEST[name]}, since it goes in one piece")
@@ -312,10 +320,31 @@ def load(
     for name in FIELDS:
         variable = f"PONDAGE_{name.upper()}"
         if variable in environ:
-            text = environ[variable]
-            structured = text.startswith("[")
-            take(name, msgspec.json.decode(text.encode()) if structured else text, variable, lax=True)
+            take(name, environ[variable], variable, lax=True)
     for name, value in (flags or {}).items():
         if value is not None:
             take(name, value, "flag", lax=True)
     return Settings(**values), sources
+
+
+def _with_seconds(name: str, value: Any) -> Any:
+    """`value` with the durations in it, such as `7d`, as seconds; the rest as it is.
+
+    Raises:
+        ValueError: it is no duration, or no list in JSON.
+    """
+    if isinstance(value, str) and value.startswith("["):
+        value = msgspec.json.decode(value)
+    if name not in DURATIONS:
+        return value
+    if isinstance(value, list):
+        return [_with_seconds(name, item) for item in value]
+    return durations.seconds(value) if isinstance(value, str) and value.lower() not in _NULLS else value
+
+
+def dev_folder(settings: Settings, environ: Mapping[str, str] | None = None) -> Path:
+    """Where the authority of `--tls-dev` lives: the setting `tls_folder`, else the user's configuration folder."""
+    if settings.tls_folder:
+        return Path(settings.tls_folder)
+    values = os.environ if environ is None else environ
+    return Path(values.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "pondage" / "tls"

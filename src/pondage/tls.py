@@ -23,7 +23,7 @@ import msgspec
 
 from pondage.errors import SetupError
 from pondage.gateway.address import FAL_HOSTS
-from pondage.settings import Settings
+from pondage.settings import Settings, dev_folder
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -46,14 +46,6 @@ class DevCertificate(NamedTuple):
     authority: Path
     certificate: Path
     key: Path
-
-
-def dev_folder(settings: Settings, environ: dict[str, str] | None = None) -> Path:
-    """Where the development authority lives: the setting `tls_folder`, else the user's configuration folder."""
-    if settings.tls_folder:
-        return Path(settings.tls_folder)
-    values = os.environ if environ is None else environ
-    return Path(values.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "pondage" / "tls"
 
 
 def names(settings: Settings) -> list[str]:

@@ -30,6 +30,7 @@ VERBS: dict[str, str] = {
     "backup": "backup",
     "restore": "restore",
     "torture": "torture",
+    "completion": "completion",
 }
 """Each verb and the module of this package that has it, in the order in which the help shows them."""
 

@@ -13,6 +13,7 @@ import msgspec
 from pondage.cli import exits, reach
 from pondage.cli.failures import AppFailed, BadArguments
 from pondage.cli.terminal import short
+from pondage.cli.times import span
 from pondage.wire.finite import odd_in_text
 
 if TYPE_CHECKING:
@@ -29,20 +30,25 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "input", nargs="*",
         help="JSON, @file.json, - for standard input, or fields: name=text  name:=json  name=@file (uploaded)",
     )  # fmt: skip
-    parser.add_argument("-o", "--output", metavar="DIR", help="save the files of the result there")
-    parser.add_argument("--force", action="store_true", help="with -o: replace files that are there already")
+    parser.add_argument("-o", "--output", metavar="DIR", help="save the result's files in DIR")
+    parser.add_argument("--force", action="store_true", help="with -o: replace files that exist")
     parser.add_argument("--stream", action="store_true", help="print each chunk of a streaming endpoint")
-    parser.add_argument("--no-wait", action="store_true", help="print the request's id and leave")
+    parser.add_argument("--no-wait", action="store_true", help="submit, print the request's id, do not wait")
     parser.add_argument(
         "--timeout",
-        type=float,
-        metavar="S",
-        help="stop waiting after S seconds; the request goes on (a --stream is cancelled)",
+        type=span,
+        metavar="TIME",
+        help="stop waiting after TIME (90s, 15m); the request goes on, a --stream is cancelled",
     )
-    parser.add_argument("--start-timeout", type=float, metavar="S", help="seconds within which it must have started")
-    parser.add_argument("--priority", choices=("normal", "low"), help="low lets others go first")
-    parser.add_argument("--webhook", metavar="URL", help="is told how the request ended")
-    parser.add_argument("--idempotency-key", metavar="KEY", help="the same key and input are the same request")
+    parser.add_argument(
+        "--start-timeout",
+        type=span,
+        metavar="TIME",
+        help="end the request if it has not started by then",
+    )
+    parser.add_argument("--priority", choices=("normal", "low"), help="low: run it when nothing normal waits")
+    parser.add_argument("--webhook", metavar="URL", help="POST the result to this URL")
+    parser.add_argument("--idempotency-key", metavar="KEY", help="a repeat with the same key is the same request")
     reach.add_flags(parser)
 
 
@@ -163,7 +169,7 @@ def _follow(handle: SyncRequestHandle, args: argparse.Namespace) -> int:
     except TimeoutError:
         return _left(args, handle, f"not done after {args.timeout:g} s", exits.STILL_RUNNING)
     except HTTPError as error:
-        if error.status_code == 500 and follower.error:
+        if error.status_code == 500 and follower.error and error.error_type is None:
             raise AppFailed(follower.error, handle.request_id) from error
         raise
     except KeyboardInterrupt:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import ExitStack
 from importlib import import_module
 from importlib.util import find_spec
 from types import ModuleType
@@ -24,10 +25,7 @@ def dispatch(arguments: list[str]) -> int:
     verb = arguments[0]
     if verb not in available():
         return _unknown(verb)
-    module = load(verb)
-    parser = Parser(prog=f"pondage {verb}", description=module.HELP, allow_abbrev=False)
-    _common(parser)
-    module.configure(parser)
+    module, parser = load(verb), parser_of(verb)
     try:
         args = parser.parse_intermixed_args(arguments[1:]) if verb == "call" else parser.parse_args(arguments[1:])
     except SystemExit as stop:
@@ -45,26 +43,36 @@ def load(verb: str) -> ModuleType:
     return import_module(f"pondage.cli.{VERBS[verb]}")
 
 
+def parser_of(verb: str) -> Parser:
+    """What reads the arguments of a verb."""
+    module = load(verb)
+    parser = Parser(prog=f"pondage {verb}", description=module.HELP, allow_abbrev=False)
+    _common(parser)
+    module.configure(parser)
+    return parser
+
+
 def _common(parser: argparse.ArgumentParser) -> None:
     shared = parser.add_argument_group("everywhere")
-    shared.add_argument("--json", action="store_true", help="the result as JSON")
-    shared.add_argument("-q", "--quiet", action="store_true", help="errors only")
-    shared.add_argument("-v", "--verbose", action="store_true", help="details, and whole tracebacks")
+    shared.add_argument("--json", action="store_true", help="print the result as JSON")
+    shared.add_argument("-q", "--quiet", action="store_true", help="print errors only")
+    shared.add_argument("-v", "--verbose", action="store_true", help="print details and full tracebacks")
 
 
 def _run(module: ModuleType, args: argparse.Namespace) -> int:
     args.terminal = Terminal(json=args.json, level=-1 if args.quiet else 1 if args.verbose else 0)
-    try:
-        return int(module.run(args))
-    except KeyboardInterrupt:
-        return exits.STOPPED
-    except BrokenPipeError:
-        drop_output()
-        return exits.OK
-    except Exception as error:
-        from pondage.cli.failures import report
+    with ExitStack() as args.at_end:
+        try:
+            return int(module.run(args))
+        except KeyboardInterrupt:
+            return exits.STOPPED
+        except BrokenPipeError:
+            drop_output()
+            return exits.OK
+        except Exception as error:
+            from pondage.cli.failures import report
 
-        return report(error, args)
+            return report(error, args)
 
 
 def _overview() -> str:

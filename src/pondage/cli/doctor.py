@@ -17,6 +17,7 @@ from pondage.cli.failures import SERVER_PACKAGES
 from pondage.errors import ExtraMissing
 
 if TYPE_CHECKING:
+    from pondage.client.errors import ConnectionError
     from pondage.settings import Settings
 
 HELP = "check the set-up: Python, packages, settings, disk, data folder, port, server, apps"
@@ -24,6 +25,8 @@ HELP = "check the set-up: Python, packages, settings, disk, data folder, port, s
 LEAST_DISK = 2 * 1024**3
 """Less free space than this on the data folder's disk is worth a warning."""
 LEAST_DESCRIPTORS = 1024
+
+_KEY = "give a key: --key id:secret, or PONDAGE_KEY; make one on its machine: pondage keys create NAME"
 
 Verdict = Literal["ok", "warn", "fail"]
 
@@ -156,16 +159,20 @@ def _server(args: argparse.Namespace, settings: Settings) -> Iterator[Finding]:
     from pondage.client import errors
     from pondage.wire.masking import masked
 
-    url, source = reach.address(args.server)
+    url, source = reach.address(args.server, settings)
+    args.server = url
     url = masked(url)
     api = reach.Api(args)
     try:
         apps = api.get("/apps")["items"]
     except (errors.Unauthorized, errors.Forbidden) as error:
-        yield Finding("server", "fail", f"{url} ({source}) answers: {error}", "give a key: PONDAGE_KEY, or --key")
+        if args.key or os.environ.get("PONDAGE_KEY"):
+            yield Finding("server", "fail", f"{url} ({source}) refuses this key: {error}", _KEY)
+        else:
+            yield Finding("server", "ok", f"{url} ({source}) answers, and asks for a key to show more", _KEY)
         return
-    except errors.ConnectionError:
-        yield _port(url, source, settings)
+    except errors.ConnectionError as error:
+        yield _unanswered(error, url, source, settings)
         return
     except (errors.ClientError, ValueError) as error:
         yield Finding("server", "fail", f"{url} ({source}): {error}", "is it a Pondage server? --server names another")
@@ -182,9 +189,14 @@ def _server(args: argparse.Namespace, settings: Settings) -> Iterator[Finding]:
             yield Finding("app", "ok", f"{app['name']}: {app['runners']} runners, {app['queued']} queued")
 
 
-def _port(url: str, source: str, settings: Settings) -> Finding:
-    """Nothing of ours answers there. Is the port at least free?"""
-    if source != "the default":
+def _unanswered(error: ConnectionError, url: str, source: str, settings: Settings) -> Finding:
+    """No answer came. Why, and where nothing runs: is the port at least free?"""
+    from pondage.cli.unanswered import reason
+
+    why = reason(error, url)
+    if why.code != "server.unreachable":
+        return Finding("server", "fail", f"{why.text} ({source})", why.hint)
+    if source in ("from --server", "from PONDAGE_URL"):
         return Finding("server", "fail", f"nothing answers at {url} ({source})", "start it, or correct the address")
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -192,5 +204,5 @@ def _port(url: str, source: str, settings: Settings) -> Finding:
             probe.bind((settings.host, settings.port))
         except OSError as error:
             mend = "choose another with --port, or 0 for any"
-            return Finding("server", "fail", f"port {settings.port} cannot be had: {error.strerror}", mend)
-    return Finding("server", "ok", f"none runs; port {settings.port} is free", "start one: pondage serve app.py")
+            return Finding("server", "fail", f"cannot listen on port {settings.port}: {error.strerror}", mend)
+    return Finding("server", "ok", f"none is running; port {settings.port} is free", "start one: pondage serve app.py")

@@ -24,19 +24,19 @@ CLIENTS = {
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--client", choices=tuple(CLIENTS), help="for this client only")
-    parser.add_argument("--endpoint", default="owner/alias", help="the endpoint in the examples")
-    parser.add_argument("--ca", metavar="FILE", help="the authority's certificate (that of serve --tls-dev)")
+    parser.add_argument("--client", choices=tuple(CLIENTS), help="print only this client's setup")
+    parser.add_argument("--endpoint", default="owner/alias", help="endpoint to show in the examples")
+    parser.add_argument("--ca", metavar="FILE", help="CA certificate to trust (default: that of serve --tls-dev)")
     reach.add_flags(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    from pondage.settings import Settings
-    from pondage.tls import dev_folder
+    from pondage.settings import dev_folder, load
 
-    url, _ = reach.address(args.server)
+    settings = load()[0]
+    url, _ = reach.address(args.server, settings)
     key = args.key or os.environ.get("PONDAGE_KEY") or "any:thing"
-    ca = args.ca or str(dev_folder(Settings()) / "ca.pem")
+    ca = args.ca or str(dev_folder(settings) / "ca.pem")
     wanted = [args.client] if args.client else list(CLIENTS)
     texts = {name: text(name, url=url, key=key, endpoint=args.endpoint, ca=ca) for name in wanted}
     if args.json:

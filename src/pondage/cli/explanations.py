@@ -116,6 +116,22 @@ OURS: dict[str, Explanation] = {
     "app.retry": Explanation(
         "The app asked for another attempt, and its strikes are used up.", "Its message says why."
     ),
+    "app.header": Explanation("A header of the caller's does not fit.", "The entry in `detail` names the header."),
+    "app.gpu": Explanation("The GPU failed under the request.", "The runner's log says how; the runner is replaced."),
+    "app.gpu_out_of_memory": Explanation(
+        "The GPU's memory was not enough.", "Ask for less at once, or give the app a larger device."
+    ),
+    "app.cuda_out_of_memory": Explanation(
+        "The GPU's memory was not enough, as CUDA says.", "Ask for less at once, or give the app a larger device."
+    ),
+    "app.file_too_large": Explanation("The app takes no file of this size.", "Send a smaller one."),
+    "app.file_upload": Explanation("The app could not store a file.", "The message says why."),
+    "app.unauthenticated": Explanation("The app made a call that needs a key, and had none.", "Give the app the key."),
+    "app.toolkit": Explanation("A part of `pondage.toolkit` failed.", "The message says which and why."),
+    "app.upload": Explanation("The app could not store a file through `pondage.toolkit`.", "The message says why."),
+    "app.kv": Explanation(
+        "A `KVStore` of the app could not be read or written.", "The message names the file; look at the disk."
+    ),
     "app.media": Explanation("A picture, sound, film or file of the input cannot be used.", "See the field types."),
     "app.download": Explanation(
         "`pondage.toolkit` could not fetch weights or a repository.", "The message names the address and why."
@@ -136,6 +152,24 @@ OURS: dict[str, Explanation] = {
     "server.unreachable": Explanation(
         "Nothing answers at the address.",
         "Start a server with `pondage serve app.py`, or give its address: `--server`, `PONDAGE_URL`.",
+    ),
+    "server.unknown_host": Explanation("There is no host of that name.", "Check the name; then the name server."),
+    "server.certificate": Explanation(
+        "The server answers with https, but its certificate is not trusted here, or names another host.",
+        "Set `SSL_CERT_FILE` to the authority's certificate: `serve --tls-dev` prints its place.",
+    ),
+    "server.tls": Explanation("The address begins with https, but the server speaks http.", "Give it as http://…"),
+    "server.proxy": Explanation(
+        "A proxy that the environment names stands between, and no answer came through it.",
+        "Set `NO_PROXY` to the server's host, or correct `HTTP_PROXY`, `HTTPS_PROXY` or `ALL_PROXY`.",
+    ),
+    "server.no_answer": Explanation(
+        "A connection came about and was closed without an answer.",
+        "A server that wants https does so to http: try https://… Else read the server's log.",
+    ),
+    "files.unreachable": Explanation(
+        "The host in a file's URL does not answer, though the server does.",
+        "The server makes URLs of its `public_url`, or of the address it was called by: correct that setting.",
     ),
     "request.timeout": Explanation(
         "The caller's time limit is over; the request goes on.", "Ask for it by its id later."
@@ -231,6 +265,10 @@ FIELDS: dict[str, Explanation] = {
         "A URL of the input could not be fetched, or may not be.",
         "Addresses of private networks are refused unless the server allows them (`allow_private_urls`).",
     ),
+    "idempotency_key_reused": Explanation(
+        "The `Idempotency-Key` was used for a request with another input.", "Use a new key for each new request."
+    ),
+    "url": Explanation("The webhook's URL is none that can be called.", "Give an absolute http or https URL."),
     "file_too_large": Explanation("A file of the input is too large.", "Send a smaller one."),
     "image_load_error": Explanation("A file is no picture that can be read.", "Send PNG, JPEG, WebP or GIF."),
     "invalid_archive": Explanation("A file of the input is no archive that can be read.", "Send a zip or tar."),
@@ -240,3 +278,37 @@ FIELDS: dict[str, Explanation] = {
 }
 
 ALL: dict[str, Explanation] = {**OURS, **INFRASTRUCTURE, **FIELDS}
+
+
+def explained(code: str) -> Explanation | None:
+    """What a code means: one of the table, a status of HTTP (`http.502`), or one of Pydantic's error types."""
+    if code in ALL:
+        return ALL[code]
+    if code.startswith("http."):
+        return _status(code.removeprefix("http."))
+    return _pydantic(code)
+
+
+def _status(number: str) -> Explanation | None:
+    from http import HTTPStatus
+
+    try:
+        phrase = HTTPStatus(int(number)).phrase
+    except ValueError:
+        return None
+    return Explanation(
+        f"The server, or a proxy before it, answered with status {number} ({phrase}) and no code of its own.",
+        "The message is what it said. Is the address the server's? `pondage doctor` asks it.",
+    )
+
+
+def _pydantic(code: str) -> Explanation | None:
+    from pydantic_core._pydantic_core import list_all_errors  # public in no other place
+
+    for known in list_all_errors():
+        if known["type"] == code:
+            what = known["message_template_python"].rstrip(".")
+            return Explanation(
+                f"A field of the input does not fit its type. {what}.", "Correct the field that is named."
+            )
+    return None

@@ -67,6 +67,9 @@ SERVER_PACKAGES = (
 
 def failure_of(error: Exception, server: str | None = None) -> Failure:
     """What to show of an error. What nobody foresaw is a bug, and says so."""
+    if isinstance(broken := getattr(error, "error", None), PondageError) and not isinstance(error, PondageError):
+        broken.__cause__ = error.__cause__  # a stream's connection: the client's own exception is within
+        error = broken
     if isinstance(error, BadArguments):
         return Failure(error.code, str(error), [error.hint] if error.hint else [], exits.BAD_INPUT)
     if isinstance(error, AppFailed):
@@ -99,18 +102,16 @@ def _client_failure(error: PondageError, server: str | None) -> Failure:
 
     request_id = getattr(error, "request_id", None)
     if isinstance(error, client.ConnectionError):
-        from pondage.cli.reach import address
-        from pondage.wire.masking import masked
+        from pondage.cli.unanswered import reason
 
-        url, source = address(server)
-        hints = ["start one: pondage serve app.py          other address: --server URL          check: pondage doctor"]
-        return Failure("server.unreachable", f"nothing answers at {masked(url)} ({source})", hints, exits.NO_SERVER)
+        code, text, hint = reason(error, server)
+        return Failure(code, text, [hint], exits.NO_SERVER)
     if isinstance(error, client.TimeoutError):
         hints = [f"it goes on: pondage requests show {request_id[-8:]}"] if request_id else []
         return Failure("request.timeout", str(error), hints, exits.STILL_RUNNING, request_id)
     if isinstance(error, client.Unauthorized | client.Forbidden):
         code = "auth.unauthorized" if isinstance(error, client.Unauthorized) else "auth.forbidden"
-        hints = ["give a key: PONDAGE_KEY=id:secret, or --key; make one: pondage keys create NAME"]
+        hints = ["give a key: --key id:secret, or PONDAGE_KEY; make one on its machine: pondage keys create NAME"]
         return Failure(code, _sentence(error), hints, exits.NOT_ALLOWED)
     if isinstance(error, client.InvalidInput):
         return _misfit(error)

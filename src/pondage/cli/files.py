@@ -115,7 +115,7 @@ class Routes:
 def _list(routes: Routes, terminal: Terminal, args: argparse.Namespace) -> None:
     page = routes.page(args.limit, args.cursor)
     if args.json:
-        terminal.result_json(page)
+        terminal.result_list(page["files"], page["next_cursor"])
         return
     rows = [
         (

@@ -187,7 +187,7 @@ def expiry(text: str | None, now: float | None = None) -> float | None:
 async def _list(store: KeyStore, args: argparse.Namespace) -> int:
     records = await store.list()
     if args.json:
-        args.terminal.result_json([_shown(record) for record in records])
+        args.terminal.result_list(_shown(record) for record in records)
         return exits.OK
     if not records:
         args.terminal.say("no keys: on loopback anybody may call; other addresses need one")

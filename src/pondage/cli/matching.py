@@ -13,24 +13,26 @@ from pondage.cli.times import moment
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """The flags that say which requests."""
-    which = parser.add_argument_group("all that match, instead of one")
-    which.add_argument("--app", metavar="OWNER/ALIAS", help="of this app")
-    which.add_argument("--path", metavar="/PATH", help="of this endpoint")
-    which.add_argument("--caller", metavar="KEY_ID", help="of this key")
-    if parser.prog.endswith("retry"):
-        which.add_argument("--failed", action="store_true", help="that ended with an error and were not run again")
-        which.add_argument("--error-type", metavar="TYPE", help="that ended with this error")
-        which.add_argument("--outcome", choices=("ok", "error", "cancelled"), help="that ended so")
+    which = parser.add_argument_group("all that match, instead of naming them")
+    which.add_argument("--app", metavar="OWNER/ALIAS", help="only this app's")
+    which.add_argument("--path", metavar="/PATH", help="only this endpoint's")
+    which.add_argument("--caller", metavar="KEY_ID", help="only this key's")
+    if parser.prog.endswith(("retry", "replay")):
+        which.add_argument(
+            "--failed", action="store_true", help="only those that ended with an error and were not retried yet"
+        )
+        which.add_argument("--error-type", metavar="TYPE", help="only those that ended with this error type")
+        which.add_argument("--outcome", choices=("ok", "error", "cancelled"), help="only those that ended like this")
     else:
-        which.add_argument("--state", choices=("queued", "running"), help="in this state")
-    which.add_argument("--since", metavar="TIME", help="submitted since: 30m, 2h, 3d ago, or an ISO time")
-    which.add_argument("--until", metavar="TIME", help="submitted before")
-    which.add_argument("--all", action="store_true", help="every one; with --count")
+        which.add_argument("--state", choices=("queued", "running"), help="only those in this state")
+    which.add_argument("--since", metavar="TIME", help="only those submitted since: 30m, 2h, 3d ago, or an ISO time")
+    which.add_argument("--until", metavar="TIME", help="only those submitted before")
+    which.add_argument("--all", action="store_true", help="all of them; without a filter give --count too")
     which.add_argument("--count", type=int, metavar="N", help="do nothing if more than N match")
-    which.add_argument("--dry-run", action="store_true", help="only say how many match")
-    which.add_argument("--name", default="", metavar="TEXT", help="what the operation is called")
-    which.add_argument("--reason", default="", metavar="TEXT", help="why")
-    which.add_argument("--no-wait", action="store_true", help="do not wait for its end")
+    which.add_argument("--dry-run", action="store_true", help="print how many match, change nothing")
+    which.add_argument("--name", default="", metavar="TEXT", help="a name for this operation")
+    which.add_argument("--reason", default="", metavar="TEXT", help="the reason, for its record")
+    which.add_argument("--no-wait", action="store_true", help="do not wait until it is done")
 
 
 def asked(args: argparse.Namespace) -> dict[str, Any]:
@@ -51,7 +53,7 @@ def begin(api: reach.Api, kind: str, args: argparse.Namespace, **more: Any) -> i
     filter = asked(args)
     if not filter and not args.all:
         verb = f"pondage requests {args.action}"
-        raise BadArguments("which requests? Name one, or say which match", f"{verb} ID, or {verb} --app OWNER/ALIAS")
+        raise BadArguments("which requests? Name them, or say which match", f"{verb} ID, or {verb} --app OWNER/ALIAS")
     body = {"kind": kind, "filter": filter, "name": args.name, "reason": args.reason, "dry_run": args.dry_run, **more}
     answer = api.post("/operations", body if args.count is None else {**body, "count": args.count})
     if args.dry_run:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import os
 import re
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, urlencode
 
 import msgspec
@@ -15,6 +17,7 @@ from pondage.cli.terminal import short
 
 if TYPE_CHECKING:
     from pondage.client import SyncClient
+    from pondage.settings import Settings
 
 _WHOLE_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
 
@@ -22,26 +25,84 @@ _WHOLE_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """The flags of every verb that asks a server."""
     group = parser.add_argument_group("server")
-    group.add_argument("--server", metavar="URL", help="the server (PONDAGE_URL, else http://127.0.0.1:8000)")
-    group.add_argument("--key", metavar="ID:SECRET", help="the key (PONDAGE_KEY)")
+    group.add_argument(
+        "--server", metavar="URL", help="the server's address (default: PONDAGE_URL, else the server of this folder)"
+    )
+    group.add_argument("--key", metavar="ID:SECRET", help="the API key (default: PONDAGE_KEY)")
 
 
-def address(server: str | None) -> tuple[str, str]:
-    """The server's URL, and where it comes from."""
-    from pondage.client.target import DEFAULT_URL
+class Address(NamedTuple):
+    """A server's URL, and where it comes from, in words."""
+
+    url: str
+    source: str
+
+
+def address(server: str | None, settings: Settings | None = None) -> Address:
+    """The server that a command asks: `--server`, `PONDAGE_URL`, the one that runs on this folder's data, the one that
+    `pondage.toml` and the environment describe.
+
+    Args:
+        server: what `--server` says.
+        settings: the settings, where they were read already.
+
+    Raises:
+        SetupError: `pondage.toml` or a variable does not fit.
+    """
+    from pondage.settings import load
 
     if server:
-        return server, "from --server"
+        return Address(server, "from --server")
     if url := os.environ.get("PONDAGE_URL"):
-        return url, "from PONDAGE_URL"
-    return DEFAULT_URL, "the default"
+        return Address(url, "from PONDAGE_URL")
+    settings = settings or load()[0]
+    return _running(settings) or _described(settings)
+
+
+def _running(settings: Settings) -> Address | None:
+    """The gateway that the data folder's note names, if its process lives."""
+    note = Path(settings.data) / "gateway.json"
+    try:
+        said = msgspec.json.decode(note.read_bytes(), type=_Note)
+    except (OSError, msgspec.MsgspecError):
+        return None
+    return Address(said.url, f"from {note}") if _lives(said.pid) else None
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return True  # as another user's
+    except (OSError, OverflowError):
+        return False
+    return pid > 0
+
+
+class _Note(msgspec.Struct):
+    """What of `gateway.json` is read here."""
+
+    pid: int
+    url: str
+
+
+def _described(settings: Settings) -> Address:
+    """Where `pondage serve` in this folder would listen."""
+    from pondage.client.target import DEFAULT_URL
+
+    host = "127.0.0.1" if settings.host in ("0.0.0.0", "::", "") else settings.host  # noqa: S104 - compared only
+    scheme = "https" if settings.tls_cert or settings.tls_dev else "http"
+    url = f"{scheme}://{f'[{host}]' if ':' in host else host}:{settings.port or 8000}"
+    return Address(url, "the default" if url == DEFAULT_URL else "from pondage.toml or PONDAGE_… variables")
 
 
 def client(args: argparse.Namespace) -> SyncClient:
-    """The client for the server that the flags name."""
+    """The client for the server that the flags name; it is closed when the command ends."""
     from pondage.client import SyncClient
 
-    return SyncClient(args.key, base_url=args.server)
+    made = SyncClient(args.key, base_url=address(args.server).url)
+    args.at_end.callback(made.close)
+    return made
 
 
 class Api:
@@ -67,6 +128,10 @@ class Api:
         """The JSON of a POST; None: without a body."""
         return msgspec.json.decode(self._send("POST", path, body=body))
 
+    def delete(self, path: str) -> Any:
+        """The JSON of a DELETE."""
+        return msgspec.json.decode(self._send("DELETE", path))
+
     def put(self, path: str, *, accept: tuple[int, ...] = (), body: Any = None) -> Any:
         """The JSON of a PUT; None: without a body. The statuses in `accept` are no errors."""
         return msgspec.json.decode(self._send("PUT", path, accept, body))
@@ -85,6 +150,15 @@ class Api:
         if answer.status not in accept:
             core.raise_for_status(answer)
         return answer.body
+
+    def pages(self, path: str, **query: Any) -> Iterator[dict[str, Any]]:
+        """Every item of a list, page after page."""
+        while True:
+            page = self.get(path, limit=1000, **query)
+            yield from page["items"]
+            if page["next_cursor"] is None:
+                return
+            query["cursor"] = page["next_cursor"]
 
     def request_id(self, text: str) -> str:
         """The id that `text` names: whole, or a tail of it that only one request has.

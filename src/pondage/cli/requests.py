@@ -27,32 +27,35 @@ _FOLLOW_PAUSE = 0.5
 def configure(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     listing = actions.add_parser("list", help="the newest requests")
-    listing.add_argument("--app", metavar="OWNER/ALIAS", help="of this app")
-    listing.add_argument("--state", choices=("queued", "running", "completed"))
-    listing.add_argument("--outcome", choices=("ok", "error", "cancelled"))
-    listing.add_argument("--of", metavar="KEY", help="of one key, by its id; others' with the scope read-all")
-    listing.add_argument("--limit", type=int, default=20, metavar="N", help="at most so many (20)")
-    listing.add_argument("--cursor", help="the next page, as the page before named it")
+    listing.add_argument("--app", metavar="OWNER/ALIAS", help="only this app's requests")
+    listing.add_argument("--state", choices=("queued", "running", "completed"), help="only requests in this state")
+    listing.add_argument("--outcome", choices=("ok", "error", "cancelled"), help="only requests that ended like this")
+    listing.add_argument("--of", metavar="KEY", help="only this key's requests, by its id; others' need read-all")
+    listing.add_argument("--limit", type=int, default=20, metavar="N", help="show at most N (default 20)")
+    listing.add_argument("--cursor", help="continue where the previous page ended; that page printed the cursor")
     show = actions.add_parser("show", help="one request: where its time went, its attempts, its result")
-    show.add_argument("--events", action="store_true", help="every entry of its log")
-    show.add_argument("--logs", action="store_true", help="what it printed")
-    show.add_argument("--follow", action="store_true", help="wait for its result")
-    show.add_argument("-o", "--output", metavar="DIR", help="save the files of the result there")
-    show.add_argument("--force", action="store_true", help="with -o: replace files that are there already")
+    show.add_argument("--events", action="store_true", help="show every entry of its event log")
+    show.add_argument("--logs", action="store_true", help="show what it printed")
+    show.add_argument("--follow", action="store_true", help="wait for the result first")
+    show.add_argument("-o", "--output", metavar="DIR", help="save the result's files in DIR")
+    show.add_argument("--force", action="store_true", help="with -o: replace files that exist")
     logs = actions.add_parser("logs", help="what a request printed")
-    logs.add_argument("--follow", action="store_true", help="go on until it ends")
-    cancel = actions.add_parser("cancel", help="end a request, queued or running, or all that match")
-    again = "submit the input of a request again, as a new one, or of all that match"
-    retry = actions.add_parser("retry", aliases=["replay"], help=again)
-    front = actions.add_parser("front", help="move a waiting request before all others, or all that match")
-    priority = actions.add_parser("priority", help="give a waiting request another priority, or all that match")
-    priority.add_argument("--to", choices=("front", "normal", "low"), required=True, help="which")
+    logs.add_argument("--follow", action="store_true", help="keep printing until it ends")
+    cancel = actions.add_parser("cancel", help="cancel requests, queued or running: those named, or all that match")
+    again = "submit the input of requests again, as new requests: those named, or all that match"
+    retry = actions.add_parser("retry", help=again)
+    replay = actions.add_parser("replay", help="the same as retry")
+    front = actions.add_parser("front", help="move waiting requests to the front: those named, or all that match")
+    priority = actions.add_parser(
+        "priority", help="change the priority of waiting requests: those named, or all that match"
+    )
+    priority.add_argument("--to", choices=("front", "normal", "low"), required=True, help="the new priority")
     for one in (show, logs):
-        one.add_argument("id", help="a request id, or its last digits")
-    for many in (cancel, retry, front, priority):
-        many.add_argument("id", nargs="?", help="a request id, or its last digits")
+        one.add_argument("id", metavar="ID", help="a request id, or its last digits")
+    for many in (cancel, retry, replay, front, priority):
+        many.add_argument("ids", nargs="*", metavar="ID", help="request ids, or their last digits")
         matching.add_flags(many)
-    for every in (listing, show, logs, cancel, retry, front, priority):
+    for every in (listing, show, logs, cancel, retry, replay, front, priority):
         reach.add_flags(every)
         every.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
 
@@ -61,13 +64,15 @@ def run(args: argparse.Namespace) -> int:
     api = reach.Api(args)
     if args.action == "list":
         return _list(api, args)
-    if args.id is None:
+    if args.action in ("show", "logs"):
+        return {"show": _show, "logs": _logs}[args.action](api, api.request_id(args.id), args)
+    if not args.ids:
         return _of_many(api, args)
-    request_id = api.request_id(args.id)
-    if args.action in ("front", "priority"):
-        return _priority(api, request_id, args)
-    actions = {"show": _show, "logs": _logs, "cancel": _cancel, "retry": _retry, "replay": _retry}
-    return actions[args.action](api, request_id, args)
+    if args.all or matching.asked(args):
+        raise BadArguments("name requests, or say which match; not both", f"pondage requests {args.action} --help")
+    actions = {"cancel": _cancel, "retry": _retry, "replay": _retry, "front": _priority, "priority": _priority}
+    # Every id is looked up before anything is done to the first.
+    return max([actions[args.action](api, whole, args) for whole in [api.request_id(text) for text in args.ids]])
 
 
 def _of_many(api: reach.Api, args: argparse.Namespace) -> int:
@@ -275,8 +280,8 @@ def _cancel(api: reach.Api, request_id: str, args: argparse.Namespace) -> int:
     if args.json:
         args.terminal.result_json({"request_id": request_id, **answer})
     else:
-        word = {"OK": "cancelled; it had not started", "CANCELLATION_REQUESTED": "cancelled while it ran"}
-        text = word.get(answer.get("status", ""), "has ended already; nothing was changed")
+        word = {"OK": "cancelled before it started", "CANCELLATION_REQUESTED": "cancelled while running"}
+        text = word.get(answer.get("status", ""), "had ended already; nothing changed")
         args.terminal.result(f"{short(request_id)}  {text}")
     return exits.FAILED if answer.get("status") == "ALREADY_COMPLETED" else exits.OK
 

@@ -4,32 +4,35 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import shlex
 from typing import TYPE_CHECKING, Any
 
 from pondage.cli import exits
+from pondage.cli.hints import example_call, lan_url, server_flag
 from pondage.loop import run_loop
 from pondage.queue.news import Listener
 
 if TYPE_CHECKING:
     from pondage.cli.terminal import Terminal
     from pondage.server import Server
+    from pondage.wire.frames import AppInfo
 
 HELP = "serve apps: the gateway, the queue and the runners"
 
 FLAGS: dict[str, str] = {
-    "host": "address to listen on (127.0.0.1); anything but loopback needs keys",
-    "port": "TCP port (8000); 0 lets the system choose",
-    "data": "data folder (./pondage-data)",
-    "files": "where files live: a folder's place in the data folder, or s3://bucket/prefix, gs://…, az://…",
-    "owner": "owner of apps whose name has none (local)",
-    "domain": "domain whose queue., rest. and bare host names are ours; needs keys",
-    "public-url": "origin that callers see, where a balancer rewrites Host",
-    "cors": "origins that browsers may call from, comma separated; * for any, which needs keys",
-    "tls-cert": "PEM certificate chain, for https",
-    "tls-key": "PEM key of the certificate",
-    "grace": "seconds that running requests get at a stop (30)",
-    "access-log": "a line for every call: a file, or - for standard output",
-    "retention": "seconds that a finished request is kept (604800)",
+    "host": "listen on this address (default 127.0.0.1); any but loopback turns auth on",
+    "port": "listen on this TCP port (default 8000); 0 takes a free one",
+    "data": "data folder (default ./pondage-data)",
+    "files": "where uploads and outputs are stored (default DATA/files), or s3://bucket/prefix, gs://…, az://…",
+    "owner": "owner of apps whose name has no owner (default local)",
+    "domain": "also answer on DOMAIN, queue.DOMAIN and rest.DOMAIN; turns auth on",
+    "public-url": "URL that callers use where a proxy stands in front; it may have a path, https://host/path",
+    "cors": "web origins that may call, comma-separated; * for any, which turns auth on",
+    "tls-cert": "serve https with this PEM certificate chain",
+    "tls-key": "private key of --tls-cert, PEM",
+    "grace": "at a stop, let running requests finish for this long (default 30s)",
+    "access-log": "write a line for every call to this file, - for standard output",
+    "retention": "keep finished requests for this long (default 7d)",
 }
 """Flags that are settings; any other setting is given with --set."""
 
@@ -38,12 +41,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("apps", nargs="+", metavar="APP", help="app.py, app.py:Class or package.module:Class")
     for flag, text in FLAGS.items():
         parser.add_argument(f"--{flag}", metavar=flag.upper().replace("-", "_"), help=text)
-    parser.add_argument("--tls-dev", action="store_true", help="https with a certificate of a CA made on this machine")
-    parser.add_argument("--reload", action="store_true", help="load an app again when its source changes")
-    parser.add_argument("--config", metavar="FILE", help="a TOML file with settings (./pondage.toml)")
+    parser.add_argument("--tls-dev", action="store_true", help="serve https with a certificate made on this machine")
+    parser.add_argument("--reload", action="store_true", help="reload an app when its source changes")
+    parser.add_argument("--config", metavar="FILE", help="read settings from this TOML file (default ./pondage.toml)")
     parser.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", dest="settings",
-        help="any setting of docs/settings.md; may be repeated",
+        help="set any setting of docs/settings.md; repeatable",
     )  # fmt: skip
     parser.add_argument("--log-json", action="store_true", help="log as JSON lines")
 
@@ -103,6 +106,8 @@ class Screen(Listener):
         self._json = bool(args.json)
         self._tasks: set[asyncio.Task[None]] = set()
         self._finished: list[str] = []
+        self._shown_calls: set[str] = set()
+        self._flag = ""
         self._more = 0
         self._woken = asyncio.Event()
 
@@ -110,6 +115,7 @@ class Screen(Listener):
 
     def ready(self, server: Server) -> None:
         """The gateway answers."""
+        self._flag = server_flag(server)
         if self._json:
             self._terminal.result_json({"event": "listening", "url": server.url, "apps": server.fleet.app_names()})
             if server.first_key:
@@ -135,8 +141,6 @@ class Screen(Listener):
         queued = sum(depth.queued for depth in depths)
         files = masked(settings.files) or f"{settings.data.rstrip('/')}/files"
         say(f"Pondage {__version__}   {server.url}   data {settings.data} (SQLite, {queued} queued)   files {files}")
-        first = next(iter(name for name in server.fleet.app_names() if _served(server, name)), "owner/alias")
-        where = "" if server.port == 8000 and server.url.startswith("http://127") else f" --server {server.url}"
         if settings.tls_dev:
             from pondage.tls import what_to_set
 
@@ -154,7 +158,9 @@ class Screen(Listener):
                 if watched
                 else f"{public}/ui/   a link that signs in"
             )
-            say(f"  Pages  {here}: pondage open --data {settings.data}")
+            say(f"  Pages  {here}: pondage open --data {shlex.quote(settings.data)}")
+        if (lan := lan_url(server)) and not settings.public_url:
+            say(f"  LAN    {lan}          other machines: --server {lan}, or PONDAGE_URL={lan}")
         self._who_may_call(server)
         from pondage.webhooks.targets import start_line
 
@@ -162,20 +168,20 @@ class Screen(Listener):
         for name in server.fleet.app_names():
             if _served(server, name):
                 say(f"  {name}   setting up")
-        say(f"  Call   pondage call {first} '{{…}}'{where}      fal clients, unmodified: pondage env --client js")
+        say(f"  Env    fal's clients, unmodified: pondage env --client js{self._flag}")
 
     def _who_may_call(self, server: Server) -> None:
         """Whether a key is asked for, and how to get one; the key that this start made, also with -q."""
+        data = shlex.quote(server.settings.data)
         if server.first_key:
-            make = f"pondage keys create NAME --data {server.settings.data}"
-            self._terminal.complain(f"  Keys   every call needs one, because {server.why_keys}, and there was none:")
-            self._terminal.complain(f"    {server.first_key}")
-            self._terminal.complain(f"    an operator's, shown this once: PONDAGE_KEY=…   For others: {make}")
+            self._terminal.complain(f"  Auth   on, because {server.why_keys}. Your admin key, shown only now:")
+            self._terminal.complain(f"    export PONDAGE_KEY={server.first_key}")
+            self._terminal.complain(f"    keys for others: pondage keys create NAME --data {data}")
         elif server.is_open():
-            make = f"pondage keys create NAME --scopes admin --data {server.settings.data}"
-            self._terminal.say(f"  Keys   off: any program on this machine can call. Turn them on: {make}")
+            make = f"pondage keys create NAME --scopes admin --data {data}"
+            self._terminal.say(f"  Auth   off: any program on this machine can call. Turn it on: {make}")
         else:
-            self._terminal.say("  Keys   every call needs one: PONDAGE_KEY=id:secret")
+            self._terminal.say("  Auth   on: every call needs a key: export PONDAGE_KEY=id:secret")
 
     async def _watch_apps(self, server: Server) -> None:
         """Say of each app once that it is ready, and each new reason why it is not."""
@@ -189,7 +195,7 @@ class Screen(Listener):
         told: dict[str, str | None] = {}
         while True:
             if server.keys.any and not keys and not self._json:
-                self._terminal.say("  Keys   from now on every call needs one: PONDAGE_KEY=id:secret")
+                self._terminal.say("  Auth   on from now on: every call needs a key: export PONDAGE_KEY=id:secret")
                 self._terminal.say(f"  Hooks  {start_line(server.settings, open_server=False)}")
             keys = server.keys.any
             for name in server.fleet.app_names():
@@ -206,8 +212,15 @@ class Screen(Listener):
                     took = duration(loop.time() - began.get(name, loop.time()))
                     ready = sum(one.app == name and one.state == "ready" for one in server.fleet.runners())
                     runners = f"{ready} runner" + ("" if ready == 1 else "s")
-                    self._app_line(name, "ready", f"in {took}, {runners}   (pondage runners logs {name})")
+                    self._app_line(name, "ready", f"in {took}, {runners}")
+                    self._show_call(name, server.fleet.infos.get(name))
             await asyncio.sleep(0.02 if waiting else 1.0)
+
+    def _show_call(self, name: str, info: AppInfo | None) -> None:
+        """How to call an app, once it is known what it takes."""
+        if info is not None and name not in self._shown_calls and not self._json:
+            self._shown_calls.add(name)
+            self._terminal.say(f"    call it: {example_call(name, info)}{self._flag}")
 
     def _app_line(self, name: str, event: str, text: str) -> None:
         if self._json:
@@ -216,9 +229,11 @@ class Screen(Listener):
             self._terminal.say(f"  {name}   {self._terminal.paint('ready', 'green')} {text}")
         else:
             # The reason with its traceback is in the log, on the same screen.
-            what = "callers are queued and see why" if event == "fault" else "what ran before goes on serving"
+            what = "its requests wait, and say why" if event == "fault" else "the code from before runs on"
             self._terminal.say(f"  {name}   {self._terminal.paint('cannot run', 'red')}; {what}")
-            self._terminal.say(f"    it is tried again by itself; all it said: pondage runners logs {name}")
+            self._terminal.say(
+                f"    Pondage tries again by itself. Its output: pondage runners logs {name}{self._flag}"
+            )
 
     # ---- finished requests
 

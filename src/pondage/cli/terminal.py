@@ -67,6 +67,10 @@ class Terminal:
         """The result as one line of JSON."""
         self.result(msgspec.json.encode(value).decode())
 
+    def result_list(self, items: Iterable[Any], next_cursor: str | None = None) -> None:
+        """A list as JSON, in the one shape that every list has. `next_cursor` names the next page, if there is one."""
+        self.result_json({"items": list(items), "next_cursor": next_cursor})
+
     def result_bytes(self, piece: bytes) -> None:
         """A piece of a file, as it is.
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 from datetime import datetime, timedelta, tzinfo
 
+from pondage import durations
 from pondage.cli.failures import BadArguments
-
-_SPANS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
 
 
 def moment(text: str | None, now: datetime, zone: tzinfo | None = None) -> float | None:
@@ -23,8 +23,16 @@ def moment(text: str | None, now: datetime, zone: tzinfo | None = None) -> float
         return None
     try:
         if ago := re.fullmatch(r"(\d{1,12})([smhdw])", text):
-            return (now - timedelta(seconds=int(ago[1]) * _SPANS[ago[2]])).timestamp()
+            return (now - timedelta(seconds=int(ago[1]) * durations.UNITS[ago[2]])).timestamp()
         at = datetime.fromisoformat(text)
         return (at.replace(tzinfo=zone) if at.tzinfo is None and zone is not None else at).timestamp()
     except (ValueError, OverflowError, OSError):
         raise BadArguments(f"{text!r} is no time", "30m, 2h, 3d for that long ago, or 2026-01-31T13:00") from None
+
+
+def span(text: str) -> float:
+    """The seconds of a flag such as `--timeout 90s`, for argparse, which says what it refuses."""
+    try:
+        return durations.seconds(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None

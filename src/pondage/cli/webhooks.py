@@ -12,7 +12,7 @@ import msgspec
 from pondage.cli import exits, reach
 from pondage.cli.failures import BadArguments
 from pondage.cli.terminal import Terminal, duration, short, table
-from pondage.cli.times import moment
+from pondage.cli.times import moment, span
 
 if TYPE_CHECKING:
     from pondage.client import SyncClient
@@ -42,7 +42,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     listen = verbs.add_parser("listen", help="receive deliveries here, verify and print them")
     listen.add_argument("--forward-to", metavar="URL", help="hand each on: localhost:3000/hook")
     listen.add_argument("--app", default="", metavar="OWNER/ALIAS", help="one app's requests only")
-    listen.add_argument("--timeout", type=float, default=15.0, help="seconds that the receiver has (15)")
+    listen.add_argument(
+        "--timeout", type=span, default=15.0, metavar="TIME", help="how long the receiver may take (default 15s)"
+    )
     listen.add_argument("--count", type=int, default=0, metavar="N", help="end after N deliveries")
 
     secret = verbs.add_parser("secret", help="the secret that signs deliveries (whsec_…)")
@@ -143,8 +145,7 @@ def _list(routes: Routes, terminal: Terminal, args: argparse.Namespace) -> None:
         if cursor is None:
             break
     if terminal.json:
-        for item in items[: args.limit]:
-            terminal.result_json(item)
+        terminal.result_list(items[: args.limit], cursor)
         return
     if not items:
         terminal.say("no deliveries")

@@ -168,6 +168,10 @@ class ConnectionError(ClientError, builtins.ConnectionError):
     """No answer came: the server cannot be reached, or the connection broke and the call may not be repeated."""
 
     code, retryable = "client.connection", True
+    origin: str | None = None
+    """Scheme, host and port that gave no answer, where they are known."""
+    broke: bool = False
+    """Whether a connection was there and broke; else none came about, and nothing was sent."""
 
     def __str__(self) -> str:
         return str(self.args[0]) if self.args else ""

@@ -25,6 +25,10 @@ from pondage.app.context import get_current_request
 from pondage.wire.events import Level
 from pondage.wire.text import cut
 
+HTTP_CLIENTS = ("httpx", "httpx2", "httpcore", "httpcore2", "urllib3", "aiohttp", "requests", "websockets", "botocore")
+"""Loggers of HTTP clients, which write a line for each call. Their warnings alone go to a caller's log, unless the app
+sets their level itself."""
+
 
 class Sink(Protocol):
     """Takes the words of one request, or those that belong to none."""
@@ -41,6 +45,9 @@ def install(unattributed: Sink) -> None:
     root = logging.getLogger()
     root.addHandler(RecordHandler(unattributed))
     root.setLevel(logging.INFO)
+    for name in HTTP_CLIENTS:
+        if logging.getLogger(name).level == logging.NOTSET:
+            logging.getLogger(name).setLevel(logging.WARNING)
 
     def show(
         message: Warning | str,

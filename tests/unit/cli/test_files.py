@@ -32,7 +32,7 @@ def test_a_file_from_put_to_rm(at: Pondage, tmp_path: Path) -> None:
     assert (put.code, put.err) == (exits.OK, "")
     url = put.out.strip()
     assert url.endswith("/%C3%A4%20b.txt")
-    [file] = [file for file in at("files", "list", "--json").json["files"] if file["url"] == url]
+    [file] = [file for file in at("files", "list", "--json").json["items"] if file["url"] == url]
     assert (file["file_name"], file["file_size"], file["content_type"]) == ("ä b.txt", 9, "text/plain")
     line = at("files", "list", "-n", "1").out.splitlines()[-1]
     assert "9 B" in line and "ä b.txt" in line

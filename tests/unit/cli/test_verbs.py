@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from pondage import durations
 from pondage.cli import exits
 from pondage.cli.keys import expiry
 from pondage.testing import serve
@@ -188,7 +189,7 @@ def test_keys_from_create_to_revoke(pondage: Pondage) -> None:
     assert key_id in listed.out and secret not in listed.out and "good" in listed.out
     assert pondage("keys", "revoke", key_id).code == exits.OK
     assert pondage("keys", "revoke", key_id).code == exits.FAILED
-    (record,) = pondage("keys", "list", "--json").json
+    (record,) = pondage("keys", "list", "--json").json["items"]
     assert record["revoked_at"] is not None
     said = pondage("keys", "create", "x", "--scopes", "everything")
     assert (said.code, "no scope everything" in said.err) == (exits.BAD_INPUT, True)
@@ -202,7 +203,7 @@ def test_a_new_key_has_the_least_and_an_operators_is_named(pondage: Pondage) -> 
     assert "pondage keys create NAME --scopes admin" in made.err
     boss = pondage("keys", "create", "boss", "--scopes", "admin")
     assert "It may: admin; of every app" in boss.err and "NAME" not in boss.err
-    listed = pondage("keys", "list", "--json").json
+    listed = pondage("keys", "list", "--json").json["items"]
     assert [record["scopes"] for record in listed] == [["files", "read", "submit"], ["admin"]]
 
 
@@ -267,3 +268,59 @@ def test_serve_refuses_what_cannot_be(pondage: Pondage) -> None:
         answer = pondage("serve", "--data", "d", *arguments)
         assert (answer.code, answer.out) == (exits.BAD_INPUT, "")
         assert said in answer.err
+
+
+@pytest.mark.parametrize(
+    "verb",
+    [
+        ["requests", "list"], ["apps"], ["runners"], ["files", "list"], ["webhooks", "list"], ["keys", "list"],
+        ["explain"], ["usage"],
+    ],
+)  # fmt: skip
+def test_lists_have_one_shape(at: Pondage, verb: list[str]) -> None:
+    page = at(*verb, "--json").json
+    assert isinstance(page["items"], list) and page.keys() >= {"items", "next_cursor"}
+
+
+def test_several_are_cancelled_at_once(at: Pondage) -> None:
+    first, second, third = (at("call", "acme/echo/hang/async", "--no-wait").out.strip() for _ in range(3))
+    said = at("requests", "cancel", first, second[-10:])
+    assert said.code == exits.OK and [line[:9] for line in said.out.splitlines()] == [
+        "…" + first[-8:],
+        "…" + second[-8:],
+    ]
+    assert at("requests", "cancel", first, "--json").json["status"] == "ALREADY_COMPLETED"
+    nothing = at("requests", "cancel", "--all", "--app", "acme/other", "--json").json
+    assert (nothing["phase"], nothing["matched"]) == ("done", 0)
+    assert at("requests", "cancel", "--all", "--app", "acme/echo", "--json").json["changed"] == 1
+    assert at("requests", "cancel", third, "--json").json["status"] == "ALREADY_COMPLETED"
+
+
+@pytest.mark.parametrize("words", [[], ["--all", "0123abcd"], ["--app", "acme/echo", "0123abcd"]])
+def test_cancel_wants_to_know_which(at: Pondage, words: list[str]) -> None:
+    said = at("requests", "cancel", *words)
+    assert said.code == exits.BAD_INPUT and "which match" in said.err
+
+
+def test_a_lost_runner_is_shown_as_itself(at: Pondage) -> None:
+    said = at("call", "acme/echo/exit")
+    assert said.code == exits.FAILED and "error[runner_disconnected]" in said.err
+    assert "runner_disconnected" in at("requests", "show", said.err.split("logs ")[1][:8]).err
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("90", 90), ("1.5", 1.5), ("90s", 90), ("250ms", 0.25), ("15m", 900),
+                                               ("12h", 43_200), ("7d", 604_800), ("2w", 1_209_600)])  # fmt: skip
+def test_durations(text: str, seconds: float) -> None:
+    assert durations.seconds(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "-1", "7 days", "nan", "inf", "1e999", "٣s", "-5s", "s"])
+def test_what_is_no_duration(text: str) -> None:
+    with pytest.raises(ValueError, match="is no duration; write seconds, or like 90s"):
+        durations.seconds(text)
+
+
+def test_flags_take_durations(at: Pondage) -> None:
+    assert at("call", "acme/echo/hang/async", "--timeout", "200ms").code == exits.STILL_RUNNING
+    said = at("call", "acme/echo/slow", "--start-timeout", "soon")
+    assert said.code == exits.BAD_INPUT and "'soon' is no duration" in said.err

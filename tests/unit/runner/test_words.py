@@ -18,6 +18,7 @@ pytestmark = pytest.mark.anyio
 
 APP = """
 import asyncio
+import logging
 import multiprocessing
 import subprocess
 import sys
@@ -55,6 +56,12 @@ class Words(pondage.App, name="acme/words", max_multiplexing=8):
                 await asyncio.sleep(0)
 
         await asyncio.gather(say("a"), say("b"), asyncio.to_thread(print, name, "to_thread"))
+
+    @pondage.endpoint("/clients")
+    def clients(self) -> None:
+        for name in ("httpx2", "urllib3.connectionpool", "own"):
+            logging.getLogger(name).info("HTTP Request: GET https://a/?token=secret")
+            logging.getLogger(name).warning("it is slow")
 
     @pondage.endpoint("/late")
     async def late(self, name: str) -> None:
@@ -116,6 +123,12 @@ async def test_words_of_threads_and_tasks_are_never_anothers(words: Gateway, pat
         said = [message for _, message in words.logs(request_id)]
         assert len(said) == count
         assert all(message.startswith(f"{name} ") for message in said)
+
+
+async def test_what_http_clients_say_of_each_call_is_no_callers(words: Gateway) -> None:
+    request_id = words.execute("/clients")
+    await words.finished(request_id)
+    assert [level for level, _ in words.logs(request_id)] == ["WARN", "WARN", "INFO", "WARN"]
 
 
 async def test_what_comes_too_late_is_the_runners(words: Gateway) -> None:

@@ -261,9 +261,13 @@ def unreachable(call: Call, error: Exception) -> ConnectionError:
     """What a caller is told when no answer came."""
     origin = masked("/".join(call.url.split("/", 3)[:3]))
     said: Any = str(error) or type(error).__name__
-    if failure_of(error) is Failure.UNSENT:
-        return ConnectionError(f"cannot reach {origin}: {said}; is the server running there? (PONDAGE_URL, base_url)")
-    return ConnectionError(f"the connection to {origin} broke before the answer came: {said}")
+    broke = failure_of(error) is not Failure.UNSENT
+    if broke:
+        told = ConnectionError(f"the connection to {origin} broke before the answer came: {said}")
+    else:
+        told = ConnectionError(f"cannot reach {origin}: {said}; is the server running there? (PONDAGE_URL, base_url)")
+    told.origin, told.broke = origin, broke
+    return told
 
 
 def _limit(timeout: float | None, deadline: Deadline | None) -> float:
