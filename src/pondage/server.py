@@ -309,7 +309,7 @@ class _Opening:
         from pondage.gateway.audit import Audit
 
         access: LineFile | None = None
-        if path := self._settings.access_log:
+        if (path := self._settings.access_log) not in {"", "none"}:
             try:
                 access = LineFile(path)
             except OSError as error:

@@ -54,7 +54,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     # logs
     access_log: str = ""
-    """File that gets a line for every call, `-` for standard output; empty for none."""
+    """File that gets a line for every call; `-` is standard output, `stderr` standard error, `none` nothing. Empty: as
+    `none`, but as `stderr` under `--log-json` without `--quiet`."""
     traces: str = ""
     """OTLP receiver that gets traces over HTTP, like http://127.0.0.1:4318; needs the extra [otel]. Empty for none."""
     audit_rate: float = 20.0

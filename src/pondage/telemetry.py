@@ -46,7 +46,8 @@ class TextLines(logging.Formatter):
 
 
 class LineFile:
-    """A file that gets a line for each entry, written by a thread of its own; `-` is standard output.
+    """A file that gets a line for each entry, written by a thread of its own; `-` is standard output, `stderr` standard
+    error, which the log has as well: there an entry is one of the log's.
 
     It is opened again where it was moved away (logrotate). What its disk does not take in time is left out.
     """
@@ -57,7 +58,16 @@ class LineFile:
     def __init__(self, path: str) -> None:
         """Raises OSError: the file cannot be opened."""
         self._json = _json_lines
-        target = logging.StreamHandler(sys.stdout) if path == "-" else WatchedFileHandler(path, encoding="utf-8")
+        self._in_log = path == "stderr"
+        target: logging.Handler
+        if self._in_log:
+            target = logging.StreamHandler(sys.stderr)
+            if log.handlers:
+                target.lock = log.handlers[0].lock  # two threads write there, a line at a time
+        elif path == "-":
+            target = logging.StreamHandler(sys.stdout)
+        else:
+            target = WatchedFileHandler(path, encoding="utf-8")
         target.setFormatter(logging.Formatter("%(message)s"))
         self._entries: queue.Queue[logging.LogRecord] = queue.Queue(self.MOST)
         self._listener = QueueListener(self._entries, target)
@@ -68,7 +78,11 @@ class LineFile:
 
     def put(self, entry: dict[str, Any], text: Callable[[dict[str, Any]], str]) -> None:
         """Write an entry, as JSON or as `text(entry)`. Never blocks."""
-        line = json.dumps(entry) if self._json else escape_lines(text(entry)).replace("\n", " ")
+        if self._json and self._in_log:
+            said = {"level": "INFO", "logger": "pondage.access", "message": text(entry)}
+            line = json.dumps({"time": entry["time"], **said, **entry})
+        else:
+            line = json.dumps(entry) if self._json else escape_lines(text(entry)).replace("\n", " ")
         try:
             self._entries.put_nowait(logging.makeLogRecord({"msg": line}))
         except queue.Full:

@@ -81,6 +81,11 @@ def test_streams_of_json_carry_json_alone(tmp_path: Path, flags: list[str]) -> N
         assert events[0] == "listening" and events[-1] == "stopped" and "finished" in events
     else:
         assert out.read_text() == ""
+        calls = [entry for entry in entries if entry["logger"] == "pondage.access"]
+        assert [(call["method"], call["path"], call["status"]) for call in calls] == [
+            ("POST", "/acme/loud", 200), ("POST", "/acme/loud/abort", 500), ("GET", "/no/such\ufffd", 404),
+        ]  # fmt: skip
+        assert all(call["duration"] > 0 and call["key"] == "" and call["request_id"] is not None for call in calls)
         said = [entry["message"] for entry in entries if entry["logger"] == "pondage.serve"]
         assert any(line.startswith("Pondage ") for line in said) and said[-1] == "stopped."
 

@@ -121,7 +121,7 @@ def test_the_access_log_has_every_call(tmp_path: Path, monkeypatch: pytest.Monke
             (401, "WEBSOCKET", ""),
         ]  # fmt: skip
         assert entries[0]["request_id"] == ran.headers["x-fal-request-id"]
-        assert entries[0]["bytes"] == len(ran.content) and 0 < entries[0]["seconds"] < 30
+        assert entries[0]["bytes"] == len(ran.content) and 0 < entries[0]["duration"] < 30
         assert entries[2]["route"] == "/api/v1/requests/{request_id}"
     else:
         assert f" 127.0.0.1 {key_id} POST /acme/echo 200 {len(ran.content)} " in lines[0]

@@ -31,7 +31,7 @@ FLAGS: dict[str, str] = {
     "tls-cert": "serve https with this PEM certificate chain",
     "tls-key": "private key of --tls-cert, PEM",
     "grace": "at a stop, let running requests finish for this long (default 30s)",
-    "access-log": "write a line for every call to this file, - for standard output",
+    "access-log": "write a line for every call to this file, - for standard output, stderr, or none",
     "retention": "keep finished requests for this long (default 7d)",
 }
 """Flags that are settings; any other setting is given with --set."""
@@ -48,11 +48,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--set", action="append", default=[], metavar="NAME=VALUE", dest="settings",
         help="set any setting of docs/settings.md; repeatable",
     )  # fmt: skip
-    parser.add_argument("--log-json", action="store_true", help="log as JSON lines")
+    parser.add_argument("--log-json", action="store_true", help="log as JSON lines, every call among them")
 
 
 def run(args: argparse.Namespace) -> int:
     from pathlib import Path
+
+    from msgspec.structs import replace
 
     from pondage import telemetry
     from pondage.errors import SetupError
@@ -71,6 +73,8 @@ def run(args: argparse.Namespace) -> int:
         flags[name.strip().replace("-", "_")] = value
     flags["tls_dev"] = args.tls_dev or None
     settings, sources = load(flags, config=Path(args.config) if args.config else None)
+    if args.log_json and not args.quiet and not settings.access_log:
+        settings = replace(settings, access_log="stderr")
     if args.verbose:
         for name, source in sources.items():
             if source != "default":

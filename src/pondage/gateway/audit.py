@@ -126,14 +126,14 @@ class Audit:
         took = self._clock.monotonic() - began
         entry: dict[str, Any] = {
             "time": iso(self._clock.wall()), "address": self.address_of(scope), "key": key, "method": method,
-            "route": route, "path": scope["path"], "status": status, "bytes": size, "seconds": round(took, 6),
+            "route": route, "path": scope["path"], "status": status, "bytes": size, "duration": round(took, 6),
             "request_id": call.request_id if call is not None else "",
         }  # fmt: skip
         self.access.put(entry, TEXT)
 
 
 TEXT: Callable[[dict[str, Any]], str] = (
-    "{time} {address} {key} {method} {path} {status} {bytes} {seconds:.4f} {request_id}".format_map
+    "{time} {address} {key} {method} {path} {status} {bytes} {duration:.4f} {request_id}".format_map
 )
 
 
