@@ -13,7 +13,7 @@ import msgspec
 from pondage.errors import InvalidInput, NotFound, RequestError, TooMany
 from pondage.fleet.interface import SessionChannel
 from pondage.gateway.call import Call
-from pondage.gateway.connections.sockets import EXTENSION, CallerSocket, content
+from pondage.gateway.connections.messages import Socket, content, socket_of
 from pondage.gateway.http_over_websocket import serve_bodies
 from pondage.gateway.submitting import Target, cancels_on_leave, find_target, new_request
 from pondage.queue.interface import NewRequest
@@ -71,8 +71,9 @@ async def _served(call: Call, target: Target) -> None:
 
 
 async def _session(call: Call, request: NewRequest, held: _Held) -> None:
+    socket = socket_of(call.scope, call.send)
     try:
-        channel = await _opened(call, request, held)
+        channel = await _opened(call, socket, request, held)
     except RequestError as error:
         await _say(call, "x-fal-error", error=error.error_type or error.code, reason=error.told)
         if error.error_type == "client_cancelled":
@@ -82,7 +83,7 @@ async def _session(call: Call, request: NewRequest, held: _Held) -> None:
         await call.send({"type": "websocket.close", "code": code, "reason": reason[:120]})
         return
     if channel is not None:
-        await _carry(call, channel, held)
+        await _carry(call, socket, channel, held)
 
 
 def _target(call: Call) -> Target:
@@ -161,11 +162,10 @@ def _size(message: dict[str, Any]) -> int:
     return len(message.get("bytes") or message.get("text") or "")
 
 
-async def _opened(call: Call, request: NewRequest, held: _Held) -> SessionChannel | None:
+async def _opened(call: Call, socket: Socket, request: NewRequest, held: _Held) -> SessionChannel | None:
     """Wait for the slot, telling the caller its place; None if the caller leaves first."""
     places: asyncio.Queue[int] = asyncio.Queue()
     opening = asyncio.ensure_future(call.rooms.fleet.open_session(request, places.put_nowait))
-    socket: CallerSocket = call.scope["extensions"][EXTENSION]
     coming: asyncio.Future[Any] | None = asyncio.ensure_future(call.receive())
     told: int | None = None
     channel: SessionChannel | None = None
@@ -203,9 +203,8 @@ async def _opened(call: Call, request: NewRequest, held: _Held) -> SessionChanne
                 await late.close(1001)
 
 
-async def _carry(call: Call, channel: SessionChannel, held: _Held) -> None:
+async def _carry(call: Call, socket: Socket, channel: SessionChannel, held: _Held) -> None:
     """Join the caller's socket and the channel, and wait until either side is done."""
-    socket: CallerSocket = call.scope["extensions"][EXTENSION]
     ended: asyncio.Future[SessionClose] = asyncio.get_running_loop().create_future()
     into = _Into(call, socket, channel)
     code, reason = 1001, ""
@@ -221,10 +220,11 @@ async def _carry(call: Call, channel: SessionChannel, held: _Held) -> None:
         # In one turn: a socket that has room again before it knows whom to tell would leave results lying.
         channel.connect(socket.put, ended.set_result)
         socket.carry(into.take, channel.go_on)
-        leaving = asyncio.ensure_future(call.receive())
+        leaving = asyncio.ensure_future(socket.until_end(call.receive))
         await asyncio.wait([leaving, ended], return_when=asyncio.FIRST_COMPLETED)
         if not leaving.done() and not socket.close_sent:
             close = ended.result()
+            await socket.sent()
             with contextlib.suppress(OSError):  # the caller has left meanwhile
                 await call.send({"type": "websocket.close", "code": close.code, "reason": close.reason[:120]})
         # This comes as well after a close of ours.
@@ -239,7 +239,7 @@ async def _carry(call: Call, channel: SessionChannel, held: _Held) -> None:
 class _Into:
     """From the caller's socket into the channel."""
 
-    def __init__(self, call: Call, socket: CallerSocket, channel: SessionChannel) -> None:
+    def __init__(self, call: Call, socket: Socket, channel: SessionChannel) -> None:
         self._limit = call.rooms.settings.session_max_message
         self._socket = socket
         self._channel = channel

@@ -22,6 +22,7 @@ class Key(NamedTuple):
     scopes: frozenset[str]
     apps: frozenset[str] | None = None
     secret: str = "secret"
+    priority: int = 0
 
 
 class Keys:

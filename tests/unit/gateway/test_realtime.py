@@ -9,7 +9,6 @@ import pytest
 
 from pondage.gateway import realtime
 from pondage.gateway.budget import Budget
-from pondage.gateway.connections.sockets import EXTENSION
 from pondage.settings import Settings
 
 pytestmark = pytest.mark.anyio
@@ -36,6 +35,9 @@ class Socket:
         self.room = room
 
     def resume(self) -> None: ...
+
+    async def until_end(self, receive: Any) -> Any:
+        return await receive()
 
     def resume_writing(self) -> None:
         self.writable = True
@@ -70,19 +72,19 @@ class Channel:
 
 
 async def test_results_go_on_after_the_socket_had_room_while_messages_were_held() -> None:
-    socket = Socket()
+    socket: Any = Socket()
 
     async def receive() -> dict[str, Any]:
         return {"type": "websocket.disconnect", "code": 1000}
 
     settings = SimpleNamespace(session_max_message=100, session_buffer=10, session_buffer_bytes=1000)
-    rooms, scope = SimpleNamespace(settings=settings), {"extensions": {EXTENSION: socket}}
+    rooms = SimpleNamespace(settings=settings)
     budget = Budget(Settings())
-    call: Any = SimpleNamespace(scope=scope, rooms=rooms, receive=receive, budget=budget, budget_key="k")
+    call: Any = SimpleNamespace(rooms=rooms, receive=receive, budget=budget, budget_key="k")
     request: Any = SimpleNamespace(input=b"{}")
     channel: Any = Channel(socket)
     held = realtime._Held(call, request)
     held.add({"type": "websocket.receive", "bytes": b"early"})
-    await realtime._carry(call, channel, held)
+    await realtime._carry(call, socket, channel, held)
     assert socket.sent == [b"1", b"2"]
     assert budget.held == 0

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from enum import Enum
 from typing import TYPE_CHECKING, ClassVar, cast
 
 import msgspec
@@ -41,6 +42,18 @@ class _Refused(Exception):
     """Ends the parsing of a head; the parser hands it on as its own error."""
 
 
+class Reading(Enum):
+    """What comes on a connection now. One request follows the other: IDLE, HEAD, BODY, IDLE; DEAF is the end."""
+
+    IDLE = "between two requests"
+    HEAD = "the head of a request"
+    BODY = "the body of a request, whose handler may be at work, or have answered already"
+    DEAF = "nothing that is HTTP any more, while an answer is still to be given"
+
+
+_IDLE, _HEAD, _BODY, _DEAF = Reading
+
+
 class Connection(HttpToolsProtocol):
     """A caller's connection."""
 
@@ -52,17 +65,15 @@ class Connection(HttpToolsProtocol):
 
     _place: Place | None = None
     _turns: Turns
-    _in_head = False
+    _reading = _IDLE
     _head = 0
+    """Bytes of a head that came in pieces."""
     _status = 400
     _detail = "this is no HTTP request"
     _patience: asyncio.TimerHandle | None = None
     _just_came = False
     """A body ended in the bytes that are being parsed: its handler has not had it yet."""
-    _deaf = False
-    """What comes is no HTTP any more, and an answer is still to be given."""
 
-    _in_body = False
     _request = 0
     """Number of the request that came last on this connection."""
     _length = 0
@@ -95,7 +106,7 @@ class Connection(HttpToolsProtocol):
         place = self.crowd.enter(self.client[0] if self.client else "", self)
         if isinstance(place, str):
             self._status, self._detail = 503, f"there are {place} already; try again later"
-            self._deaf = True
+            self._reading = _DEAF
             self._refuse()
             return
         self._place = coalescing.place = place
@@ -153,7 +164,7 @@ class Connection(HttpToolsProtocol):
 
     def _too_slow(self) -> None:
         self._patience = None
-        if self._in_head:
+        if self._reading is _HEAD:
             self._status = 408
             self._detail = f"the head was not complete after {self.settings.header_timeout:g} s"
             self.send_400_response(self._detail)
@@ -167,7 +178,7 @@ class Connection(HttpToolsProtocol):
 
     def _look_at_body(self, request: int, before: int) -> None:
         self._deadline = None
-        if not self._in_body or self.transport.is_closing():
+        if self._reading is not _BODY or self.transport.is_closing():
             return
         seconds, rate = self.settings.body_timeout, self.settings.body_rate
         ours = self.flow.read_paused or self._rest is not None
@@ -182,14 +193,14 @@ class Connection(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
-        if self._in_body and not self.pipeline:
+        if self._reading is _BODY and not self.pipeline:
             self.loop.call_later(self.settings.unread_timeout, self._still_unread, self._request)
         if self._parked:
             self._unpark()
 
     def _still_unread(self, request: int) -> None:
         """A body that nobody needs has not ended: the connection does."""
-        if self._in_body and request == self._request:
+        if self._reading is _BODY and request == self._request:
             self.transport.close()
 
     def pause_writing(self) -> None:
@@ -213,7 +224,7 @@ class Connection(HttpToolsProtocol):
     # ---- its turn
 
     def data_received(self, data: bytes) -> None:
-        if self._deaf:
+        if self._reading is _DEAF:
             return
         if self._rest is None and len(data) <= _SMALL and not self.pipeline:
             self._parse(data)
@@ -229,14 +240,14 @@ class Connection(HttpToolsProtocol):
     def work(self) -> bool:
         """Parse a part of what came; whether there is more that can be parsed now."""
         rest = self._rest
-        if rest is None or self._deaf or self.transport.is_closing():
+        if rest is None or self._reading is _DEAF or self.transport.is_closing():
             self._rest = None
             return False
         if self.pipeline or self.flow.read_paused:
             self._parked = True
             return False
         step = self._step
-        if self._in_body and self._length:
+        if self._reading is _BODY and self._length:
             # One piece, however long it is, and what follows at once: see `send_400_response`.
             step = max(step, self._length + self._body_from - self._body + _SMALL)
         before = self._pieces
@@ -264,14 +275,14 @@ class Connection(HttpToolsProtocol):
     # ---- what is parsed
 
     def _parse(self, data: bytes | memoryview) -> None:
-        before, body, request, pieces = self._in_head, self._body, self._request, self._pieces
+        before, body, request, pieces = self._reading is _HEAD, self._body, self._request, self._pieces
         self._just_came = False
         super().data_received(cast(bytes, data))
-        if not self._in_head:
+        if self._reading is not _HEAD:
             self._head = 0
             if self._patience is not None:
                 self._patience_ends()
-            if self._in_body:
+            if self._reading is _BODY:
                 if self._deadline is None:
                     self._watch_body()
                 if not before and request == self._request:
@@ -306,11 +317,11 @@ class Connection(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._in_head = True
+        self._reading = _HEAD
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Only what stands in the head is a header: what counted in a trailer would depend on when it came."""
-        if self._in_head:
+        if self._reading is _HEAD:
             # As the library does it: a call for each header costs more than what it does.
             name = name.lower()
             if name == b"expect" and value.lower() == b"100-continue":
@@ -320,7 +331,7 @@ class Connection(HttpToolsProtocol):
             self._pieces += 1
 
     def on_headers_complete(self) -> None:
-        self._in_head = False
+        self._reading = _IDLE
         size, hosts, length, upgrade = len(self.url), 0, 0, False
         for name, value in self.headers:
             size += len(name) + len(value)
@@ -339,7 +350,7 @@ class Connection(HttpToolsProtocol):
             raise _Refused
         self.scope[PLACE] = self._place  # type: ignore[literal-required]
         super().on_headers_complete()
-        self._in_body, self._length, self._body_from = True, length, self._body
+        self._reading, self._length, self._body_from = _BODY, length, self._body
         self._request += 1
         self._around = self._after_answer = 0
 
@@ -367,7 +378,7 @@ class Connection(HttpToolsProtocol):
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        self._in_body = False
+        self._reading = _IDLE
         super().on_message_complete()
         cycle: RequestResponseCycle | None = self.cycle
         self._just_came = cycle is not None and bool(cycle.body)
@@ -386,7 +397,7 @@ class Connection(HttpToolsProtocol):
         """
         cycle: RequestResponseCycle | None = self.cycle
         if cycle is None or cycle.response_complete:
-            if self._in_body:  # it has its answer
+            if self._reading is _BODY:  # it has its answer
                 self.transport.close()
             else:
                 self._refuse()
@@ -406,7 +417,7 @@ class Connection(HttpToolsProtocol):
         if self.pipeline or cycle.more_body:
             self.transport.close()
             return
-        self._deaf = True
+        self._reading = _DEAF
         cycle.keep_alive = False
 
     def _refuse(self) -> None:

@@ -13,9 +13,8 @@ import uvicorn
 
 from pondage import __version__
 from pondage.errors import SetupError
-from pondage.gateway.connections.connection import connection_class
+from pondage.gateway.connections.borrowed import protocols
 from pondage.gateway.connections.port import BACKLOG
-from pondage.gateway.connections.sockets import CallerSocket
 
 if TYPE_CHECKING:
     from pondage.gateway.audit import Audit
@@ -82,10 +81,11 @@ class _Quiet(uvicorn.Server):
 
 
 def _config(settings: Settings, app: Any, audit: Audit, crowd: Crowd) -> uvicorn.Config:
+    made_of = protocols(settings, crowd, audit)
     config = uvicorn.Config(
         app,
-        http=connection_class(settings, crowd, audit),
-        ws=CallerSocket,
+        http=made_of.http,
+        ws=made_of.websocket,
         ws_per_message_deflate=False,
         ws_ping_interval=settings.session_ping,
         ws_ping_timeout=settings.session_ping,

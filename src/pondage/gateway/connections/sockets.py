@@ -25,6 +25,7 @@ from pondage.errors import Unavailable
 from pondage.gateway.budget import FREE
 from pondage.gateway.connections.connection import refusal
 from pondage.gateway.connections.frames import BINARY, TEXT, FrameCutter, Incoming, outgoing_head
+from pondage.gateway.connections.messages import EXTENSION, Receive, Take, content
 from pondage.gateway.connections.transport import CoalescingTransport
 from pondage.gateway.crowd import PLACE, Place
 from pondage.gateway.turns import Turns, turns_of
@@ -33,9 +34,6 @@ log = logging.getLogger("pondage.gateway.sockets")
 log.setLevel(logging.WARNING)
 # A text that is not UTF-8 ends its connection with code 1007: its sender is told, nobody else needs a traceback.
 log.addFilter(lambda record: not str(record.msg).startswith("Invalid UTF-8"))
-
-EXTENSION = "pondage.socket"
-"""Under this name among a scope's extensions lies its `CallerSocket`."""
 
 _LAST_WORDS = 1.0
 """Seconds that the close frame gets to leave before a connection is cut."""
@@ -48,15 +46,6 @@ _FULL = 256 * 1024
 """Bytes that the loop reads at most at a time: with so many there are more, mostly."""
 _AT_ONCE = 8
 """Frames that are worked off at once; more that came with them wait for this connection's turn."""
-
-Take = Callable[[bytes, bool], bool]
-"""Takes a message and whether it is text; False: it is taken, and there is no room for more just now."""
-
-
-def content(event: Any) -> tuple[bytes, bool]:
-    """What an event of the kind `websocket.receive` holds, and whether it is text."""
-    text = event.get("text")
-    return (text.encode(), True) if text is not None else (event["bytes"], False)
 
 
 class CallerSocket(WebSocketsSansIOProtocol):
@@ -130,12 +119,7 @@ class CallerSocket(WebSocketsSansIOProtocol):
     # ---- the messages of a session
 
     def carry(self, take: Take, room: Callable[[], None]) -> None:
-        """From now on messages go to `take` as they come, not to `receive`, which tells the end only.
-
-        Args:
-            take: gets a message. After it said False nothing more is read until `resume`.
-            room: is called when the socket takes messages again, after `put` said False.
-        """
+        """See `Socket`. From now on `receive` tells the end only."""
         for event in [self.queue.get_nowait() for _ in range(self.queue.qsize())]:
             if event["type"] == "websocket.receive":
                 take(*content(event))
@@ -143,6 +127,12 @@ class CallerSocket(WebSocketsSansIOProtocol):
                 self.queue.put_nowait(event)
         self._take, self._room = take, room
         self.resume()
+
+    async def until_end(self, receive: Receive) -> Any:
+        return await receive()
+
+    async def sent(self) -> None:
+        """At once: what is put is with the transport."""
 
     def resume(self) -> None:
         """Read on."""

@@ -5,77 +5,70 @@ pyproject.toml has upper bounds on both; raise one only with this test and the s
 
 from __future__ import annotations
 
-from typing import Any
+import json
+import logging
+import re
+from pathlib import Path
 
-import httptools
+import httpx2
 import pytest
-import websockets.frames
-from uvicorn import Config
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
-from uvicorn.server import ServerState
-from websockets.protocol import State
-from websockets.server import ServerProtocol
+from websockets.sync.client import connect
 
-from pondage.gateway.connections.connection import Connection
-from pondage.gateway.connections.sockets import CallerSocket
+from pondage.gateway.connections import borrowed
+from pondage.testing import serve
 
-HTTP = """
-    client config connections connection_lost connection_made cycle data_received flow handle_websocket_upgrade headers
-    on_body on_header on_headers_complete on_message_begin on_message_complete on_response_complete parser
-    pause_writing pipeline resume_writing scope send_400_response server_state tasks transport url
-"""
-FLOW = "drain pause_reading read_paused resume_reading resume_writing write_paused"
-CYCLE = """
-    body disconnected keep_alive message_event more_body on_response response_complete response_started
-"""
-PARSER = "feed_data get_http_version get_method should_upgrade"
-SOCKET = """
-    close_sent config conn connection_lost connection_made curr_msg_data_type data_received disconnected frames
-    handle_cont handle_ping handshake_complete handshake_initiated keepalive_timeout logger loop pending_ping_payload
-    ping_timer pong_timer queue read_paused receive resume_writing run_asgi schedule_ping send
-    send_keepalive_ping send_receive_event_to_app stop_keepalive transport writable
-"""
-LIBRARY = "data_to_send events_received fail handshake_exc parser_exc receive_data send_close state"
-
-
-class Transport:
-    """Enough of one to be made into a connection."""
-
-    def get_extra_info(self, name: str) -> Any:
-        return None
-
-    def pause_reading(self) -> None: ...
-
-
-async def app(scope: Any, receive: Any, send: Any) -> None: ...
-
-
-def lacking(thing: object, names: str) -> list[str]:
-    return [name for name in names.split() if not hasattr(thing, name)]
+FOLDER = Path(borrowed.__file__).parent
+BASIC = str(Path(__file__).parents[3] / "apps" / "basic.py")
 
 
 @pytest.mark.anyio
-async def test_the_http_protocol_has_what_we_use() -> None:
-    connection = Connection(Config(app, log_config=None), ServerState(), {})
-    connection.connection_made(Transport())  # type: ignore[arg-type]
-    connection.on_message_begin()
-    assert not lacking(connection, HTTP)
-    assert not lacking(connection.flow, FLOW)
-    assert not lacking(httptools.HttpRequestParser(connection), PARSER)
-    named = set(RequestResponseCycle.__init__.__code__.co_names) | set(
-        RequestResponseCycle.__init__.__code__.co_varnames
-    )
-    assert not set(CYCLE.split()) - named
-    assert STATUS_LINE[431].startswith(b"HTTP/1.1 431 ") and STATUS_LINE[408]
-    connection._patience_ends()
-    # The parser takes slices without copies, and tells of every header and chunk by itself.
-    httptools.HttpRequestParser(connection).feed_data(memoryview(b"GET / HTTP/1.1\r\n"))
+async def test_the_installed_versions_have_all_of_it() -> None:
+    assert borrowed.missing() == []
+
+
+def test_each_name_is_one_that_we_use() -> None:
+    code = "\n".join(path.read_text("utf-8") for path in FOLDER.glob("*.py") if path.name != "borrowed.py")
+    used = set(re.findall(r"\w+", code))
+    named = " ".join([borrowed.CONNECTION, borrowed.FLOW, borrowed.CYCLE, borrowed.PARSER, borrowed.SOCKET])
+    assert not set(named.split()) - used - {
+        # What the methods of the libraries that ours extend go by themselves.
+        "client", "config", "connections", "server_state", "tasks", "resume_reading", "pause_reading", "on_response",
+        "feed_data", "should_upgrade", "handshake_complete", "ping_timer", "stop_keepalive", "resume_writing",
+    }  # fmt: skip
 
 
 @pytest.mark.anyio
-async def test_the_websocket_protocol_has_what_we_use() -> None:
-    socket = CallerSocket(Config(app, log_config=None), ServerState(), {})
-    assert not lacking(socket, SOCKET)
-    assert isinstance(socket.conn, ServerProtocol) and not lacking(socket.conn, LIBRARY)
-    assert vars(websockets.frames)["apply_mask"](b"abcd", bytes(4)) == b"abcd"
-    assert {State.OPEN, State.CLOSED} <= set(State)
+async def test_what_is_lacking_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(borrowed, "FLOW", f"{borrowed.FLOW} of_tomorrow")
+    monkeypatch.setattr(borrowed, "CYCLE", f"{borrowed.CYCLE} renamed")
+    monkeypatch.setattr(borrowed, "SOCKET", f"{borrowed.SOCKET} moved")
+    assert borrowed.missing() == [
+        "FlowControl.of_tomorrow", "RequestResponseCycle.renamed", "WebSocketsSansIOProtocol.moved",
+    ]  # fmt: skip
+    monkeypatch.setattr(borrowed, "_of_http", lambda: 1 / 0)
+    assert borrowed.missing() == ["ZeroDivisionError: division by zero"]
+
+
+def test_a_version_that_lacks_some_of_it_serves_all_the_same(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(borrowed, "missing", lambda: ["HttpToolsProtocol.flow"])
+    with caplog.at_level(logging.WARNING, "pondage.gateway"), serve(BASIC) as served:
+        assert "lacks what our connections are made of (HttpToolsProtocol.flow)" in caplog.text
+        with httpx2.Client(base_url=served.url, timeout=30) as http:
+            assert http.post("/acme/echo", json={"x": 1}).json() == {"y": 2}
+            stored = http.post("/files/upload", content=b"a" * 300_000).json()["access_url"]
+            assert http.get(stored).content == b"a" * 300_000
+        at = served.url.replace("http", "ws") + "/acme/echo/realtime"
+        with connect(at, compression=None) as socket:
+            for start in range(0, 60, 5):
+                for n in range(start, start + 5):
+                    socket.send(json.dumps({"x": n}))
+                answers = [json.loads(socket.recv(timeout=10)) for _ in range(5)]
+                assert answers == [{"y": n + 1} for n in range(start, start + 5)]
+            socket.send("{bad")
+            assert json.loads(socket.recv(timeout=10))["type"] == "x-fal-error"
+        # The slot is free again: the next session gets it.
+        with connect(at, compression=None) as socket:
+            socket.send(json.dumps({"x": 1}))
+            assert json.loads(socket.recv(timeout=10)) == {"y": 2}
