@@ -130,3 +130,24 @@ def test_the_command(house: ServedApp, ann: Holder, capsys: pytest.CaptureFixtur
     assert "nothing was used" in capsys.readouterr().err
     assert main(["usage", "--since", "soon", *server]) == exits.BAD_INPUT
     assert main(["usage", "--since", "999999999999w", *server]) == exits.BAD_INPUT
+
+
+BILLED = """
+import pondage
+
+class Pixels:
+    def declaration(self):
+        return {"version": 1, "schema_id": "p", "app": {"type": "object", "properties": {"megapixels": {}}}}
+
+class Billed(pondage.App, name="acme/billed"):
+    @pondage.endpoint("/", billing=Pixels())
+    def run(self) -> str:
+        return "ok"
+"""
+
+
+def test_what_an_endpoint_bills_by_is_shown_with_its_app(tmp_path: Path) -> None:
+    (tmp_path / "billed.py").write_text(BILLED)
+    with serve(str(tmp_path / "billed.py")) as served:
+        app = httpx2.get(f"{served.url}/api/v1/apps/acme/billed", timeout=30).json()
+    assert app["info"]["endpoints"][0]["billing"]["app"]["properties"] == {"megapixels": {}}

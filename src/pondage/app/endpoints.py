@@ -37,6 +37,7 @@ class Declaration(msgspec.Struct, frozen=True, kw_only=True):
     max_batch_size: int = 1
     batch_wait: float = 0.01
     cost: tuple[str, ...] = ()
+    billing: dict[str, Any] | None = None
     buffering: int | None = None
     session_timeout: float | None = None
     input_modal: Any = None
@@ -64,7 +65,8 @@ def endpoint(
         path: begins with `/`; `/` is the app's own address.
         is_websocket: fal's raw WebSocket endpoints are not supported; use `pondage.realtime`.
         health_check: accepted for fal's sake, and never called: a runner is known to live by its heartbeats.
-        billing: accepted for fal's sake.
+        billing: an object whose `declaration()` says what the endpoint bills by; it is checked, and shown with the app.
+            Nothing is billed here: units are what `x-fal-billable-units` says.
         on_disconnect: what becomes of a direct call whose caller hangs up and did not say itself.
         retry_streams: whether a stream may run again after its caller has seen chunks; None: as the app says.
         max_batch_size: above 1 the method gets a list of up to so many inputs, of several requests, and returns a
@@ -76,6 +78,7 @@ def endpoint(
 
     Raises:
         TypeError: a value that does not fit.
+        ValueError: `billing` declares what is no `BillingComponents`.
     """
     if is_websocket:
         raise TypeError(f"endpoint({path!r}, is_websocket=True): raw WebSockets are not served; use @pondage.realtime")
@@ -86,10 +89,19 @@ def endpoint(
             retry_streams=retry_streams,
             health_check=health_check,
             max_batch_size=max_batch_size,
+            billing=_billing(path, billing),
             batch_wait=batch_wait,
             cost=_names(path, cost),
         )
     )
+
+
+def _billing(path: str, billing: object) -> dict[str, Any] | None:
+    if billing is None:
+        return None
+    from pondage.app.billing import declared
+
+    return declared(path, billing)
 
 
 def _names(path: str, cost: Any) -> tuple[str, ...]:

@@ -90,7 +90,7 @@ class BillingComponents(TypedDict):
 
 @runtime_checkable
 class BillingDeclaration(Protocol):
-    """What `endpoint(billing=…)` is given. Accepted, and not asked."""
+    """What `endpoint(billing=…)` is given. It is asked once, as the endpoint is declared."""
 
     def declaration(self) -> BillingComponents:
         """What is billed."""

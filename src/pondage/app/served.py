@@ -63,6 +63,7 @@ class Endpoint:
             on_disconnect=declared.on_disconnect,
             retry_streams=declared.retry_streams,
             cost=declared.cost,
+            billing=declared.billing,
         )
 
 

@@ -68,6 +68,8 @@ class EndpointInfo(msgspec.Struct, frozen=True):
     """None: as the app says."""
     cost: tuple[str, ...] = ()
     """The fields of the input whose product says how dear a request is."""
+    billing: dict[str, object] | None = None
+    """What it declares to bill by, as fal's `BillingComponents`."""
 
 
 class AppInfo(msgspec.Struct, frozen=True):

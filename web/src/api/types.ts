@@ -121,6 +121,7 @@ export interface EndpointInfo {
   on_disconnect: "cancel" | "keep";
   retry_streams: boolean | null;
   cost: string[];
+  billing: Record<string, Json> | null;
 }
 
 /** Errors of one kind: `message` is without what differs from request to request, `share` is of all errors in this */
