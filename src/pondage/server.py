@@ -132,8 +132,10 @@ class Server:
         return _is_open(self.keys, self.why_keys)
 
     async def sweep(self) -> None:
-        """Expire start limits, apply retention, fold what was counted."""
-        await self.queue.sweep()
+        """Expire start limits, let scheduled requests go, apply retention, fold what was counted."""
+        swept = await self.queue.sweep()
+        if swept.released:
+            self.fleet.wake(swept.released)
         await self.queue.counts.fold()
 
     async def look_at_keys(self) -> None:

@@ -53,7 +53,11 @@ class Known:
         self.turn = number
         """Its place in its flow."""
         self.run_again = False
-        self.start_by = None if request.start_timeout is None else request.submitted_at + request.start_timeout
+        self.scheduled = request.start_at is not None
+        """It waits for its time, in no line."""
+        self.start_at = request.start_at or 0.0
+        since = request.submitted_at if request.start_at is None else request.start_at
+        self.start_by = None if request.start_timeout is None else since + request.start_timeout
         self.state = State.QUEUED
         self.attempt = 0
         self.strikes = 0
@@ -112,7 +116,7 @@ class Begun:
             failed = known.outcome is not None and known.outcome.kind is OutcomeKind.ERROR
             return failed and not known.run_again
         if self.kind is Kind.PRIORITY:
-            return known.state is State.QUEUED
+            return known.state is State.QUEUED and not known.scheduled
         return known.state is not State.DONE and self.filter.state in (None, known.state)
 
 
@@ -146,7 +150,7 @@ class QueueMachine(RuleBasedStateMachine):
         return data.draw(st.sampled_from(list(self.known) if state is None else self.those(state)))
 
     def waiting(self) -> list[Known]:
-        return [self.known[id_] for id_ in self.those(State.QUEUED)]
+        return [known for id_ in self.those(State.QUEUED) if not (known := self.known[id_]).scheduled]
 
     def forget(self, id_: str) -> None:
         del self.known[id_]
@@ -161,6 +165,7 @@ class QueueMachine(RuleBasedStateMachine):
         slot=st.booleans(),
         lazy=st.booleans(),
         limit=st.sampled_from([None, None, 5.0]),
+        later=st.sampled_from([None, None, None, 4.0, 20.0]),
         most=st.sampled_from([None, None, 2]),
         key=st.sampled_from([None, None, "one", "two"]),
         fingerprint=st.sampled_from([b"same", b"same", b"other"]),
@@ -176,6 +181,7 @@ class QueueMachine(RuleBasedStateMachine):
         most: int | None,
         key: str | None,
         fingerprint: bytes,
+        later: float | None = None,
     ) -> None:
         self.numbers += 1
         request = new(
@@ -185,6 +191,7 @@ class QueueMachine(RuleBasedStateMachine):
             webhook=None if webhook is None else "http://hook",
             webhook_events=webhook or (),
             start_timeout=limit,
+            start_at=None if later is None else self.now + later,
             idempotency_key=key,
             fingerprint=fingerprint,
             max_queue_length=most,
@@ -203,7 +210,7 @@ class QueueMachine(RuleBasedStateMachine):
         elif most is not None and queued >= most:
             assert claimed is None and isinstance(receipt, TooMany)
         else:
-            assert (claimed is not None) == (slot and not queued)
+            assert (claimed is not None) == (slot and not queued and later is None)
             self.entered(request, claimed, receipt)
 
     async def _handed_over(
@@ -457,7 +464,13 @@ class QueueMachine(RuleBasedStateMachine):
 
     def sweeps(self) -> None:
         late = [k.request.id for k in self.waiting() if k.start_by is not None and k.start_by <= self.now]
-        assert sorted(self.run(self.engine.queue.sweep()).expired) == sorted(late)
+        due = [k for k in self.known.values() if k.scheduled and k.state is State.QUEUED and k.start_at <= self.now]
+        swept = self.run(self.engine.queue.sweep())
+        assert sorted(swept.expired) == sorted(late)
+        assert swept.released == frozenset(k.request.app for k in due)
+        for known in sorted(due, key=lambda k: (k.start_at, k.number)):
+            self.numbers += 1
+            known.scheduled, known.turn = False, self.numbers
         for id_ in late:
             self.known[id_].ended(EXPIRED, self.now)
         for id_ in self.those(State.DONE):
@@ -536,7 +549,7 @@ class QueueMachine(RuleBasedStateMachine):
 
     @invariant()
     def depth_agrees(self) -> None:
-        expected = Depth(len(self.those(State.QUEUED)), len(self.those(State.RUNNING)))
+        expected = Depth(len(self.waiting()), len(self.those(State.RUNNING)))
         assert self.engine.queue.depth(APP) == expected
 
     def agrees(self, id_: str) -> None:
@@ -561,7 +574,7 @@ class QueueMachine(RuleBasedStateMachine):
             assert (outcome.kind, outcome.status) == (known.outcome.kind, known.outcome.status)
         else:
             assert outcome == known.outcome
-        if known.state is State.QUEUED:
+        if known.state is State.QUEUED and not known.scheduled:
             self.placed(known, view.position)
         else:
             assert view.position is None
@@ -573,7 +586,7 @@ class QueueMachine(RuleBasedStateMachine):
 
     def placed(self, known: Known, position: int | None) -> None:
         """Behind what comes before it in any order, ahead of what comes after; exact where one flow waits alone."""
-        if known.state is not State.QUEUED:
+        if known.state is not State.QUEUED or known.scheduled:
             assert position == 0
             return
         waiting = self.waiting()

@@ -143,6 +143,9 @@ KINDS: dict[str, Kind] = {
     f"GET {Q}/response": Kind(_request),
     f"GET {Q}/stream": Kind(_request),
     f"PUT {Q}/cancel": Kind(_cancel),
+    f"DELETE {Q}/payloads": Kind(_cancel, fresh="request"),
+    f"DELETE {R}/payloads": Kind(_cancel, fresh="request"),
+    "DELETE /v1/models/requests/{request_id}/payloads": Kind(_cancel, fresh="request"),
     "POST /tokens": MINTING,
     "POST /tokens/realtime": MINTING,
     "GET /healthz": PUBLIC,
@@ -277,6 +280,10 @@ class House:
 
     def fresh(self, what: str) -> dict[str, str]:
         """A new file, multipart upload or listener of `a`'s, or a key, by the names that paths have for it."""
+        if what == "request":
+            request_id = self.as_a("POST", f"/queue/{APP}", json={"x": 1}).json()["request_id"]
+            self.as_a("GET", f"/queue/{APP}/requests/{request_id}", headers={"prefer": "wait=20"})
+            return {"request_id": request_id}
         if what == "file":
             at = urlsplit(self.as_a("POST", "/files/upload", content=b"bytes").json()["access_url"]).path.split("/")
             return {"file_id": at[2], "name": at[3]}

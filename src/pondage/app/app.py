@@ -16,7 +16,7 @@ KEYWORDS = frozenset(
     {
         "app_name", "max_multiplexing", "min_concurrency", "max_concurrency", "concurrency_buffer", "keep_alive",
         "request_timeout", "request_start_timeout", "startup_timeout", "termination_grace_period_seconds",
-        "max_strikes", "retry_streams", "on_fault", "num_gpus", "version", "env", "pass_env",
+        "payload_ttl", "max_strikes", "retry_streams", "on_fault", "num_gpus", "version", "env", "pass_env",
     }
 )  # fmt: skip
 """Attributes that are class keywords, too; all but `num_gpus` mean something here."""
@@ -54,6 +54,7 @@ class App:
         keep_alive: seconds that an idle runner beyond `min_concurrency` stays.
         request_timeout: seconds that one attempt may run.
         request_start_timeout: seconds that a request may wait for a runner.
+        payload_ttl: seconds after its end for which a request's input and output are kept; None: as long as it is.
         startup_timeout: seconds that `setup()` may take.
         termination_grace_period_seconds: time that running requests get at a stop.
         max_strikes: attempts that a request may spoil before it ends with an error.
@@ -75,6 +76,7 @@ class App:
     keep_alive: ClassVar[float | None] = None
     request_timeout: ClassVar[float | None] = None
     request_start_timeout: ClassVar[float | None] = None
+    payload_ttl: ClassVar[float | None] = None
     startup_timeout: ClassVar[float | None] = None
     termination_grace_period_seconds: ClassVar[float | None] = None
     max_strikes: ClassVar[int | None] = None

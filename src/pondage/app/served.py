@@ -152,6 +152,7 @@ def app_info(cls: type[App], name: str, endpoints: dict[str, Endpoint]) -> AppIn
         description=clean(doc or ""),
         version=cls.version,
         on_fault=cls.on_fault,
+        payload_ttl=cls.payload_ttl,
     )
 
 

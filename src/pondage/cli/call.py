@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ import msgspec
 from pondage.cli import exits, reach
 from pondage.cli.failures import AppFailed, BadArguments
 from pondage.cli.terminal import short
-from pondage.cli.times import span
+from pondage.cli.times import ahead, span
 from pondage.wire.finite import odd_in_text
 
 if TYPE_CHECKING:
@@ -47,14 +48,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="end the request if it has not started by then",
     )
     parser.add_argument("--priority", choices=("normal", "low"), help="low: run it when nothing normal waits")
+    parser.add_argument("--start-at", metavar="TIME", help="not before: 30m, 2h from now, or an ISO time")
+    parser.add_argument("--deadline", metavar="TIME", help="it has ended by then: 30m, 2h from now, or an ISO time")
     parser.add_argument("--webhook", metavar="URL", help="POST the result to this URL")
     parser.add_argument("--idempotency-key", metavar="KEY", help="a repeat with the same key is the same request")
     reach.add_flags(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    if args.stream and (args.no_wait or args.webhook or args.priority):
-        raise BadArguments("--stream goes with neither --no-wait nor --webhook nor --priority")
+    if args.stream and (args.no_wait or args.webhook or args.priority or args.start_at or args.deadline):
+        alone = "--no-wait, --webhook, --priority, --start-at, --deadline"
+        raise BadArguments(f"--stream goes with none of {alone}")
     given = read_input(args.input)
     if args.input and _PAIR.match(args.input[0]):
         from pondage.cli.fields import check
@@ -71,6 +75,7 @@ def run(args: argparse.Namespace) -> int:
             webhook_url=args.webhook,
             start_timeout=args.start_timeout,
             idempotency_key=args.idempotency_key,
+            headers=_times(args),
         )
         if args.no_wait:
             if args.json:
@@ -79,6 +84,12 @@ def run(args: argparse.Namespace) -> int:
                 args.terminal.result(handle.request_id)
             return exits.OK
         return _follow(handle, args)
+
+
+def _times(args: argparse.Namespace) -> dict[str, str]:
+    now = datetime.now(UTC)
+    given = {"Pondage-Start-At": ahead(args.start_at, now), "Pondage-Deadline": ahead(args.deadline, now)}
+    return {name: str(at) for name, at in given.items() if at is not None}
 
 
 def read_input(words: list[str]) -> Any:

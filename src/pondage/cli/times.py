@@ -36,3 +36,14 @@ def span(text: str) -> float:
         return durations.seconds(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def ahead(text: str | None, now: datetime) -> float | None:
+    """Seconds since 1970 for `2h` (from now) or an ISO time, where this machine is.
+
+    Raises:
+        BadArguments: it is neither, or no clock shows it.
+    """
+    if text is not None and (later := re.fullmatch(r"\+?(\d{1,6})([smhdw])", text)):
+        return (now + timedelta(seconds=int(later[1]) * durations.UNITS[later[2]])).timestamp()
+    return moment(text, now)

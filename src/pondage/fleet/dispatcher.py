@@ -15,6 +15,8 @@ import logging
 from collections.abc import Iterable, Sequence
 from functools import partial
 
+from msgspec.structs import replace
+
 from pondage.clock import Clock
 from pondage.fleet import fates
 from pondage.fleet.accounts import Accounts, HoldsOn, Move, PutBack, Replace, Start, TooLong
@@ -36,6 +38,9 @@ from pondage.wire.frames import Again, AppInfo, Cancel, Committed, Entries, Exec
 from pondage.wire.states import State
 
 log = logging.getLogger("pondage.fleet")
+
+_LEAST_RUN = 0.05
+"""Seconds that an attempt has which was given out at its request's deadline."""
 
 
 class Dispatcher(Listener):
@@ -67,14 +72,15 @@ class Dispatcher(Listener):
 
         `direct`: its caller stays for the outcome, as that of a lazy one and of a session does in any case.
         """
-        runner = None if self._pump.stopping else self.accounts.pick(request.app)
+        runner = None if self._pump.stopping or request.start_at is not None else self.accounts.pick(request.app)
         submission = self._queue.submit(request, slot=runner.id if runner else None, lazy=lazy)
         if runner is not None and submission.claim is not None:
-            self._start(runner, self.accounts.begin(runner, submission.claim, self._clock.monotonic()))
+            claim = in_time(submission.claim, self._clock)
+            self._start(runner, self.accounts.begin(runner, claim, self._clock.monotonic()))
         elif runner is not None and submission.claimed is not None:
             runner.slots.offer()
             submission.claimed.add_done_callback(partial(self._offer_answered, runner))
-        if submission.claim is None:
+        if submission.claim is None and request.start_at is None:
             self.patience.waits(request, direct=direct or lazy or request.mode == "session")
             submission.receipt.add_done_callback(partial(self._queued, request.app))
         elif lazy:
@@ -119,7 +125,7 @@ class Dispatcher(Listener):
     # ---- claims to runners
 
     def _place(self, claim: Claim) -> None:
-        self._make(self.accounts.place(claim, self._clock.monotonic()))
+        self._make(self.accounts.place(in_time(claim, self._clock), self._clock.monotonic()))
 
     def _make(self, moves: Iterable[Move]) -> None:
         for move in moves:
@@ -344,6 +350,16 @@ def ran_too_long(seconds: float | None) -> Outcome:
         504, f"the request ran longer than its limit of {seconds:g} s", "request_timeout",
         **{"x-fal-request-timeout-type": "user"},
     )  # fmt: skip
+
+
+def in_time(claim: Claim, clock: Clock) -> Claim:
+    """A claim whose attempt may run no longer than until the request's deadline."""
+    request = claim.request
+    if request.deadline is None:
+        return claim
+    left = max(request.deadline - clock.wall(), _LEAST_RUN)
+    limit = left if request.run_timeout is None else min(request.run_timeout, left)
+    return replace(claim, request=replace(request, run_timeout=limit))
 
 
 def _hung_up() -> Outcome:

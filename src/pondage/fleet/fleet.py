@@ -8,7 +8,7 @@ import logging
 import os
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -255,6 +255,11 @@ class LocalFleet:
 
     async def hold(self, operation: Operation) -> Hold | None:
         return await self._operator.hold(operation)
+
+    def wake(self, apps: Iterable[str]) -> None:
+        for app in apps:
+            self.dispatcher.wake(app)
+        self._look.set()
 
     def operate(self) -> None:
         self._operator.begun()

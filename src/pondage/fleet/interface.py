@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple, Protocol
 
 import msgspec
@@ -177,6 +177,10 @@ class Fleet(Protocol):
 
     async def hold(self, operation: Operation) -> Hold | None:
         """Pause, drain or resume the app that the operation names; what holds it afterwards."""
+        ...
+
+    def wake(self, apps: Iterable[str]) -> None:
+        """Requests of these apps wait that did not before."""
         ...
 
     def operate(self) -> None:

@@ -28,7 +28,7 @@ _STATES = {"queued": State.QUEUED, "running": State.RUNNING, "completed": State.
 def shown(view: RequestView) -> dict[str, Any]:
     """A request as JSON, without its payloads."""
     members: dict[str, Any] = msgspec.to_builtins(view)
-    for name in ("submitted_at", "started_at", "finished_at"):
+    for name in ("submitted_at", "started_at", "finished_at", "start_at", "deadline"):
         if members[name] is not None:
             members[name] = iso(members[name])
     return members

@@ -51,7 +51,8 @@ _CORS_HEADERS = (
     "x-fal-target-url, x-fal-queue-priority, x-fal-runner-hint, x-fal-request-timeout, x-fal-request-start-timeout, "
     "x-fal-object-lifecycle, x-fal-object-lifecycle-preference, x-fal-user-agent, x-fal-file-name, x-fal-store-io, "
     "x-fal-no-retry, x-fal-retry-config, x-fal-tags, pondage-on-disconnect, pondage-on-fault, "
-    "pondage-webhook-events, pondage-sha256, content-md5, if-none-match, if-modified-since, if-range"
+    "pondage-webhook-events, pondage-start-at, pondage-deadline, pondage-payload-ttl, pondage-sha256, content-md5, "
+    "if-none-match, if-modified-since, if-range"
 )
 _CORS_EXPOSED = (
     "x-fal-request-id, x-fal-request-timeout-type, x-fal-error-type, etag, content-range, accept-ranges, "

@@ -16,6 +16,7 @@ from pondage.gateway import (
     metrics,
     openapi,
     operating,
+    payloads,
     quotes,
     requests,
     series,
@@ -92,6 +93,7 @@ ROUTES: list[Route] = [
     Route(QUEUE, GET, _REQUEST, requests.result, "read", headers=PREFER),
     Route(QUEUE, GET, _REQUEST + "/response", requests.result, "read", headers=PREFER),
     Route(QUEUE, GET, _REQUEST + "/stream", _follow_chunks, "read", headers={**LAST, **LEAVING}, answer=EVENTS),
+    Route(QUEUE, DELETE, _REQUEST + "/payloads", payloads.delete, ENDS, answer="cdn_delete_results"),
     Route(QUEUE, PUT, _REQUEST + "/cancel", requests.cancel, ENDS, answer="status"),
 
     # tokens
@@ -119,6 +121,8 @@ ROUTES: list[Route] = [
     Route(RUN, GET, "/api/v1/requests/{request_id}/output", api.show_output, "read", query=_FIRST, answer={"*/*": {}}),
     Route(RUN, POST, "/api/v1/requests/{request_id}/retry", api.retry_request, "submit",
           answer="request_id retried_from"),
+    Route(RUN, DELETE, "/api/v1/requests/{request_id}/payloads", payloads.delete, ENDS, answer="cdn_delete_results"),
+    Route(RUN, DELETE, "/v1/models/requests/{request_id}/payloads", payloads.delete, ENDS, answer="cdn_delete_results"),
     Route(RUN, PUT, "/api/v1/requests/{request_id}/cancel", requests.cancel, ENDS, answer="status"),
     Route(RUN, GET, "/api/v1/runners", api.list_runners, "read", answer=shapes.Runners),
     Route(RUN, GET, "/api/v1/runners/logs", api.runner_log, "operate", query={"app": TEXT, "runner": TEXT},

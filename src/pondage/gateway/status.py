@@ -48,6 +48,8 @@ def status_object(
     }
     if view.state is State.QUEUED:
         status["queue_position"] = view.position or 0
+        if view.start_at is not None and view.position is None:
+            status["start_at"] = iso(view.start_at)
         if fault:
             status["fault"] = fault
     elif view.state is State.DONE:

@@ -12,6 +12,7 @@ import msgspec
 from pondage.errors import Forbidden, InvalidInput, NotFound
 from pondage.files.interface import file_ids
 from pondage.files.names import LIFECYCLE_HEADERS, read_lifecycle
+from pondage.gateway import times
 from pondage.gateway.call import Call, Caller
 from pondage.queue.interface import NewRequest
 from pondage.wire.canonical import canonical
@@ -197,6 +198,7 @@ def new_request(call: Call, target: Target, body: bytes, *, path: str | None = N
     if (word := headers.get("x-fal-queue-priority")) is not None:
         priority = _priority(call.caller, word.strip().lower())
     path = path or target.path
+    when = times.read(call, target.info, now)
     return NewRequest(
         id=request_id,
         app=app,
@@ -219,6 +221,9 @@ def new_request(call: Call, target: Target, body: bytes, *, path: str | None = N
         files=file_ids(body),
         store_io=headers.get("x-fal-store-io", "1").strip() != "0",
         subject=subject_of(call.caller),
+        start_at=when.start_at,
+        deadline=when.deadline,
+        payload_ttl=when.payload_ttl,
     )
 
 

@@ -76,6 +76,12 @@ class NewRequest(msgspec.Struct, frozen=True):
     """How dear it is, by the fields that its endpoint names as its cost."""
     said: Said | None = None
     """What was expected of it; None where nothing was written down."""
+    start_at: float | None = None
+    """Wall time before which it does not start; until then it is in no line."""
+    deadline: float | None = None
+    """Wall time by which it must have ended: it neither waits nor runs beyond."""
+    payload_ttl: float | None = None
+    """Seconds after its end for which its input and output are kept; None: as long as it is."""
     bound: Bound = ""
     """Not empty for a `run` without an idempotency key: nothing but its caller's connection leads to its outcome. What
     becomes of it when that connection ends."""
@@ -178,6 +184,8 @@ class RequestView(msgspec.Struct, frozen=True):
     output_bytes: int = 0
     subject: str | None = None
     cost: float = 1.0
+    start_at: float | None = None
+    deadline: float | None = None
 
 
 class Ran(msgspec.Struct, frozen=True):
@@ -230,10 +238,12 @@ class Depth(msgspec.Struct, frozen=True):
 
 
 class Swept(msgspec.Struct, frozen=True):
-    """What a sweep did: ids whose start limit ran out (now completed with 504); how many old requests it dropped."""
+    """What a sweep did: ids whose start limit ran out (now completed with 504); how many old requests it dropped;
+    apps of which scheduled requests wait from now on."""
 
     expired: list[str]
     dropped: int
+    released: frozenset[str] = frozenset()
 
 
 class KnownApp(msgspec.Struct, frozen=True):
@@ -427,6 +437,10 @@ class Queue(Protocol):
 
     async def sweep(self) -> Swept:
         """Expire start limits, apply retention."""
+        ...
+
+    async def forget_payloads(self, request_id: str) -> bool:
+        """Drop the input and output of a request that has ended, for good. False: it has not, or there is none."""
         ...
 
     async def put_app(self, app: KnownApp) -> None: ...

@@ -19,8 +19,10 @@ from pondage.wire.events import Completed, Entry, Event, Outcome, Queued, Starte
 from pondage.wire.frames import Mode
 from pondage.wire.states import OutcomeKind, State
 
-STATES = (State.QUEUED, State.RUNNING, State.DONE)
-"""By the number in the column `state`."""
+STATES = (State.QUEUED, State.RUNNING, State.DONE, State.QUEUED)
+"""By the number in the column `state`. Who is scheduled is queued to readers, but stands in no line."""
+WAITS, SCHEDULED = 0, 3
+STORED_AS = {State.QUEUED: "(0, 3)", State.RUNNING: "(1)"}
 
 
 class Head(msgspec.Struct, frozen=True, array_like=True):
@@ -45,6 +47,9 @@ class Head(msgspec.Struct, frozen=True, array_like=True):
     cost: float = 1.0
     said: Said | None = None
     bound: Bound = ""
+    start_at: float | None = None
+    deadline: float | None = None
+    payload_ttl: float | None = None
 
 
 class Extra(msgspec.Struct, frozen=True, array_like=True):
@@ -171,7 +176,7 @@ def request(row: StoredRequest) -> NewRequest:
 def outcome(row: StoredOutcome) -> Outcome:
     """The outcome; one whose payload was dropped says so."""
     if row.keep_io == -1:
-        gone = "the output was kept until it was read, as X-Fal-Store-IO: 0 asked"
+        gone = "the output is no longer kept: its time was over, or somebody has deleted it"
         return Outcome.failure(410, gone, "bad_request")
     extra = _decode_extra(row.headers)
     return Outcome(
@@ -224,6 +229,8 @@ def view(row: StoredView, position: int | None, work_ahead: float | None = None)
         output_bytes=row.output_bytes,
         subject=head.subject,
         cost=head.cost,
+        start_at=head.start_at,
+        deadline=head.deadline,
     )
 
 

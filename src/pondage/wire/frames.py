@@ -93,6 +93,8 @@ class AppInfo(msgspec.Struct, frozen=True):
     version: str = ""
     on_fault: Literal["wait", "fail"] | None = None
     """What becomes of waiting requests while the app cannot run; None: they wait."""
+    payload_ttl: float | None = None
+    """Seconds after its end for which a request's input and output are kept; None: as long as the request."""
 
 
 class Ready(Frame, tag="ready"):

@@ -50,6 +50,7 @@ def test_attributes_are_class_keywords_too() -> None:
         "keep_alive": 300,
         "request_timeout": 10,
         "request_start_timeout": 20,
+        "payload_ttl": 60.0,
         "startup_timeout": 30,
         "max_strikes": 2,
         "retry_streams": True,

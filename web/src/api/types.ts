@@ -35,6 +35,7 @@ export interface AppInfo {
   description: string;
   version: string;
   on_fault: "fail" | "wait" | null;
+  payload_ttl: number | null;
 }
 
 /** How an app fared. `ends` and `errors` are lines: in each step so many requests ended, so many with an error. */

@@ -42,11 +42,11 @@ from pondage.queue.interface import (
 from pondage.queue.news import News, Watcher
 from pondage.queue.sqlite import moves, upkeep, views
 from pondage.queue.sqlite.counts import SqliteCounts, put_facts
-from pondage.queue.sqlite.memory import Memory, resolve
+from pondage.queue.sqlite.memory import Memory, decide, resolve
 from pondage.queue.sqlite.operations import SqliteOperations
-from pondage.queue.sqlite.order import TAG_BITS, Line
+from pondage.queue.sqlite.order import TAG_BITS, Line, step_of
 from pondage.queue.sqlite.submits import Submits
-from pondage.queue.stored import StoredView, digest_of, view
+from pondage.queue.stored import StoredView, digest_of, unpack_head, view
 from pondage.settings import Settings
 from pondage.telemetry import log
 from pondage.wire.events import Entry, Event, Outcome
@@ -65,6 +65,8 @@ class SqliteQueue:
         self._loop = asyncio.get_running_loop()
         self._news = news
         self._steady = SteadyWall(clock, found.newest)
+        self._due = SteadyWall(clock)
+        """What start limits, deadlines and start times go by: it does not jump ahead."""
         self._memory = Memory(found, news)
         self.counts = SqliteCounts(database, clock, settings)
         database.write_notes(put_facts)
@@ -366,17 +368,54 @@ class SqliteQueue:
         return await self._database.write(lambda cursor: upkeep.resume(cursor, digest, now))
 
     async def sweep(self) -> Swept:
-        now = self._clock.wall()
-        expired = await self._expire(now)
+        due, now = self._due.now(), self._clock.wall()
+        expired = await self._expire(due)
+        kept = self._steady.now()
+        found, outlived = await self._database.read(lambda c: upkeep.due(c, due, kept))
+        released = await self._release(found)
         excess = self._memory.kept_bytes - self._settings.retention_bytes
         retention = self._settings.retention
-        kept = self._steady.now()
         dropped, size = await self._database.write(lambda c: upkeep.drop_old(c, kept, retention, excess), lazy=True)
         self._memory.kept_bytes -= size
+        if outlived:
+            size = await self._database.write(lambda c: upkeep.forget_outlived(c, kept), lazy=True)
+            self._memory.kept_bytes -= size
         if self._memory.private:
-            forgotten = await self._database.write(lambda c: upkeep.forget_private(c, now), lazy=True)
+            forgotten, size = await self._database.write(lambda c: upkeep.forget_private(c, now), lazy=True)
             self._memory.private.difference_update(forgotten)
-        return Swept([one.request_id for one in expired], dropped)
+            self._memory.kept_bytes -= size
+        return Swept([one.request_id for one in expired], dropped, released)
+
+    async def _release(self, found: list[upkeep.Due]) -> frozenset[str]:
+        """Put scheduled requests whose time has come into their lines; the apps whose lines have grown."""
+        if not found:
+            return frozenset()
+        places: list[tuple[upkeep.Due, int]] = []
+        for one in found:
+            head = unpack_head(one.head)
+            line = self._memory.line(one.app)
+            places.append((one, line.enter(head.priority, one.caller, step_of(head.expected))))
+
+        def leave(released: set[int]) -> None:
+            for one, rank in places:
+                if one.seq not in released:
+                    self._memory.line(one.app).leave(rank, one.caller)
+
+        def settled(released: set[int], failed: bool) -> None:
+            for one, rank in places:
+                if one.seq in released and failed:
+                    self._memory.line(one.app).leave(rank, one.caller)
+                elif one.seq in released:
+                    self._memory.news.changed(one.id)
+
+        ranks = [(one.seq, rank) for one, rank in places]
+        await decide(
+            self._database,
+            lambda cursor: upkeep.release(cursor, ranks),
+            lambda released: leave(released or set()),
+            settled,
+        )
+        return frozenset(one.app for one, _ in places)
 
     def _expire(self, now: float) -> asyncio.Future[list[upkeep.Expired]]:
         future: asyncio.Future[list[upkeep.Expired]] = self._loop.create_future()
@@ -395,6 +434,13 @@ class SqliteQueue:
 
         self._database.post(lambda cursor: upkeep.expire(cursor, now), settled, early=early)
         return future
+
+    async def forget_payloads(self, request_id: str) -> bool:
+        await self._written(request_id)
+        size = await self._database.write(lambda cursor: upkeep.forget_payloads(cursor, request_id))
+        self._memory.kept_bytes -= size or 0
+        self._memory.private.discard(request_id)
+        return size is not None
 
     async def put_app(self, app: KnownApp) -> None:
         await self._database.write(lambda cursor: upkeep.put_app(cursor, app))

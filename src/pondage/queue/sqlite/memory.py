@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
+from pondage.database.interface import Cursor
+from pondage.database.sqlite import SqliteDatabase
 from pondage.queue.news import News
 from pondage.queue.sqlite.moves import Left
 from pondage.queue.sqlite.order import Line
 from pondage.queue.sqlite.upkeep import Found
 from pondage.wire.events import Outcome
-from pondage.wire.states import State
 
 
 class Memory:
@@ -49,12 +51,12 @@ class Memory:
 
     def leaves(self, left: Left) -> None:
         """Before the commit: a request has ended from outside; if it waited, its place is free."""
-        if left.was is State.QUEUED:
+        if left.waited:
             self.line(left.app).leave(left.rank, left.caller)
 
     def stays(self, left: Left) -> None:
         """It has not, after all: the commit failed."""
-        if left.was is State.QUEUED:
+        if left.waited:
             self.line(left.app).back(left.rank, left.caller)
 
     def ended(self, request_id: str, left: Left, outcome: Outcome) -> None:
@@ -74,3 +76,31 @@ def resolve(future: asyncio.Future[Any], result: Any, error: BaseException | Non
         future.set_exception(error)
         # Seen: whoever has lost interest meanwhile shall not have it reported by the garbage collector.
         future.exception()
+
+
+async def decide(
+    database: SqliteDatabase,
+    operation: Callable[[Cursor], Any],
+    early: Callable[[Any], None],
+    settled: Callable[[Any, bool], None],
+) -> Any:
+    """Write something that changes what memory holds: `early(result)` is called before the commit, `settled(result,
+    failed)` after it. Where the operation itself failed, or nobody may be told early, there is only `early(None)`:
+    nothing was done."""
+    future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+    told = False
+
+    def soon(result: Any) -> None:
+        nonlocal told
+        told = True
+        early(result)
+
+    def committed(result: Any, error: BaseException | None) -> None:
+        if told:
+            settled(result, error is not None)
+        else:
+            early(None)
+        resolve(future, result, error)
+
+    database.post(operation, committed, early=soon)
+    return await future

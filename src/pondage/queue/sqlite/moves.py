@@ -16,7 +16,7 @@ from pondage.queue import stored
 from pondage.queue.counts import MESSAGE_CHARS, Ended, Spent, Submitted, units
 from pondage.queue.interface import NOTHING_SPENT, Cancelled, Claim, Completion, NewRequest, Spending
 from pondage.queue.sqlite.rows import SQL, Insert, columns
-from pondage.queue.stored import STATES, StoredRequest, pack_entries, pack_extra, unpack_head
+from pondage.queue.stored import STATES, WAITS, StoredRequest, pack_entries, pack_extra, unpack_head
 from pondage.wire.events import Chunk, Entry, Log, Outcome, Progress, Retried, Stale, Started
 from pondage.wire.states import Move, State, moved
 
@@ -55,6 +55,8 @@ class Left(NamedTuple):
     attempt: int
     runner: str
     bytes: int
+    waited: bool = False
+    """It stood in line."""
 
 
 def counted_ahead(cursor: Cursor, app: str, rank: int, seq: int) -> int | None:
@@ -319,7 +321,8 @@ def finish(
     if row.webhook is not None:
         deliver(cursor, request_id, row.webhook, "completed", row.last_n + 1, None, now)
     size = row.input_bytes + len(outcome.body)
-    return Left(row.app, row.caller, row.rank, STATES[row.state], row.attempt, row.runner, size)
+    waited = row.state == WAITS
+    return Left(row.app, row.caller, row.rank, STATES[row.state], row.attempt, row.runner, size, waited)
 
 
 def retry(

@@ -6,8 +6,6 @@ the order of the transactions; what a failed commit has changed in memory is tak
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import msgspec
@@ -22,11 +20,11 @@ from pondage.queue import stored
 from pondage.queue.interface import Filter, NewRequest
 from pondage.queue.operations import STEERS, Act, Hold, Kind, Operation, Phase, Step, Waiting
 from pondage.queue.sqlite import moves, views
-from pondage.queue.sqlite.memory import Memory, resolve
+from pondage.queue.sqlite.memory import Memory, decide
 from pondage.queue.sqlite.order import TAG_BITS, step_of
 from pondage.queue.sqlite.rows import Insert
 from pondage.queue.sqlite.submits import Submits
-from pondage.queue.stored import STATES, StoredRequest, pack_head_of, unpack_head
+from pondage.queue.stored import STATES, STORED_AS, WAITS, StoredRequest, pack_head_of, unpack_head
 from pondage.settings import Settings
 from pondage.wire.events import Operated, Outcome
 from pondage.wire.ids import new_request_id
@@ -64,7 +62,6 @@ class SqliteOperations:
         self._memory = memory
         self._submits = submits
         self._most = settings.operation_step
-        self._loop = asyncio.get_running_loop()
 
     async def count(self, kind: Kind, filter: Filter) -> int:
         statement, values = _selection(kind, filter)
@@ -146,7 +143,7 @@ class SqliteOperations:
                 else:
                     self._memory.ended(request_id, left, outcome)
 
-        ended = await self._write(lambda cursor: _cancel(cursor, at, found, outcome), early, settled)
+        ended = await decide(self._database, lambda cursor: _cancel(cursor, at, found, outcome), early, settled)
         if ended is None:
             return None
         stopped = tuple(request_id for request_id, left in ended if left.was is State.RUNNING)
@@ -157,7 +154,7 @@ class SqliteOperations:
         rows = await self._database.read(lambda c: [row for _, id_, _ in found if (row := moves.find(c, id_))])
         places: list[tuple[moves.Hot, int]] = []
         for row in rows:
-            if STATES[row.state] is State.QUEUED and row.rank >> TAG_BITS != priority:
+            if row.state == WAITS and row.rank >> TAG_BITS != priority:
                 step = step_of(unpack_head(row.head).expected)
                 places.append((row, self._memory.line(row.app).enter(priority, row.caller, step)))
 
@@ -174,7 +171,7 @@ class SqliteOperations:
             for row, _ in places if not failed else ():
                 self._memory.news.changed(row.id)
 
-        moved = await self._write(lambda cursor: _place(cursor, at, places), early, settled)
+        moved = await decide(self._database, lambda cursor: _place(cursor, at, places), early, settled)
         if moved is None:
             return None
         changed = [one for one in moved if one.rank is not None]
@@ -199,7 +196,7 @@ class SqliteOperations:
                         self._memory.news.changed(new.request.id)
                         self._memory.news.changed(old[new.request.id])
 
-        inserted = await self._write(lambda cursor: _retry(cursor, at, places), early, settled)
+        inserted = await decide(self._database, lambda cursor: _retry(cursor, at, places), early, settled)
         if inserted is None:
             return None
         submitted = tuple(new.request for new in places if new.request.id in inserted)
@@ -207,32 +204,6 @@ class SqliteOperations:
         return Step(at.advanced(len(submitted)), submitted=submitted, apps=changed)
 
     # ---- within
-
-    async def _write(
-        self,
-        operation: Callable[[Cursor], Any],
-        early: Callable[[Any], None],
-        settled: Callable[[Any, bool], None],
-    ) -> Any:
-        """`early(result)` is called before the commit, `settled(result, failed)` after it. Where the operation itself
-        failed, or nobody may be told early, there is only `early(None)`: nothing was done."""
-        future: asyncio.Future[Any] = self._loop.create_future()
-        told = False
-
-        def soon(result: Any) -> None:
-            nonlocal told
-            told = True
-            early(result)
-
-        def committed(result: Any, error: BaseException | None) -> None:
-            if told:
-                settled(result, error is not None)
-            else:
-                early(None)
-            resolve(future, result, error)
-
-        self._database.post(operation, committed, early=soon)
-        return await future
 
     async def _all_written(self) -> None:
         """What was submitted before is on disk."""
@@ -274,10 +245,9 @@ def _selection(kind: Kind, filter: Filter) -> tuple[str, tuple[Any, ...]]:
     if kind is Kind.RETRY:
         only, more = views.of_the_ended(filter)
         return f"FROM finished WHERE {conditions}{only} AND retried_as IS NULL AND keep_io <> -1", (*values, *more)
-    states = [STATES.index(State.QUEUED)] if kind is Kind.PRIORITY else [0, 1]
+    only = f" AND state = {WAITS}" if kind is Kind.PRIORITY else ""
     if kind is Kind.CANCEL and filter.state is not None:
-        states = [STATES.index(filter.state)]
-    only = f" AND state IN ({', '.join(map(str, states))})"
+        only = f" AND state IN {STORED_AS[filter.state]}"
     if kind is Kind.PRIORITY and filter.priority is not None:
         only += f" AND rank >> {TAG_BITS} = {int(filter.priority)}"
     table = "requests" if filter.id is not None else "requests NOT INDEXED"
@@ -332,7 +302,7 @@ def _place(cursor: Cursor, at: _At, places: list[tuple[moves.Hot, int]]) -> list
     moved = []
     for seen, rank in places:
         row = moves.find(cursor, seen.id)
-        waits = row is not None and STATES[row.state] is State.QUEUED
+        waits = row is not None and row.state == WAITS
         moved.append(_Moved(seen.app, seen.caller, row.rank if row is not None and waits else None, rank))
         if row is not None and waits:
             moves.note(cursor, row, at.event())
@@ -360,6 +330,8 @@ def _again(request: NewRequest, now: float) -> NewRequest:
         max_queue_length=None,
         retried_from=request.id,
         said=None,
+        start_at=None,
+        deadline=None,
         mode="call" if request.mode == "session" else request.mode,
     )
 

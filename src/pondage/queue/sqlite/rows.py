@@ -6,7 +6,7 @@ import msgspec
 
 from pondage.database import named
 from pondage.queue.interface import NewRequest
-from pondage.queue.stored import pack_extra, pack_head
+from pondage.queue.stored import SCHEDULED, WAITS, pack_extra, pack_head
 from pondage.wire.events import Outcome
 
 SQL = named.load("pondage.queue.sqlite", "sql/moves.sql", "sql/reads.sql", "sql/upkeep.sql")
@@ -39,6 +39,8 @@ class HotRow(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     keep_io: int
     input_bytes: int
     bound: int
+    start_at: float | None
+    payload_ttl: float | None
     head: bytes
 
 
@@ -67,6 +69,7 @@ class ColdRow(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     input_bytes: int
     output_bytes: int
     size: int
+    forget_at: float | None
     error: str | None
     error_type: str | None
     inference_time: float | None
@@ -74,6 +77,14 @@ class ColdRow(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     headers: bytes
     input: bytes
     body: bytes
+
+
+def start_by(r: NewRequest) -> float | None:
+    """The wall time by which a request must have started, by its start limit and its deadline."""
+    if r.start_timeout is None:
+        return r.deadline
+    limit = (r.submitted_at if r.start_at is None else r.start_at) + r.start_timeout
+    return limit if r.deadline is None else min(limit, r.deadline)
 
 
 class Insert(msgspec.Struct, frozen=True, gc=False):
@@ -99,7 +110,7 @@ class Insert(msgspec.Struct, frozen=True, gc=False):
             app=r.app,
             path=r.path,
             caller=r.caller,
-            state=1 if running else 0,
+            state=1 if running else WAITS if r.start_at is None else SCHEDULED,
             rank=self.rank,
             attempt=1 if running else 0,
             strikes=0,
@@ -108,13 +119,15 @@ class Insert(msgspec.Struct, frozen=True, gc=False):
             started_n=2 if running else None,
             submitted_at=r.submitted_at,
             started_at=self.at if running else None,
-            start_by=None if r.start_timeout is None else r.submitted_at + r.start_timeout,
+            start_by=start_by(r),
             runner=self.runner or "",
             holder=self.seat if running else 0,
             webhook=r.webhook,
             keep_io=1 if r.store_io else 0,
             input_bytes=len(r.input),
             bound=1 if r.bound else 0,
+            start_at=r.start_at,
+            payload_ttl=r.payload_ttl,
             head=pack_head(r),
         )
 
@@ -144,6 +157,7 @@ class Insert(msgspec.Struct, frozen=True, gc=False):
             input_bytes=len(r.input),
             output_bytes=len(outcome.body),
             size=len(r.input) + len(outcome.body),
+            forget_at=None if r.payload_ttl is None else now + r.payload_ttl,
             error=outcome.error,
             error_type=outcome.error_type,
             inference_time=outcome.inference_time,

@@ -45,7 +45,7 @@ class Submits:
         """See `pondage.queue.interface.Queue.submit`."""
         line = self._memory.line(request.app)
         receipt: asyncio.Future[Receipt] = self._loop.create_future()
-        if line.queued:
+        if line.queued or request.start_at is not None:
             slot = None
         full = None if slot is not None else self._full(request)
         if full is not None and request.idempotency_key is None:
@@ -77,7 +77,9 @@ class Submits:
         if not request.store_io:
             self._memory.private.add(request.id)
         position, step = 0, step_of(request.expected)
-        if slot is not None:
+        if request.start_at is not None:
+            rank = 0  # it gets its place once its time has come
+        elif slot is not None:
             rank = line.pass_by(request.priority, request.caller, step)
             self._memory.started(request.id, request.app)
         else:
@@ -89,6 +91,8 @@ class Submits:
     def displace(self, new: Insert) -> None:
         """The insert was not committed, or not needed: nobody waits, nobody runs."""
         self._memory.private.discard(new.request.id)
+        if new.request.start_at is not None:
+            return
         if new.runner is None:
             self._memory.line(new.request.app).leave(new.rank, new.request.caller)
         else:

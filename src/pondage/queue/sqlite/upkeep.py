@@ -158,16 +158,62 @@ def was_read(cursor: Cursor, request_id: str, now: float) -> None:
     cursor.execute(SQL["was_read"], (now, request_id))
 
 
-def forget_private(cursor: Cursor, now: float) -> list[str]:
-    """Drop the input and output of requests that asked for it, once they were read or their webhook is done."""
+def forget_private(cursor: Cursor, now: float) -> tuple[list[str], int]:
+    """Drop the input and output of requests that asked for it, once they were read or their webhook is done; which
+    requests, and the bytes."""
     forgettable = cursor.execute(SQL["forgettable"], (now - PRIVATE_KEPT, BATCH)).fetchall()
-    for seq, _ in forgettable:
-        cursor.execute(SQL["forget_io"], (seq,))
-        for first_n, entries in cursor.execute(SQL["chunk_rows"], (seq,)).fetchall():
-            # The numbers stay, what they held goes.
-            empty = [Chunk(e.at, e.n, b"null") if isinstance(e, Chunk) else e for e in unpack_entries(entries)]
-            cursor.execute(SQL["rewrite_events"], (pack_entries(empty), seq, first_n))
-    return [request_id for _, request_id in forgettable]
+    for seq, _, _ in forgettable:
+        _forget_io(cursor, seq)
+    return [request_id for _, request_id, _ in forgettable], sum(size for _, _, size in forgettable)
+
+
+def _forget_io(cursor: Cursor, seq: int) -> None:
+    """Drop what a request brought, yielded and returned. The numbers of chunks stay, what they held goes."""
+    cursor.execute(SQL["forget_io"], (seq,))
+    for first_n, entries in cursor.execute(SQL["chunk_rows"], (seq,)).fetchall():
+        empty = [Chunk(e.at, e.n, b"null") if isinstance(e, Chunk) else e for e in unpack_entries(entries)]
+        cursor.execute(SQL["rewrite_events"], (pack_entries(empty), seq, first_n))
+
+
+def forget_outlived(cursor: Cursor, now: float) -> int:
+    """Drop the payloads whose time to live is over; their bytes."""
+    outlived = cursor.execute(SQL["outlived"], (now, BATCH)).fetchall()
+    for seq, _ in outlived:
+        _forget_io(cursor, seq)
+    return sum(size for _, size in outlived)
+
+
+def forget_payloads(cursor: Cursor, request_id: str) -> int | None:
+    """Drop the payloads of a request that has ended; their bytes, or None where it has not."""
+    row = cursor.execute(SQL["ended"], (request_id,)).fetchone()
+    if row is None:
+        return None
+    _forget_io(cursor, row[0])
+    return int(row[1])
+
+
+class Due(NamedTuple):
+    """A row of the statement `due`."""
+
+    seq: int
+    app: str
+    caller: str
+    head: bytes
+    id: str
+
+
+def due(cursor: Cursor, now: float, kept: float) -> tuple[list[Due], bool]:
+    """Scheduled requests whose time has come, and whether there are payloads whose time to live is over."""
+    found = [Due._make(row) for row in cursor.execute(SQL["due"], (now, BATCH))]
+    return found, cursor.execute(SQL["outlived"], (kept, 1)).fetchone() is not None
+
+
+def release(cursor: Cursor, ranks: list[tuple[int, int]]) -> set[int]:
+    """Put scheduled requests into line, each with its rank; those that are still there."""
+    released = set()
+    for seq, rank in ranks:
+        released |= {row[0] for row in cursor.execute(SQL["release"], (rank, seq))}
+    return released
 
 
 def put_app(cursor: Cursor, app: KnownApp) -> None:

@@ -11,7 +11,8 @@ from pondage.queue.interface import Filter, NewRequest, Ran
 from pondage.queue.sqlite.moves import counted_ahead
 from pondage.queue.sqlite.rows import SQL
 from pondage.queue.stored import (
-    STATES,
+    STORED_AS,
+    WAITS,
     StoredOutcome,
     StoredRequest,
     StoredRun,
@@ -43,7 +44,7 @@ def find(cursor: Cursor, request_id: str) -> StoredView | None:
 def placed(cursor: Cursor, request_id: str) -> tuple[StoredView, int | None] | None:
     """The row of a request, and how many are ahead of it if it waits and they can be counted."""
     row = find(cursor, request_id)
-    if row is None or row.rank is None or STATES[row.state] is not State.QUEUED:
+    if row is None or row.rank is None or row.state != WAITS:
         return None if row is None else (row, None)
     return row, counted_ahead(cursor, row.app, row.rank, row.seq)
 
@@ -150,7 +151,7 @@ def page(cursor: Cursor, filter: Filter) -> tuple[list[StoredView], str | None]:
     rows: list[StoredView] = []
     ended = filter.outcome is not None or filter.error_type is not None or filter.slower is not None
     if filter.state is not State.DONE and not ended:
-        state = "" if filter.state is None else f" AND state = {STATES.index(filter.state)}"
+        state = "" if filter.state is None else f" AND state IN {STORED_AS[filter.state]}"
         hot = f"{SQL['view_hot']} WHERE {conditions}{state} ORDER BY seq DESC LIMIT ?"
         rows += map(StoredView._make, cursor.execute(hot, (*values, limit + 1)))
     if filter.state in (None, State.DONE):

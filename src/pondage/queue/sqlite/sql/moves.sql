@@ -3,8 +3,8 @@
 -- name: insert
 -- A request begins hot, either queued (state 0) or already given to a runner (state 1, attempt 1).
 INSERT INTO requests (seq, id, app, path, caller, state, rank, attempt, strikes, alone, last_n, started_n, submitted_at,
-  started_at, start_by, runner, holder, webhook, keep_io, input_bytes, bound, head)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+  started_at, start_by, runner, holder, webhook, keep_io, input_bytes, bound, start_at, payload_ttl, head)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: insert_input
 INSERT INTO inputs (seq, input) VALUES (?, ?);
@@ -25,8 +25,8 @@ INSERT OR IGNORE INTO token_files (file_id, seq) VALUES (?, ?);
 -- A request whose outcome came before its insert was written: one row, never hot.
 INSERT INTO finished (seq, id, app, path, caller, kind, status, ended_by, attempt, strikes, last_n, started_n,
   completed_n, submitted_at, started_at, finished_at, runner, webhook, keep_io, input_bytes, output_bytes, bytes,
-  error, error_type, inference_time, head, headers, input, body)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+  forget_at, error, error_type, inference_time, head, headers, input, body)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: claim
 -- The walk along requests_waiting is done once, inside; the slots come as a JSON array, so that the n-th row goes to
@@ -54,10 +54,10 @@ SELECT seq, attempt, ended_by, last_n, runner FROM finished WHERE id = ?;
 -- From hot to cold in one statement, so that the input is copied inside the database.
 INSERT INTO finished (seq, id, app, path, caller, kind, status, ended_by, attempt, strikes, last_n, started_n,
   completed_n, submitted_at, started_at, finished_at, runner, webhook, keep_io, input_bytes, output_bytes, bytes,
-  error, error_type, inference_time, head, headers, input, body)
+  forget_at, error, error_type, inference_time, head, headers, input, body)
 SELECT r.seq, r.id, r.app, r.path, r.caller, :kind, :status, :ended_by, r.attempt, r.strikes, r.last_n + 1, r.started_n,
   r.last_n + 1, r.submitted_at, r.started_at, :now, r.runner, r.webhook, r.keep_io, r.input_bytes, :output_bytes,
-  r.input_bytes + :output_bytes, :error, :error_type, :inference_time, r.head, :headers, i.input, :body
+  r.input_bytes + :output_bytes, :now + r.payload_ttl, :error, :error_type, :inference_time, r.head, :headers, i.input, :body
 FROM requests AS r JOIN inputs AS i ON i.seq = r.seq WHERE r.seq = :seq;
 
 -- name: delete_hot

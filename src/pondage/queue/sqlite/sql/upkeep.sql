@@ -56,6 +56,21 @@ SELECT coalesce(sum(bytes), 0) FROM finished;
 -- name: late
 SELECT id FROM requests WHERE state = 0 AND start_by IS NOT NULL AND start_by <= ? ORDER BY start_by LIMIT ?;
 
+-- name: due
+SELECT seq, app, caller, head, id FROM requests WHERE state = 3 AND start_at <= ? ORDER BY start_at, seq LIMIT ?;
+
+-- name: release
+UPDATE requests SET state = 0, rank = ? WHERE seq = ? AND state = 3 RETURNING seq;
+
+-- name: outlived
+SELECT seq, bytes FROM finished
+WHERE forget_at <= ? AND forget_at IS NOT NULL AND keep_io <> -1
+  AND NOT EXISTS (SELECT 1 FROM deliveries AS d WHERE d.request_id = finished.id AND d.state = 'owed')
+LIMIT ?;
+
+-- name: ended
+SELECT seq, bytes FROM finished WHERE id = ?;
+
 -- name: forget_keys
 DELETE FROM idempotency WHERE expires_at <= ?;
 
@@ -87,7 +102,7 @@ SELECT id FROM requests WHERE keep_io = 0 UNION ALL SELECT id FROM finished WHER
 
 -- name: forgettable
 -- Those of them that were read long enough ago, or whose webhook is done.
-SELECT seq, id FROM finished
+SELECT seq, id, bytes FROM finished
 WHERE keep_io = 0 AND (webhook IS NOT NULL OR read_at <= ?)
   AND NOT EXISTS (SELECT 1 FROM deliveries AS d WHERE d.request_id = finished.id AND d.state = 'owed')
 LIMIT ?;
