@@ -106,9 +106,10 @@ class KeyStore:
         """Whether a key was ever made. Also a revoked or expired one closes the open door: it meant to."""
         return bool(self._records)
 
-    def known(self) -> dict[str, bool]:
-        """Each key's id, and whether it is not revoked; as of the last `refresh`."""
-        return {key_id: held.record.revoked_at is None for key_id, held in self._records.items()}
+    def known(self) -> dict[str, tuple[bool, float | None]]:
+        """Of each key whether it is not revoked, and when it was rotated last; as of the last `refresh`."""
+        records = (held.record for held in self._records.values())
+        return {record.id: (record.revoked_at is None, record.rotated_at) for record in records}
 
     def names(self) -> dict[str, str]:
         """Each key's id and its name; as of the last `refresh`."""

@@ -209,9 +209,8 @@ class _Opening:
         services.add("the links to the runners", Room(fleet.close))
         await fleet.open(data / "runners", sources, gpu_devices())
         # From here on the runners set up; our own slower imports happen meanwhile.
-        webhooks = await self._open_webhooks(database, queue, is_open)
+        webhooks = await self._open_webhooks(database, queue, is_open, traces)
         services.add("the connections to receivers", Room(webhooks.close))
-        webhooks.sender.traces = traces
         audit = self._open_audit()
         health = Health(settings, clock, database, self._news, services, files.probe)
         http = self._http(port, queue, fleet, files, webhooks, keys, page_sessions, health, audit, is_open, traces)
@@ -289,11 +288,13 @@ class _Opening:
         )  # fmt: skip
 
     async def _open_webhooks(
-        self, database: SqliteDatabase, queue: SqliteQueue, is_open: Callable[[], bool]
+        self, database: SqliteDatabase, queue: SqliteQueue, is_open: Callable[[], bool], traces: Traces | None
     ) -> Webhooks:
         from pondage.webhooks.service import Webhooks
 
-        return await Webhooks.open(self._settings, database, queue, self._news, self._clock, is_open=is_open)
+        return await Webhooks.open(
+            self._settings, database, queue, self._news, self._clock, is_open=is_open, traces=traces
+        )
 
     async def _open_traces(self, queue: SqliteQueue) -> Traces | None:
         """Where traces go, if anywhere. Its libraries are loaded only then."""

@@ -143,12 +143,16 @@ def test_an_access_log_that_cannot_be_written_is_no_start(tmp_path: Path) -> Non
         pass
 
 
-def test_keys_made_and_revoked_by_commands_are_told(heard: Heard) -> None:
+def test_keys_made_rotated_and_revoked_by_commands_are_told(heard: Heard) -> None:
     with serve(BASIC) as served:
         before = served.server.keys.known()
         key_id, _ = key(served, "read")
         served.on_loop(lambda: served.server.audit.keys_changed(before, served.server.keys.known()))
         before = served.server.keys.known()
+        served.call(served.server.keys.rotate(key_id, 60.0))
+        served.on_loop(lambda: served.server.audit.keys_changed(before, served.server.keys.known()))
+        before = served.server.keys.known()
         served.call(served.server.keys.revoke(key_id))
         served.on_loop(lambda: served.server.audit.keys_changed(before, served.server.keys.known()))
-    assert [(one["key"], one["why"]) for one in heard.lines("act")] == [(key_id, "was made"), (key_id, "was revoked")]
+    told = [(one["key"], one["why"]) for one in heard.lines("act")]
+    assert told == [(key_id, "was made"), (key_id, "was rotated"), (key_id, "was revoked")]

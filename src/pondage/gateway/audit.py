@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from pondage.clock import Clock, iso
@@ -25,6 +25,8 @@ log = logging.getLogger("pondage.audit")
 
 REFUSED = frozenset({401, 403, 421, 429})
 """Statuses of the gateway's own making that are told in the audit log."""
+Known = Mapping[str, tuple[bool, float | None]]
+"""Of each key whether it is not revoked, and when it was rotated last."""
 BURST = 5.0
 """Seconds' worth of lines that may come at once."""
 
@@ -77,10 +79,16 @@ class Audit:
         """What came is no call, or came too slowly, or is too much."""
         self._tell(self._refused, "refused", address, "", "", "", status, why)
 
-    def keys_changed(self, before: dict[str, bool], now: dict[str, bool]) -> None:
-        """Keys, and whether each was good, before a command on this machine made or revoked some."""
-        for key_id, good in now.items():
-            what = "was made" if key_id not in before else "was revoked" if before[key_id] and not good else ""
+    def keys_changed(self, before: Known, now: Known) -> None:
+        """What there was to say of each key before and after a command on this machine changed some."""
+        for key_id, (good, rotated_at) in now.items():
+            was_good, was_rotated_at = before.get(key_id, (True, None))
+            what = (
+                "was made" if key_id not in before
+                else "was revoked" if was_good and not good
+                else "was rotated" if rotated_at != was_rotated_at
+                else ""
+            )  # fmt: skip
             if what:
                 self._tell(self._acts, "act", "this machine", key_id, "", "keys", 200, what)
 

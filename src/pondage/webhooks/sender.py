@@ -49,6 +49,7 @@ class Sender:
         clock: Clock,
         *,
         dice: Callable[[], float] = random.random,
+        traces: WebhookTraces | None = None,
     ) -> None:
         self._outbox = outbox
         self._outcomes = outcomes
@@ -59,7 +60,7 @@ class Sender:
         self._dice = dice
         self._hosts = Hosts(settings)
         self._tries: Counter[str] = Counter()
-        self.traces: WebhookTraces | None = None
+        self._traces = traces
         self._changed = asyncio.Event()
         self._committed = False
         self._stopping = False
@@ -234,8 +235,8 @@ class Sender:
         if note and host.breaker.failures in (0, self._settings.webhook_breaker):
             log.warning("webhooks to %s: %s", host.origin, note)
         self._tries[then.state] += 1
-        if self.traces is not None:
-            self.traces.tried(owed, tried)
+        if self._traces is not None:
+            self._traces.tried(owed, tried)
         await self._outbox.record(owed, tried, then, note)
         if then.state == "owed":
             host.hear(then.due_at)
@@ -253,8 +254,8 @@ class Sender:
         settings = self._settings
         timeout = settings.webhook_first_timeout if owed.tries == 0 else settings.webhook_timeout
         headers = self.headers(owed, body, int(sent))
-        if self.traces is not None:
-            headers.update(await self.traces.headers(owed))
+        if self._traces is not None:
+            headers.update(await self._traces.headers(owed))
         try:
             answer: Answer | PostFailed = await self._poster.post(
                 owed.target, body, headers, timeout=timeout, keep=settings.webhook_body_kept

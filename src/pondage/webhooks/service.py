@@ -13,7 +13,7 @@ from pondage.queue.interface import Queue
 from pondage.queue.news import Listener, News
 from pondage.settings import Settings
 from pondage.webhooks import targets
-from pondage.webhooks.interface import Delivery, Figures, NewKey, Next, Owed, Poster, Tried, Try, Whose
+from pondage.webhooks.interface import Delivery, Figures, NewKey, Next, Owed, Poster, Tried, Try, WebhookTraces, Whose
 from pondage.webhooks.keys import Keys
 from pondage.webhooks.listeners import Listeners
 from pondage.webhooks.outbox import LISTENER, Outbox
@@ -42,6 +42,7 @@ class Webhooks(Listener):
         poster: ClosingPoster,
         *,
         used: bool,
+        traces: WebhookTraces | None = None,
     ) -> None:
         self._settings = settings
         self._queue = queue
@@ -50,7 +51,7 @@ class Webhooks(Listener):
         self._used = used
         self.outbox = outbox
         self.keys = keys
-        self.sender = Sender(outbox, queue, poster, keys, settings, clock)
+        self.sender = Sender(outbox, queue, poster, keys, settings, clock, traces=traces)
         self.listeners = Listeners(outbox, settings, clock)
 
     @classmethod
@@ -64,12 +65,14 @@ class Webhooks(Listener):
         *,
         is_open: Callable[[], bool],
         poster: ClosingPoster | None = None,
+        traces: WebhookTraces | None = None,
     ) -> Webhooks:
         """Read or make the keys, and hear of every commit of the queue.
 
         Args:
             is_open: whether the server asks for no key just now; then webhooks may go to this machine, unless
                 `webhook_private` says otherwise.
+            traces: where traces of tries go, if anywhere.
         """
         if poster is None:
             from pondage.webhooks.post import OutboundPoster
@@ -78,7 +81,7 @@ class Webhooks(Listener):
         outbox = Outbox(database)
         keys = Keys(database, clock)
         await keys.open()
-        webhooks = cls(settings, queue, clock, outbox, keys, poster, used=await outbox.used())
+        webhooks = cls(settings, queue, clock, outbox, keys, poster, used=await outbox.used(), traces=traces)
         news.listen(webhooks)
         return webhooks
 
