@@ -207,6 +207,8 @@ class _Opening:
         services.add("the store of files", Room(files.close))
         fleet = self._fleet(queue, files if traces is None else traces.of(files), url, own_hosts(settings, number))
         services.add("the links to the runners", Room(fleet.close))
+        for request_id in await queue.interrupted(settings.resume_window):
+            await queue.cancel(request_id)  # its caller's connection ended with the gateway before
         await fleet.open(data / "runners", sources, gpu_devices())
         # From here on the runners set up; our own slower imports happen meanwhile.
         webhooks = await self._open_webhooks(database, queue, is_open, traces)
@@ -244,8 +246,14 @@ class _Opening:
             certificate = Certificate(server.http.tls, settings)
             add("the look at the certificate", Every(_CERTIFICATE_INTERVAL, certificate.look, at_once=True))
         add("the gateway", server.http, ends_server=True)
+        add("who waits for answers", Room(self._let_go))
         add("the fleet", server.fleet)
         add("the door", Room(server.http.refuse))
+
+    def _let_go(self) -> None:
+        """The drain is over: who follows something, or waits for it still, hears that it goes on after the restart."""
+        self._closing.set()
+        self._news.let_go()
 
     async def _refuse_lost(self) -> None:
         """Stop before a new database is made beside files that the old one told of.

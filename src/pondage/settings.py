@@ -107,6 +107,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Longest blocked read that `Prefer: wait` may ask for."""
     keep_alive_interval: float = 4.0
     """A comment is sent on an event stream after so long without an event (Java clients give up after 10)."""
+    resume_window: float = 60.0
+    """For so long after a start one repeat of each `run` that the stop or crash before cut off gets that request's
+    result, instead of running it again."""
     idempotency_window: float = 86_400.0
     """How long an Idempotency-Key names its request."""
     token_max_age: float = 3600.0

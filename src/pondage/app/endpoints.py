@@ -31,7 +31,7 @@ class Declaration(msgspec.Struct, frozen=True, kw_only=True):
 
     path: str
     realtime: bool = False
-    on_disconnect: OnDisconnect = "keep"
+    on_disconnect: OnDisconnect | None = None
     retry_streams: bool | None = None
     health_check: HealthCheck | None = None
     max_batch_size: int = 1
@@ -53,7 +53,7 @@ def endpoint(
     is_websocket: bool = False,
     health_check: HealthCheck | None = None,
     billing: Any = None,
-    on_disconnect: OnDisconnect = "keep",
+    on_disconnect: OnDisconnect | None = None,
     retry_streams: bool | None = None,
     max_batch_size: int = 1,
     batch_wait: float = 0.01,
@@ -67,7 +67,9 @@ def endpoint(
         health_check: accepted for fal's sake, and never called: a runner is known to live by its heartbeats.
         billing: an object whose `declaration()` says what the endpoint bills by; it is checked, and shown with the app.
             Nothing is billed here: units are what `x-fal-billable-units` says.
-        on_disconnect: what becomes of a direct call whose caller hangs up and did not say itself.
+        on_disconnect: what becomes of a direct call whose caller hangs up and did not say itself: `cancel` or `keep`.
+            None: a `run` without an idempotency key is cancelled, since nobody can come back for its result; every
+            other call goes on.
         retry_streams: whether a stream may run again after its caller has seen chunks; None: as the app says.
         max_batch_size: above 1 the method gets a list of up to so many inputs, of several requests, and returns a
             list with a result, or an exception, for each.

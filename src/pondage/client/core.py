@@ -110,7 +110,15 @@ class Options(NamedTuple):
 def run_call(target: Target, base: dict[str, str], endpoint: str, input: Any, options: Options) -> Call:
     """The direct call of an endpoint (PROTOCOL 5.1). A `GET` carries no input, as with fal's client."""
     url = target.run + endpoint_path(endpoint, options.path)
-    return _work(target, base, url, None if options.method == "GET" else encode_input(input), options)
+    call = _work(target, base, url, None if options.method == "GET" else encode_input(input), options)
+    if not target.cloud:
+        call.headers.setdefault("prefer", "respond-async")
+    return call
+
+
+def goes_on(answer: Answer) -> bool:
+    """Whether the answer to a `run` is no result but the request's id, since the server stops meanwhile (RFC 7240)."""
+    return answer.status == 202 and answer.headers.get("preference-applied") == "respond-async"
 
 
 def submit_call(target: Target, base: dict[str, str], endpoint: str, input: Any, options: Options) -> Call:

@@ -162,10 +162,12 @@ class Accounts:
         moves: list[TooLong | HoldsOn | Replace] = []
         for runner in self.all_runners():
             for request_id, running in runner.running.items():
-                if running.cancelled_at is None and running.deadline is not None and now >= running.deadline:
-                    running.cancelled_at = now
-                    moves.append(TooLong(runner, running))
-                elif running.cancelled_at is not None and now >= running.cancelled_at + self._cancel_grace:
+                told = running.cancelled_at
+                if told is None or running.soft:
+                    if running.deadline is not None and now >= running.deadline:
+                        running.cancelled_at, running.soft = now, False
+                        moves.append(TooLong(runner, running))
+                elif now >= told + self._cancel_grace:
                     moves += self.condemn(runner, request_id, now)
             neighbours = any(running.cancelled_at is None for running in runner.running.values())
             if runner.replace_at is not None and (now >= runner.replace_at or not neighbours):

@@ -103,23 +103,28 @@ class Dispatcher(Listener):
         """See whether somebody waits for the free slots of an app."""
         self._pump.wake(app)
 
-    async def cancel(self, request_id: str, reason: str) -> Cancelled:
-        """End a request as cancelled, then stop its attempt, by force if need be."""
+    async def cancel(self, request_id: str, reason: str, *, soft: bool = False) -> Cancelled:
+        """End a request as cancelled, then stop its attempt; unless it is to be `soft`, by force if need be."""
         cancelled = await self._queue.cancel(request_id)
         if cancelled.was is State.RUNNING:
-            self.stop_attempt(request_id, reason)
+            self.stop_attempt(request_id, reason, soft=soft)
         return cancelled
 
-    def stop_attempt(self, request_id: str, reason: str) -> None:
-        """Tell the runner that an attempt's outcome is decided; `overdue` sees to it that it lets go."""
+    def left(self, request_id: str) -> None:
+        """The caller of a run has hung up: the request ends, but no process for it."""
+        self._commits.keep(self.cancel(request_id, "client_disconnected", soft=True))
+
+    def stop_attempt(self, request_id: str, reason: str, *, soft: bool = False) -> None:
+        """Tell the runner that an attempt's outcome is decided; `overdue` sees to it that it lets go, unless it is
+        `soft`."""
         runner = self.accounts.holder(request_id)
         if runner is None:
             return
         running = runner.running.get(request_id)
         if running is None:  # a suspect that has not begun yet
             self._end(runner, request_id)
-        elif running.cancelled_at is None:
-            running.cancelled_at = self._clock.monotonic()
+        elif running.cancelled_at is None or (running.soft and not soft):
+            running.cancelled_at, running.soft = self._clock.monotonic(), soft
             _tell_cancelled(runner, running, reason)
 
     # ---- claims to runners
@@ -368,7 +373,7 @@ def _hung_up() -> Outcome:
 
 def _tell_cancelled(runner: Runner, running: Running, reason: str) -> None:
     if runner.link is not None:
-        runner.link.send(Cancel(running.claim.request.id, running.claim.attempt, reason))
+        runner.link.send(Cancel(running.claim.request.id, running.claim.attempt, reason, running.soft))
 
 
 def _warn(condemned: Iterable[HoldsOn]) -> None:

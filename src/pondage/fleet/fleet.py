@@ -250,6 +250,9 @@ class LocalFleet:
     async def cancel(self, request_id: str, reason: str = "client_cancelled") -> Cancelled:
         return await self.dispatcher.cancel(request_id, reason)
 
+    def left(self, request_id: str) -> None:
+        self.dispatcher.left(request_id)
+
     def live_chunks(self, request_id: str, sink: ChunkSink) -> Callable[[], None]:
         return self.dispatcher.chunks.listen(request_id, sink)
 

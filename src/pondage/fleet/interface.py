@@ -94,8 +94,8 @@ class Ticket(Protocol):
     receipt: asyncio.Future[Receipt]
     """Done after the commit of the submit. A lazy submit has none of its own; it is acknowledged by its outcome."""
 
-    async def outcome(self) -> Outcome:
-        """After the commit of the outcome."""
+    async def outcome(self) -> Outcome | None:
+        """After the commit of the outcome. None: the server stops, and the request has not ended before."""
         ...
 
 
@@ -165,6 +165,11 @@ class Fleet(Protocol):
 
     async def cancel(self, request_id: str, reason: str = "client_cancelled") -> Cancelled:
         """End a request as cancelled and stop its attempt."""
+        ...
+
+    def left(self, request_id: str) -> None:
+        """The caller of a run has hung up, and nobody can come back for it: it ends as cancelled, and its attempt is
+        told; no process is ended for it."""
         ...
 
     def live_chunks(self, request_id: str, sink: Callable[[int, Chunk], bool]) -> Callable[[], None]:

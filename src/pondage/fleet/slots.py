@@ -10,13 +10,15 @@ from pondage.queue.interface import Claim
 class Running:
     """An attempt in a runner's hands."""
 
-    __slots__ = ("began", "cancelled_at", "claim", "deadline", "seen_chunk", "shared_before")
+    __slots__ = ("began", "cancelled_at", "claim", "deadline", "seen_chunk", "shared_before", "soft")
 
     def __init__(self, claim: Claim, deadline: float | None, *, seen_chunk: bool = False) -> None:
         self.claim = claim
         self.deadline = deadline
         """Monotonic time at which the gateway steps in, should the runner not keep the run limit by itself."""
         self.cancelled_at: float | None = None
+        self.soft = False
+        """It was only told that it is cancelled: no process is ended for it before its run limit."""
         self.seen_chunk = seen_chunk
         """Partial output has come, which its caller may have seen."""
         self.began = 0.0

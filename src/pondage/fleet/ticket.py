@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 
-from pondage.errors import PondageError
 from pondage.queue.interface import Queue, Receipt, Submission
 from pondage.wire.events import Outcome
 
@@ -18,7 +17,7 @@ class PendingRequest:
         self.request_id = submission.request.id
         self.receipt: asyncio.Future[Receipt] = submission.receipt
 
-    async def outcome(self) -> Outcome:
+    async def outcome(self) -> Outcome | None:
         request_id = self.request_id
         if self._submission.request.idempotency_key is not None:
             # The key may name an earlier request; then that one's outcome is the answer.
@@ -27,6 +26,5 @@ class PendingRequest:
             self.receipt.result()
         outcome = await self._queue.wait(request_id, None)
         if outcome is None:
-            await self.receipt
-            raise PondageError(f"request {request_id} has vanished from the queue")
+            await self.receipt  # it may have failed
         return outcome

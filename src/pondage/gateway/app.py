@@ -33,6 +33,7 @@ from pondage.gateway.audit import REFUSED, Audit
 from pondage.gateway.budget import FREE
 from pondage.gateway.call import Call, Response, Role, Rooms, read_headers
 from pondage.gateway.crowd import PLACE, Place
+from pondage.gateway.interrupted import NoAnswer
 from pondage.gateway.realtime import realtime
 from pondage.gateway.route import PUBLIC
 from pondage.gateway.router import Router
@@ -71,13 +72,19 @@ class Gateway:
         self._origins = frozenset(o.strip().rstrip("/") for o in rooms.settings.cors.split(",") if o.strip())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            if self._audit.access is None:
-                await self._http(scope, receive, send)
-            else:
-                await self._http_on_record(scope, receive, send)
-        elif scope["type"] == "websocket":
-            await self._websocket(scope, receive, send)
+        try:
+            if scope["type"] == "http":
+                if self._audit.access is None:
+                    await self._http(scope, receive, send)
+                else:
+                    await self._http_on_record(scope, receive, send)
+            elif scope["type"] == "websocket":
+                await self._websocket(scope, receive, send)
+        except asyncio.CancelledError:
+            if not self._rooms.closing.is_set():
+                raise
+            # The stop waits for nobody any longer: what has no answer yet gets none.
+            await NoAnswer()(scope, receive, send)
 
     # ---- HTTP
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from itertools import islice
 from typing import Protocol
 
@@ -19,6 +20,13 @@ _LOOKED_AT = 64
 
 class Held(Protocol):
     """A connection, as the crowd and its calls know it."""
+
+    left: Callable[[], None] | None
+    """Called when the caller hangs up, while a call has set it."""
+
+    def cut(self) -> None:
+        """Close without an answer to the call that is under way."""
+        ...
 
     def spare(self) -> bool:
         """Close, unless a call is under way; whether it did."""

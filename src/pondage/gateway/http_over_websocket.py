@@ -13,6 +13,7 @@ from pondage.errors import InternalError, NotFound, RequestError, TooLarge
 from pondage.fleet.interface import Ticket
 from pondage.gateway.budget import FREE
 from pondage.gateway.call import Call
+from pondage.gateway.interrupted import Interrupted, withdraw
 from pondage.gateway.streams import Follower
 from pondage.gateway.submitting import Target, check_input, new_request
 from pondage.wire.events import Outcome
@@ -27,7 +28,7 @@ _AHEAD = 8
 class _Call:
     """One message: its request, or why there is none."""
 
-    def __init__(self, call: Call, target: Target, message: dict[str, Any]) -> None:
+    def __init__(self, call: Call, target: Target, message: dict[str, Any], *, cancels: bool) -> None:
         self.began = call.rooms.clock.monotonic()
         self.request_id = call.request_id = new_request_id()
         self.problem: RequestError | None = None
@@ -45,7 +46,7 @@ class _Call:
             if len(body) > FREE:
                 self.held = len(body)
                 call.budget.add(call.budget_key, self.held)
-            request = new_request(call, target, check_input(body))
+            request = new_request(call, target, check_input(body), bound="cancel" if cancels else "keep")
             if target.mode == "stream" and call.path.rstrip("/").endswith("/stream"):
                 self.chunks = Follower(call, request.id)
             self.ticket = call.rooms.fleet.submit(request, direct=True)
@@ -61,6 +62,9 @@ class _Call:
         await ticket.receipt
         outcome = await ticket.outcome()
         self.ticket = None  # it would keep the outcome
+        if outcome is None:  # the server stops
+            await withdraw(call.rooms.queue, self.request_id)
+            raise Interrupted
         if not self._holds(call, len(outcome.body)):
             return None
         return outcome
@@ -112,6 +116,8 @@ async def serve_bodies(call: Call, target: Target, *, cancels: bool) -> None:
             await _answer(call, one, cancels=cancels)
             unanswered.remove(one)
             one.end(call)
+    except Interrupted:
+        await call.send({"type": "websocket.close", "code": 1012, "reason": "the server stops"})
     finally:
         reading.cancel()
         await asyncio.gather(reading, return_exceptions=True)
@@ -125,7 +131,7 @@ async def _read(
     call: Call, target: Target, waiting: asyncio.Queue[_Call | None], unanswered: list[_Call], *, cancels: bool
 ) -> None:
     while (message := await call.receive())["type"] != "websocket.disconnect":
-        one = _Call(call, target, dict(message))
+        one = _Call(call, target, dict(message), cancels=cancels)
         del message
         unanswered.append(one)
         await waiting.put(one)
@@ -135,6 +141,8 @@ async def _read(
 
 
 async def _cancel(call: Call, unanswered: list[_Call]) -> None:
+    if call.rooms.closing.is_set():
+        return  # it is not the caller who left
     begun = [one.request_id for one in unanswered if one.ticket is not None or one.outcome is not None]
     await asyncio.gather(*(call.rooms.fleet.cancel(request_id, "client_disconnected") for request_id in begun))
 

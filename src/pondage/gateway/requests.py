@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 
 from pondage.errors import BadRequest, NotFound
@@ -11,6 +10,8 @@ from pondage.gateway import answers, expected
 from pondage.gateway.access import require
 from pondage.gateway.budget import FREE
 from pondage.gateway.call import Call, Caller, Response
+from pondage.gateway.crowd import PLACE, Place
+from pondage.gateway.interrupted import Resumed, unanswered
 from pondage.gateway.status import status_object, urls
 from pondage.gateway.streams import stream_chunks
 from pondage.gateway.submitting import Target, cancels_on_leave, find_target, new_request, read_input, wait_preference
@@ -27,11 +28,27 @@ async def run(call: Call) -> Response:
     target = find_target(call, call.path, want="call")
     if target.mode == "stream" and call.path.rstrip("/").endswith("/stream"):
         return await stream_chunks(call, target)
-    cancels = cancels_on_leave(call, target.on_disconnect)
+    keyed = "idempotency-key" in call.headers
+    cancels = cancels_on_leave(call, target.on_disconnect, "keep" if keyed else "cancel")
     body = await read_input(call)
-    ticket = call.rooms.fleet.submit(new_request(call, target, body), lazy=True)
+    request = new_request(call, target, body, bound="" if keyed else "cancel" if cancels else "keep")
+    queue, fleet = call.rooms.queue, call.rooms.fleet
+    cut_off = await queue.resume(request) if queue.resumable and not keyed else None
+    ticket: Ticket | Resumed = fleet.submit(request, lazy=True) if cut_off is None else Resumed(queue, cut_off)
     call.request_id = ticket.request_id
-    outcome = await (_unless_gone(call, ticket) if cancels else ticket.outcome())
+    place: Place | None = call.scope.get(PLACE)
+    try:
+        if cancels and place is not None:
+            place.connection.left = lambda: fleet.left(ticket.request_id)
+            if place.gone:
+                fleet.left(ticket.request_id)
+        outcome = await ticket.outcome()
+    finally:
+        if place is not None:
+            place.connection.left = None
+    call.request_id = ticket.request_id
+    if outcome is None:
+        return await unanswered(call, keyed=keyed)
     if len(outcome.body) <= FREE:
         return answers.outcome(outcome, ticket.request_id)
     return _large(call, outcome, ticket.request_id)
@@ -48,24 +65,6 @@ def _large(call: Call, outcome: Outcome, request_id: str) -> Response:
 
     keeps = call.headers.get("x-fal-store-io", "1").strip() != "0"
     return answers.outcome(outcome, request_id, again if keeps else None)
-
-
-async def _unless_gone(call: Call, ticket: Ticket) -> Outcome:
-    """Wait for the outcome; cancel the request if the caller hangs up first."""
-
-    async def gone() -> None:
-        while (await call.receive())["type"] != "http.disconnect":
-            pass
-
-    leaving = asyncio.ensure_future(gone())
-    coming = asyncio.ensure_future(ticket.outcome())
-    try:
-        await asyncio.wait([leaving, coming], return_when=asyncio.FIRST_COMPLETED)
-        if not coming.done():
-            await call.rooms.fleet.cancel(ticket.request_id, "client_disconnected")
-        return await coming
-    finally:
-        leaving.cancel()
 
 
 async def submit(call: Call) -> Response:

@@ -20,6 +20,7 @@ from pondage.gateway.access import require
 from pondage.gateway.budget import FREE
 from pondage.gateway.call import Call, Response
 from pondage.gateway.crowd import PLACE, Place
+from pondage.gateway.interrupted import Interrupted
 from pondage.gateway.status import status_object
 from pondage.gateway.submitting import Target, cancels_on_leave, new_request, read_input
 from pondage.queue.interface import RequestView
@@ -68,7 +69,10 @@ class EventStream:
                 coming = coming or asyncio.ensure_future(anext(self._blocks))
                 watched: list[asyncio.Future[Any]] = [coming, leaving, closing]
                 await asyncio.wait(watched, timeout=self._keep_alive, return_when=asyncio.FIRST_COMPLETED)
-                if leaving.done() or (closing.done() and not coming.done()):
+                if leaving.done():
+                    return
+                if closing.done() and not coming.done():
+                    self._break_off()
                     return
                 if not coming.done():
                     await send({"type": "http.response.body", "body": sse.KEEP_ALIVE, "more_body": True})
@@ -77,6 +81,9 @@ class EventStream:
                     block = coming.result()
                 except StopAsyncIteration:
                     break
+                except Interrupted:
+                    self._break_off()
+                    return
                 finally:
                     coming = None
                 await self._write(send, block)
@@ -89,6 +96,10 @@ class EventStream:
                     await asyncio.gather(task, return_exceptions=True)
             if isinstance(self._blocks, AsyncGenerator):
                 await self._blocks.aclose()
+
+    def _break_off(self) -> None:
+        if self._connection is not None:
+            self._connection.cut()
 
     async def _write(self, send: Send, block: bytes) -> None:
         """A large block in pieces, so that no second one of it lies in buffers; the next comes once it is taken."""
@@ -291,7 +302,8 @@ class Follower:
             self._stop()
             self._let_go()
             if not ended:
-                ending.cancel()
+                if not ending.cancel() and not ending.cancelled():
+                    ending.exception()  # nobody is left to hear of it
                 if cancel_on_leave and not self._call.rooms.closing.is_set():
                     await asyncio.shield(self._call.rooms.fleet.cancel(self._request_id, "client_disconnected"))
 
@@ -299,6 +311,8 @@ class Follower:
         """The end of the request; its outcome where it is an error. A right one may be large, and is not needed."""
         if not self._well:
             outcome = await self._call.rooms.queue.wait(self._request_id, None)
+            if outcome is None and self._call.rooms.closing.is_set():
+                raise Interrupted
             if outcome is not None and outcome.kind is not OutcomeKind.OK:
                 return outcome
         return None

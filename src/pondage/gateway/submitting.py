@@ -14,7 +14,7 @@ from pondage.files.interface import file_ids
 from pondage.files.names import LIFECYCLE_HEADERS, read_lifecycle
 from pondage.gateway import times
 from pondage.gateway.call import Call, Caller
-from pondage.queue.interface import NewRequest
+from pondage.queue.interface import Bound, NewRequest
 from pondage.wire.canonical import canonical
 from pondage.wire.finite import odd_in_text
 from pondage.wire.frames import AppInfo, Mode
@@ -49,7 +49,7 @@ class Target(NamedTuple):
     info: AppInfo
     path: str
     mode: Mode
-    on_disconnect: str = "keep"
+    on_disconnect: str | None = None
 
 
 def find_target(call: Call, text: str, *, want: Mode) -> Target:
@@ -157,7 +157,7 @@ def forwarded_headers(call: Call) -> dict[str, str]:
     return {name: value for name, value in call.headers.items() if name not in _NOT_FORWARDED}
 
 
-def new_request(call: Call, target: Target, body: bytes, *, path: str | None = None) -> NewRequest:
+def new_request(call: Call, target: Target, body: bytes, *, path: str | None = None, bound: Bound = "") -> NewRequest:
     """The request that a call asks for.
 
     Raises:
@@ -224,6 +224,7 @@ def new_request(call: Call, target: Target, body: bytes, *, path: str | None = N
         start_at=when.start_at,
         deadline=when.deadline,
         payload_ttl=when.payload_ttl,
+        bound=bound,
     )
 
 
@@ -240,13 +241,14 @@ def subject_of(caller: Caller) -> str | None:
     return (caller.subject or "") if caller.by_token else None
 
 
-def cancels_on_leave(call: Call, declared: str = "keep") -> bool:
-    """Whether a request is cancelled when its caller hangs up: as the call says, or else as the endpoint declares.
+def cancels_on_leave(call: Call, declared: str | None = None, default: str = "keep") -> bool:
+    """Whether a request is cancelled when its caller hangs up: as the call says, or else as the endpoint declares, or
+    else by `default`.
 
     Raises:
         InvalidInput: the call says something else.
     """
-    said = call.headers.get("pondage-on-disconnect", declared)
+    said = call.headers.get("pondage-on-disconnect", declared or default)
     if said not in {"cancel", "keep"}:
         raise InvalidInput.field(["header", "Pondage-On-Disconnect"], f"{said!r} is neither 'cancel' nor 'keep'")
     return said == "cancel"

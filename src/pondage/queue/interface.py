@@ -312,7 +312,8 @@ class Queue(Protocol):
         ...
 
     async def wait(self, request_id: str, timeout: float | None) -> Outcome | None:
-        """The outcome as soon as it is committed; None after `timeout` seconds without one (or an unknown id)."""
+        """The outcome as soon as it is committed; None after `timeout` seconds without one, for an unknown id, and at
+        the end of a stop (`pondage.queue.news.News.let_go`)."""
         ...
 
     async def events(

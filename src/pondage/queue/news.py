@@ -76,6 +76,8 @@ class News:
         self._stuck: dict[asyncio.Future[Outcome | None], float] = {}
         """While nothing can be written: who waits, and when each was first seen waiting."""
         self.closed = False
+        self._waits = True
+        """Whether anybody may wait for an outcome still."""
         self._listeners: list[Listener] = []
 
     def listen(self, listener: Listener) -> None:
@@ -133,7 +135,7 @@ class News:
     def wait(self, request_id: str) -> asyncio.Future[Outcome | None]:
         """A future of the outcome; give it back by `forget`."""
         future: asyncio.Future[Outcome | None] = asyncio.get_running_loop().create_future()
-        if self.closed:
+        if self.closed or not self._waits:
             future.set_result(None)
         else:
             self.waiting.setdefault(request_id, []).append(future)
@@ -147,14 +149,19 @@ class News:
             if not waiters:
                 del self.waiting[request_id]
 
-    def close(self) -> None:
-        """Let everybody go: no future stays behind."""
-        self.closed = True
+    def let_go(self) -> None:
+        """The server stops: whoever waits for an outcome hears that there is none yet, from now on at once."""
+        self._waits = False
         for futures in self.waiting.values():
             for future in futures:
                 if not future.done():
                     future.set_result(None)
         self.waiting.clear()
+
+    def close(self) -> None:
+        """Let everybody go: no future stays behind."""
+        self.closed = True
+        self.let_go()
         for watchers in self.watching.values():
             for watcher in watchers:
                 watcher.tell()

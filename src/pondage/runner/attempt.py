@@ -48,15 +48,15 @@ class Attempt:
     """The runner's side of an attempt; the sink of its context.
 
     `stopped` is why it is being stopped, empty while it is not: `client_cancelled`, `request_timeout`,
-    `client_disconnected` or `stale`. `begun` is set by the task's first step: a task that is cancelled before it would
-    never run, and the attempt never end. `number` counts the attempts of this process; `company`: others ran as it
-    began.
+    `client_disconnected` or `stale`; `soft`: it is only told, and its thread may end in its own time. `begun` is set by
+    the task's first step: a task that is cancelled before it would never run, and the attempt never end. `number`
+    counts the attempts of this process; `company`: others ran as it began.
     """
 
     __slots__ = (
         "_lock", "_thread", "begun", "chunks", "company", "context", "endpoint", "frame", "key",
         "loop_thread", "notes", "number", "response", "session",
-        "started", "stopped", "task", "timer",
+        "soft", "started", "stopped", "task", "timer",
     )  # fmt: skip
 
     def __init__(
@@ -68,6 +68,7 @@ class Attempt:
         self.notes = notes
         self.started = now
         self.stopped = ""
+        self.soft = False
         self.begun = False
         self.number = 0
         self.company = False
@@ -108,16 +109,21 @@ class Attempt:
 
     # ---- stopping
 
-    def stop(self, reason: str) -> None:
-        """Set the flag, then interrupt: CancelledError on the loop, an exception into the thread. Once."""
-        if self.stopped:
+    def stop(self, reason: str, *, soft: bool = False) -> None:
+        """Set the flag, then interrupt: CancelledError on the loop, an exception into the thread. Once.
+
+        `soft`: no exception into the thread, whose result is then dropped; a later stop that is not soft brings it.
+        """
+        if self.stopped and (soft or not self.soft):
             return
-        self.stopped = reason
+        self.stopped = self.stopped or reason
+        self.soft = soft
         if self.chunks is not None:
             self.chunks.end()
         with self._lock:
             if self._thread is not None:
-                _raise_in(self._thread, Stopped)
+                if not soft:
+                    _raise_in(self._thread, Stopped)
                 return
         if self.begun and self.task is not None:
             self.task.cancel()
@@ -139,7 +145,10 @@ class Attempt:
                     raise Stopped
                 self._thread = threading.get_ident()
             try:
-                return carried(function)
+                made = carried(function)
+                if self.soft:
+                    raise Stopped  # nobody wants it any more
+                return made
             finally:
                 with self._lock:
                     self._thread = None

@@ -152,7 +152,7 @@ class Executor:
         """Stop an attempt, if it still runs."""
         attempt = self.running.get((frame.request_id, frame.attempt))
         if attempt is not None:
-            self.stop(attempt, frame.reason)
+            self.stop(attempt, frame.reason, soft=frame.soft)
 
     def committed(self, frame: Committed) -> None:
         """Forget what the gateway has on disk."""
@@ -367,9 +367,14 @@ class Executor:
         self._unacknowledged[finished.request_id, finished.attempt] = (finished, chunks)
         self._link.send(finished)
 
-    def stop(self, attempt: Attempt, reason: str) -> None:
-        """Interrupt an attempt; if it has not let go after the grace period, say that this process is poisoned."""
-        if not attempt.stopped:
+    def stop(self, attempt: Attempt, reason: str, *, soft: bool = False) -> None:
+        """Interrupt an attempt; if it has not let go after the grace period, say that this process is poisoned.
+
+        `soft`: it is told, and nothing follows if it does not let go.
+        """
+        if soft:
+            attempt.stop(reason, soft=True)
+        elif not attempt.stopped or attempt.soft:
             attempt.stop(reason)
             if (session := self._sessions.get(attempt.frame.request_id)) is not None:
                 session.hang_up()  # a thread that waits for the next message hears nothing else

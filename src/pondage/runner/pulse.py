@@ -84,11 +84,11 @@ class Pulse:
                 leave(4)  # the loop, which would look for another gateway, may be blocked for good
             return
         self._alone_since = 0.0
-        asked = {(f.request_id, f.attempt): f.reason for f in self._link.peek() if isinstance(f, Cancel)}
+        asked = {(f.request_id, f.attempt): f.reason for f in self._link.peek() if isinstance(f, Cancel) and not f.soft}
         for key, attempt in list(executor.running.items()):
             deadline = attempt.context.deadline
             reason = asked.get(key) or ("request_timeout" if deadline is not None and now > deadline else "")
-            if not reason and not attempt.stopped:
+            if not reason and (not attempt.stopped or attempt.soft):
                 continue
             if key not in self._interrupted:
                 self._interrupted[key] = now

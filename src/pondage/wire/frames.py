@@ -63,7 +63,7 @@ class EndpointInfo(msgspec.Struct, frozen=True):
     buffering: int | None = None
     session_timeout: float | None = None
     max_batch_size: int = 1
-    on_disconnect: Literal["keep", "cancel"] = "keep"
+    on_disconnect: Literal["keep", "cancel"] | None = None
     retry_streams: bool | None = None
     """None: as the app says."""
     cost: tuple[str, ...] = ()
@@ -234,11 +234,15 @@ class Execute(Frame, tag="execute"):
 
 
 class Cancel(Frame, tag="cancel"):
-    """Stop an attempt. `reason` is `client_cancelled`, `request_timeout`, `client_disconnected` or `stale`."""
+    """Stop an attempt. `reason` is `client_cancelled`, `request_timeout`, `client_disconnected` or `stale`.
+
+    `soft`: tell it, and interrupt what is on the loop, but nothing in a thread; it may take as long as it likes.
+    """
 
     request_id: str
     attempt: int
     reason: str
+    soft: bool = False
 
 
 class Committed(Frame, tag="committed"):

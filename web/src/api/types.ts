@@ -119,7 +119,7 @@ export interface EndpointInfo {
   buffering: number | null;
   session_timeout: number | null;
   max_batch_size: number;
-  on_disconnect: "cancel" | "keep";
+  on_disconnect: "cancel" | "keep" | null;
   retry_streams: boolean | null;
   cost: string[];
   billing: Record<string, Json> | null;

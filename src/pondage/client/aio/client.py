@@ -19,6 +19,7 @@ from pondage.client.aio.realtime import AsyncRealtime
 from pondage.client.aio.storage import AsyncStorage, OnProgress
 from pondage.client.aio.streaming import AsyncStream
 from pondage.client.core import Options, Priority, either
+from pondage.client.deadline import Deadline
 from pondage.client.errors import ClientError, TimeoutError
 from pondage.client.outputs import decode_output
 from pondage.client.statuses import Status
@@ -121,15 +122,25 @@ class AsyncClient:
         call = core.run_call(exchange.target, exchange.base, application, value, options)
         if timeout is None:
             answer = await exchange.send(call, timeout=None)
+            if core.goes_on(answer):
+                answer = await self._resumed(answer, application, exchange.deadline(None))
         else:
+            deadline = exchange.deadline(timeout)
             try:
-                answer = await exchange.send(call, timeout=timeout, deadline=exchange.deadline(timeout))
+                answer = await exchange.send(call, timeout=timeout, deadline=deadline)
+                if core.goes_on(answer):
+                    answer = await self._resumed(answer, application, deadline)
             except TimeoutError as error:
                 error.request_id = await self._cancel_run(call, application, options)
                 raise
         if answer.status >= 300:
             core.raise_for_status(answer)
         return decode_output(answer.body, output_type)
+
+    async def _resumed(self, answer: core.Answer, application: str, deadline: Deadline) -> core.Answer:
+        """The answer of a `run` whose server stopped while it was under way: its id leads to it over the restart."""
+        request_id, urls = core.read_ticket(self.exchange.target, application, answer)
+        return await AsyncRequestHandle(request_id, *urls, client=self)._wait(limits.POLL_INTERVAL, deadline)
 
     async def _cancel_run(self, call: core.Call, application: str, options: Options) -> str | None:
         """Cancel a `run` whose answer never came: its key names the request. Its id, if it could be had."""

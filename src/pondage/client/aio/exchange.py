@@ -102,8 +102,10 @@ class Exchange:
                     raise TimeoutError(_limit(timeout, deadline)) from error
                 if deadline is not None and deadline.over:
                     raise TimeoutError(_limit(timeout, deadline)) from error
+                failure = failure_of(error)
+                self._met = self._met or failure is Failure.LOST  # there was somebody at the other end
                 retries = retries or self._retries(call.repeat)
-                wait = retries.after_failure(failure_of(error))
+                wait = retries.after_failure(failure)
                 if wait is None:
                     if isinstance(error, httpx2.ReadTimeout):
                         raise TimeoutError(_limit(timeout, deadline)) from error
@@ -152,7 +154,9 @@ class Exchange:
         try:
             response = await _asked(client, _request(call, limit), stream=True)
         except httpx2.RequestError as error:
-            raise Broken(failure_of(error), unreachable(call, error)) from error
+            failure = failure_of(error)
+            self._met = self._met or failure is Failure.LOST
+            raise Broken(failure, unreachable(call, error)) from error
         self._met = True
         if not self.pondage:
             self.pondage = core.is_pondage(response.headers)

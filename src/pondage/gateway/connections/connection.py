@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from enum import Enum
 from typing import TYPE_CHECKING, ClassVar, cast
 
@@ -62,6 +63,9 @@ class Connection(HttpToolsProtocol):
     audit: ClassVar[Audit | None] = None
     server_state: ServerState
     transport: CoalescingTransport  # type: ignore[assignment]  # a transport in all that is used of it
+
+    left: Callable[[], None] | None = None
+    """Called when the caller hangs up; whoever waits for something long sets it, and takes it back."""
 
     _place: Place | None = None
     _turns: Turns
@@ -121,6 +125,8 @@ class Connection(HttpToolsProtocol):
         if self._place is not None:
             self.crowd.leave(self._place)
         super().connection_lost(exc)
+        if self.left is not None:
+            self.left()
         # After a reset the server lets the timer of an idle connection run on, and with it whatever it came with.
         self._unset_keepalive_if_required()
         self.headers = []
@@ -140,6 +146,14 @@ class Connection(HttpToolsProtocol):
             return False
         self.transport.close()
         return True
+
+    def cut(self) -> None:
+        """Close without an answer to the call that is under way."""
+        cycle: RequestResponseCycle | None = self.cycle
+        if cycle is not None:
+            cycle.disconnected = True
+        self._deaf = True
+        self.transport.close()
 
     async def has_room(self, seconds: float | None) -> bool:
         """Whether the caller takes what was written within so many seconds; None: wait until it does, or is gone."""

@@ -107,6 +107,12 @@ class CallerSocket(WebSocketsSansIOProtocol):
         """It has shown that it may be here."""
         return False
 
+    left: Callable[[], None] | None = None
+
+    def cut(self) -> None:
+        """Close at once."""
+        self.transport.close()
+
     async def has_room(self, seconds: float | None) -> bool:
         """Whether the caller takes what was written within so many seconds; None: wait until it does, or is gone."""
         try:
