@@ -102,7 +102,7 @@ class Gateway:
         try:
             await self._http(scope, receive, counted)
         finally:
-            self._audit.answered(scope, scope.get(CALL), status, size, began)
+            self._audit.answered(scope, scope.pop(CALL, None), status, size, began)
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = read_headers(scope)
@@ -118,7 +118,9 @@ class Gateway:
             if scope["method"] == "OPTIONS" and origin is not None:
                 await _preflight(sending, scope, receive)
                 return
-            call = scope[CALL] = self._call(scope, receive, sending, headers)
+            call = self._call(scope, receive, sending, headers)
+            if self._audit.access is not None:
+                scope[CALL] = call  # taken out again: a call and its scope that hold one another outlive the answer
             response = await self._answer(call)
         except RequestError as problem:
             refused = str(problem) if problem.status in REFUSED else ""

@@ -55,6 +55,8 @@ class Ended(msgspec.Struct, frozen=True, array_like=True, tag="e"):
     units: float = 0.0
     error_type: str | None = None
     error: str | None = None
+    input_bytes: int | None = None
+    """Of a request that was accepted in the same transaction, which leaves no `Submitted`."""
 
 
 class Spent(msgspec.Struct, frozen=True, array_like=True, tag="t"):
@@ -250,8 +252,10 @@ def normalised(message: str) -> str:
 
 def units(headers: Mapping[str, str]) -> float:
     """The units that an endpoint reported with its outcome, in fal's header; 0 where it is no number."""
+    if UNITS not in headers:
+        return 0.0
     try:
-        reported = float(headers.get(UNITS, 0))
+        reported = float(headers[UNITS])
     except ValueError:
         return 0.0
     return reported if math.isfinite(reported) else 0.0
@@ -261,36 +265,62 @@ def count(facts: Iterable[Fact]) -> Counted:
     """Add facts up."""
     counted = Counted({}, {}, {}, {})
     for fact in facts:
-        at = int(fact.at)
-        minute = counted.minutes.setdefault((fact.app, at - at % MINUTE), Rollup())
-        usage = counted.usage.setdefault((fact.caller, fact.app, at - at % DAY), Usage())
-        match fact:
-            case Submitted():
-                minute.submitted += 1
-                usage.submitted += 1
-                usage.input_bytes += fact.input_bytes
-            case Ended():
-                _ended(fact, minute, usage)
-                if fact.kind is OutcomeKind.ERROR:
-                    kind = ErrorKind(fact.app, fact.error_type or "", normalised(fact.error or ""), at - at % HOUR)
-                    came = Errors(1, fact.at, fact.at, fact.request_id)
-                    if (known := counted.errors.get(kind)) is None:
-                        counted.errors[kind] = came
-                    else:
-                        known.add(came)
-            case Spent():
-                minute.lost += 1
-                usage.lost += 1
-                usage.runner += fact.runner
-                usage.devices += fact.devices
+        minute, usage = _places(counted, fact.at, fact.app, fact.caller)
+        if type(fact) is Ended:
+            if fact.input_bytes is not None:
+                _accepted(*_places(counted, fact.at - fact.total, fact.app, fact.caller), fact.input_bytes)
+            _ended(fact, minute, usage)
+            if fact.kind is OutcomeKind.ERROR:
+                _failed(fact, counted.errors)
+        elif type(fact) is Submitted:
+            _accepted(minute, usage, fact.input_bytes)
+        elif type(fact) is Spent:
+            minute.lost += 1
+            usage.lost += 1
+            usage.runner += fact.runner
+            usage.devices += fact.devices
     for (app, at), rollup in counted.minutes.items():
         counted.hours.setdefault((app, at - at % HOUR), Rollup()).add(rollup)
     return counted
 
 
+def _places(counted: Counted, at: float, app: str, caller: str) -> tuple[Rollup, Usage]:
+    """Where a fact of this moment is counted."""
+    second = int(at)
+    minute, usage = (app, second - second % MINUTE), (caller, app, second - second % DAY)
+    if (rollup := counted.minutes.get(minute)) is None:
+        rollup = counted.minutes[minute] = Rollup()
+    if (used := counted.usage.get(usage)) is None:
+        used = counted.usage[usage] = Usage()
+    return rollup, used
+
+
+def _accepted(minute: Rollup, usage: Usage, input_bytes: int) -> None:
+    minute.submitted += 1
+    usage.submitted += 1
+    usage.input_bytes += input_bytes
+
+
+def _failed(fact: Ended, errors: dict[ErrorKind, Errors]) -> None:
+    hour = int(fact.at) - int(fact.at) % HOUR
+    kind = ErrorKind(fact.app, fact.error_type or "", normalised(fact.error or ""), hour)
+    came = Errors(1, fact.at, fact.at, fact.request_id)
+    if (known := errors.get(kind)) is None:
+        errors[kind] = came
+    else:
+        known.add(came)
+
+
 def _ended(fact: Ended, minute: Rollup, usage: Usage) -> None:
-    for counter in (minute, usage):
-        setattr(counter, fact.kind.value, getattr(counter, fact.kind.value) + 1)
+    if fact.kind is OutcomeKind.OK:
+        minute.ok += 1
+        usage.ok += 1
+    elif fact.kind is OutcomeKind.ERROR:
+        minute.error += 1
+        usage.error += 1
+    else:
+        minute.cancelled += 1
+        usage.cancelled += 1
     minute.waited += fact.waited
     minute.ran += fact.ran
     minute.total += fact.total

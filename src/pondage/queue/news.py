@@ -7,6 +7,7 @@ each and say so once, by `listen`; who waits for one request uses `wait` or a `W
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from types import TracebackType
 
 from pondage.errors import OutcomeDelayed
@@ -78,16 +79,24 @@ class News:
         self.closed = False
         self._waits = True
         """Whether anybody may wait for an outcome still."""
-        self._listeners: list[Listener] = []
+        self._on_change: list[Callable[[str], None]] = []
+        self._on_end: list[Callable[[str], None]] = []
+        self._on_taken_back: list[Callable[[Claim], None]] = []
 
     def listen(self, listener: Listener) -> None:
-        """Tell `listener` of every request from now on."""
-        self._listeners.append(listener)
+        """Tell `listener` of every request from now on; what it does not listen to costs nothing."""
+        kind = type(listener)
+        if kind.changed is not Listener.changed:
+            self._on_change.append(listener.changed)
+        if kind.ended is not Listener.ended:
+            self._on_end.append(listener.ended)
+        if kind.taken_back is not Listener.taken_back:
+            self._on_taken_back.append(listener.taken_back)
 
     def changed(self, request_id: str) -> None:
         """Something was committed for the request."""
-        for listener in self._listeners:
-            listener.changed(request_id)
+        for changed in self._on_change:
+            changed(request_id)
         if self.watching and (watchers := self.watching.get(request_id)):
             for watcher in watchers:
                 watcher.tell()
@@ -99,8 +108,8 @@ class News:
                 if not future.done():
                     future.set_result(outcome)
         self.changed(request_id)
-        for listener in self._listeners:
-            listener.ended(request_id)
+        for ended in self._on_end:
+            ended(request_id)
 
     def failed(self, request_id: str, error: BaseException) -> None:
         """The request could not be written and does not exist: whoever waits hears why."""
@@ -129,8 +138,8 @@ class News:
 
     def taken_back(self, claim: Claim) -> None:
         """The commit of a claim has failed."""
-        for listener in self._listeners:
-            listener.taken_back(claim)
+        for taken_back in self._on_taken_back:
+            taken_back(claim)
 
     def wait(self, request_id: str) -> asyncio.Future[Outcome | None]:
         """A future of the outcome; give it back by `forget`."""

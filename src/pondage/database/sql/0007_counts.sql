@@ -1,8 +1,8 @@
 -- What is counted of requests. A transaction leaves one row of facts; they are folded into the tables behind it.
 
 CREATE TABLE facts (
-  n INTEGER PRIMARY KEY AUTOINCREMENT, -- never reused: what was read is what is deleted
-  facts BLOB NOT NULL                  -- msgpack of list[Fact]
+  n INTEGER PRIMARY KEY,            -- rises while rows are there: what was read is what is deleted
+  facts BLOB NOT NULL               -- msgpack of list[Fact]
 );
 
 CREATE TABLE rollup_minutes (

@@ -241,7 +241,18 @@ class Connection(HttpToolsProtocol):
         if self._reading is _DEAF:
             return
         if self._rest is None and len(data) <= _SMALL and not self.pipeline:
-            self._parse(data)
+            if self._reading is not _IDLE:
+                self._parse(data)
+                return
+            # The commonest: a whole request in one segment.
+            self._just_came = False
+            super().data_received(data)
+            if self._reading is not _IDLE:
+                self._came(len(data), False, self._body, self._request, self._pieces)
+                return
+            self._head = 0
+            if self._patience is not None:
+                self._patience_ends()
             return
         if self._rest is not None:  # it was under way when reading was stopped
             data = bytes(self._rest) + data
@@ -292,6 +303,11 @@ class Connection(HttpToolsProtocol):
         before, body, request, pieces = self._reading is _HEAD, self._body, self._request, self._pieces
         self._just_came = False
         super().data_received(cast(bytes, data))
+        self._came(len(data), before, body, request, pieces)
+
+    def _came(self, size: int, before: bool, body: int, request: int, pieces: int) -> None:
+        """What follows from `size` bytes that were parsed. The others are as they were before: within a head or not,
+        bytes of bodies, the request's number, pieces."""
         if self._reading is not _HEAD:
             self._head = 0
             if self._patience is not None:
@@ -300,12 +316,12 @@ class Connection(HttpToolsProtocol):
                 if self._deadline is None:
                     self._watch_body()
                 if not before and request == self._request:
-                    self._measure(len(data), self._body - body, self._pieces - pieces)
+                    self._measure(size, self._body - body, self._pieces - pieces)
             return
         self._be_patient()
         # Pieces that begin and end within a head: a head that came in one piece is measured when it is complete.
         if before:
-            self._head += len(data)
+            self._head += size
             if self._head > self.settings.max_header_bytes and not self.transport.is_closing():
                 self._too_large()
                 self.send_400_response(self._detail)
@@ -359,7 +375,9 @@ class Connection(HttpToolsProtocol):
         if size > self.settings.max_header_bytes:
             self._too_large()
             raise _Refused
-        if problem := self._problem(hosts, upgrade):
+        version = self.parser.get_http_version()
+        odd = hosts != 1 or upgrade or version not in _VERSIONS or len(self.headers) > _MOST_HEADERS
+        if (odd or self.url.startswith(b"*")) and (problem := self._problem(hosts, upgrade)):
             self._detail = problem
             raise _Refused
         self.scope[PLACE] = self._place  # type: ignore[literal-required]

@@ -145,9 +145,8 @@ def insert_finished(cursor: Cursor, new: Insert, outcome: Outcome, spent: Spendi
     """A request that was claimed at once and ended before its insert was written."""
     r = new.request
     cursor.execute(SQL["insert_finished"], columns(new.cold(outcome, now)))
-    cursor.notes.append(Submitted(r.submitted_at, r.app, r.caller, len(r.input)))
     times = (r.submitted_at, new.at, now)
-    cursor.notes.append(ended(r.id, r.app, r.caller, outcome, spent, *times))
+    cursor.notes.append(ended(r.id, r.app, r.caller, outcome, spent, *times, input_bytes=len(r.input)))
     if r.subject is not None:
         _note_token(cursor, new.seq, r)
     if r.webhook is not None:
@@ -355,24 +354,18 @@ def ended(
     submitted_at: float,
     started_at: float | None,
     now: float,
+    *,
+    input_bytes: int | None = None,
 ) -> Ended:
-    """What is counted of an outcome. `started_at` is None where no runner has it."""
+    """What is counted of an outcome. `started_at` is None where no runner has it, `input_bytes` where the request was
+    counted before."""
+    began = now if started_at is None else started_at
     return Ended(
-        at=now,
-        app=app,
-        caller=caller,
-        request_id=request_id,
-        kind=outcome.kind,
-        waited=max((now if started_at is None else started_at) - submitted_at, 0.0),
-        ran=0.0 if started_at is None else max(now - started_at, 0.0),
-        total=max(now - submitted_at, 0.0),
-        output_bytes=len(outcome.body),
-        runner=spent.runner,
-        devices=spent.devices,
-        units=units(outcome.headers),
-        error_type=outcome.error_type,
-        error=outcome.error and outcome.error[: 4 * MESSAGE_CHARS],
-    )
+        now, app, caller, request_id, outcome.kind,
+        max(began - submitted_at, 0.0), max(now - began, 0.0), max(now - submitted_at, 0.0), len(outcome.body),
+        spent.runner, spent.devices, units(outcome.headers),
+        outcome.error_type, outcome.error and outcome.error[: 4 * MESSAGE_CHARS], input_bytes,
+    )  # fmt: skip
 
 
 def deliver_started(cursor: Cursor, r: NewRequest, n: int, started: Started) -> None:
