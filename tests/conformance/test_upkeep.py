@@ -255,6 +255,16 @@ async def test_apps_stay_known(engine: Engine, clock: ManualClock) -> None:
     assert await engine.queue.apps() == [KnownApp("acme/flux", info, 1.0, 6.0, "it does not import")]
 
 
+async def test_an_app_is_forgotten_once_it_has_no_work(engine: Engine, clock: ManualClock) -> None:
+    queue = engine.queue
+    await queue.put_app(KnownApp(APP, AppInfo(APP, []), 1.0, 2.0))
+    waiting = await submitted(queue, clock)
+    assert not await queue.forget_app(APP) and [app.name for app in await queue.apps()] == [APP]
+    await queue.cancel(waiting.id)
+    assert await queue.forget_app(APP) and await queue.apps() == []
+    assert await queue.get(waiting.id) is not None, "its history stays"
+
+
 async def test_files_are_referenced_while_the_request_lives(queue: Queue, clock: ManualClock) -> None:
     claim = await running(queue, clock, files=("file1111", "file2222"))
     queue.submit(new(clock, files=("file3333",)), slot="r2", lazy=True)

@@ -170,6 +170,7 @@ KINDS: dict[str, Kind] = {
     "DELETE /api/v1/keys/{id}": Kind(_server, fresh="key"),
     "GET /api/v1/usage": Kind(_keys_only),
     "GET /api/v1/apps/{owner}/{alias}/quote": Kind(_app, query={"path": "/generate"}),
+    "DELETE /api/v1/apps/{owner}/{alias}": Kind(_app),  # which refuses an app that is served
     "POST /api/v1/apps/{owner}/{alias}/pause": Kind(_app, body={}),
     "POST /api/v1/apps/{owner}/{alias}/drain": Kind(_app, body={}),
     "POST /api/v1/apps/{owner}/{alias}/resume": Kind(_app, body={}),

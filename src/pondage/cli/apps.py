@@ -15,17 +15,18 @@ _DONE = {
     "pause": "nothing more of it is started",
     "drain": "nothing more of it is started, and its runners leave",
     "resume": "it goes on",
+    "forget": "forgotten; its finished requests stay",
 }
 
 _LAST_HOUR = ("ended", "errors", "p50, p90")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("action", nargs="?", choices=("list", "pause", "drain", "resume"), default="list",
-                        help="list them (the default); pause: start nothing more of an app; drain: and let its runners "
-                             "go; resume: let it go on")  # fmt: skip
-    parser.add_argument("app", nargs="?", metavar="OWNER/ALIAS", help="the app that is paused, drained or resumed")
-    parser.add_argument("--reason", default="", metavar="TEXT", help="why; shown to those who wait")
+    parser.add_argument("action", nargs="?", choices=("list", "pause", "drain", "resume", "forget"), default="list",
+                        help="list them (default); pause: start no more of an app's requests; drain: the same, and "
+                             "stop its runners; resume: go on; forget: drop an app no longer served")  # fmt: skip
+    parser.add_argument("app", nargs="?", metavar="OWNER/ALIAS", help="the app to pause, drain, resume or forget")
+    parser.add_argument("--reason", default="", metavar="TEXT", help="for pause and drain: why; callers see it")
     reach.add_flags(parser)
 
 
@@ -66,8 +67,11 @@ def run(args: argparse.Namespace) -> int:
 
 def _hold(api: reach.Api, args: argparse.Namespace) -> int:
     if not args.app:
-        raise BadArguments(f"which app? pondage apps {args.action} OWNER/ALIAS", "pondage apps lists them")
-    answer = api.post(f"/apps/{args.app}/{args.action}", {"reason": args.reason})
+        raise BadArguments(f"name the app: pondage apps {args.action} OWNER/ALIAS", "pondage apps lists them")
+    if args.action == "forget":
+        answer = api.delete(f"/apps/{args.app}")
+    else:
+        answer = api.post(f"/apps/{args.app}/{args.action}", {"reason": args.reason})
     if args.json:
         args.terminal.result_json(answer)
     else:

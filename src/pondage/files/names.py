@@ -28,10 +28,10 @@ def path_of(file_id: str, file_name: str) -> str:
 
 def id_of(path: str) -> str | None:
     """The id in the path of a file's URL, or None if it is no such path."""
-    parts = path.removeprefix("/rest").split("/")
-    if len(parts) >= 3 and parts[0] == "" and parts[1] == "files" and _ID.match(parts[2]):
-        return parts[2]
-    return None
+    # Whatever stands before it: a proxy's prefix, or `/rest`.
+    _, files, rest = path.partition("/files/")
+    file_id = rest.partition("/")[0]
+    return file_id if files and _ID.match(file_id) else None
 
 
 def clean_name(name: str, *, loc: str = "file_name", default: str = "file") -> str:

@@ -256,6 +256,9 @@ class LocalFleet:
     def live_chunks(self, request_id: str, sink: ChunkSink) -> Callable[[], None]:
         return self.dispatcher.chunks.listen(request_id, sink)
 
+    async def forget(self, name: str) -> None:
+        await self.supervisor.forget(name)
+
     async def hold(self, operation: Operation) -> Hold | None:
         return await self._operator.hold(operation)
 

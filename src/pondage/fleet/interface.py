@@ -180,6 +180,14 @@ class Fleet(Protocol):
         """
         ...
 
+    async def forget(self, name: str) -> None:
+        """Forget an app that this server does not serve; its finished requests stay.
+
+        Raises:
+            InvalidInput: the server serves it, or requests of it wait or run.
+        """
+        ...
+
     async def hold(self, operation: Operation) -> Hold | None:
         """Pause, drain or resume the app that the operation names; what holds it afterwards."""
         ...

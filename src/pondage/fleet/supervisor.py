@@ -12,7 +12,7 @@ import logging
 from functools import partial
 
 from pondage.clock import Clock
-from pondage.errors import StorageFull, Unavailable
+from pondage.errors import InvalidInput, StorageFull, Unavailable
 from pondage.fleet import fates
 from pondage.fleet.discover import AppSource
 from pondage.fleet.dispatcher import Dispatcher
@@ -66,6 +66,20 @@ class Supervisor:
         self._ending: asyncio.Task[None] | None = None
         self._said: dict[str, str] = {}
         """What was last logged of an app that could not be looked after."""
+
+    async def forget(self, name: str) -> None:
+        """See `Fleet.forget`. From the first step on its calls are 404, so that nothing comes meanwhile."""
+        app = self.apps[name]
+        if app.source is not None:
+            raise InvalidInput.field(["path", "app"], f"{name} is served by this server; stop serving it first")
+        info = self.infos.pop(name)
+        if await self._queue.forget_app(name):
+            del self.apps[name]
+            return
+        self.infos[name] = info
+        raise InvalidInput.field(
+            ["path", "app"], f"requests of {name} wait or run; cancel them first: pondage requests cancel --app {name}"
+        )
 
     # ---- start
 

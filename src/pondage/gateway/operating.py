@@ -99,6 +99,15 @@ async def _hold(call: Call, kind: Kind) -> Response:
     return answers.json({"app": app, "held": None if state is None else held(state)})
 
 
+async def forget(call: Call) -> Response:
+    """Forget an app that no server of this queue serves any more: calls of it are 404; its finished requests stay."""
+    app = call.params["app"]
+    if app not in call.rooms.fleet.infos or not call.caller.may_call(app):
+        raise NotFound(f"Application {app!r} not found")
+    await call.rooms.fleet.forget(app)
+    return answers.json({"forgotten": app})
+
+
 # ---- one thing to many requests
 
 

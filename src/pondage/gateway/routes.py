@@ -149,6 +149,7 @@ ROUTES: list[Route] = [
     Route(RUN, GET, "/api/v1/apps/{app:path}/series", series.show_series, "read", answer=shapes.Series,
           query={"points": {**NUMBER, "maximum": series.MOST_POINTS}, **SPAN}),
     Route(RUN, GET, "/api/v1/apps/{app:path}", api.show_app, "read", answer=shapes.App),
+    Route(RUN, DELETE, "/api/v1/apps/{app:path}", operating.forget, "operate", answer="forgotten"),
     Route(RUN, GET, "/api/v1/keys", key_routes.list_keys, "admin", answer=shapes.Keys),
     Route(RUN, POST, "/api/v1/keys", key_routes.make_key, "admin", body=key_routes.MakeKey, answer=shapes.NewKey),
     Route(RUN, DELETE, "/api/v1/keys/{id}", key_routes.revoke_key, "admin", answer="revoked"),

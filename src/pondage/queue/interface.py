@@ -446,6 +446,10 @@ class Queue(Protocol):
 
     async def put_app(self, app: KnownApp) -> None: ...
 
+    async def forget_app(self, name: str) -> bool:
+        """Drop an app from the registry; False, and nothing is done, while requests of it wait or run."""
+        ...
+
     async def apps(self) -> list[KnownApp]: ...
 
     async def referenced(self, file_ids: Sequence[str]) -> set[str]:

@@ -34,6 +34,7 @@ from pondage.runner.findings import Misfit
 from pondage.runner.given import given, said
 from pondage.runner.journal import Journal, Limits, Notebook
 from pondage.runner.link import Link
+from pondage.runner.outward import outward
 from pondage.runner.session import Session
 from pondage.runner.stream import Chunks, Making
 from pondage.wire.events import Outcome
@@ -226,7 +227,7 @@ class Executor:
                 attempt.begun = True
                 if attempt.cancelled:
                     raise asyncio.CancelledError
-                body = await self._output(attempt)
+                body = outward(await self._output(attempt), attempt.frame.base_url)
                 headers = self._headers(attempt)
                 outcome = outcomes.ok(body, self._clock.monotonic() - attempt.started, headers)
             except BaseException as error:  # SystemExit and the like end the request, never the process
@@ -280,7 +281,7 @@ class Executor:
         return await making.on_loop(made, partial(self._threaded, attempt))
 
     def _chunks(self, attempt: Attempt) -> Chunks:
-        attempt.chunks = Chunks(attempt.notes, self._welcome.chunk_buffer_bytes)
+        attempt.chunks = Chunks(attempt.notes, self._welcome.chunk_buffer_bytes, attempt.frame.base_url)
         return attempt.chunks
 
     async def _hold(self, attempt: Attempt, endpoint: Endpoint) -> bytes:

@@ -174,9 +174,11 @@ class Transfers:
             place = (parts.hostname or "", parts.port or _PORTS.get(parts.scheme, 0))
         except ValueError:
             return False  # no URL: the fetcher says so
-        if not parts.path.startswith("/files/") or "@" in parts.netloc:
+        base = urlsplit(base_url)
+        path = parts.path.removeprefix(base.path.rstrip("/"))  # which `public_url` may have
+        if not path.startswith("/files/") or "@" in parts.netloc:
             return False
-        return place in self._own or place in _places(urlsplit(base_url).netloc)
+        return place in self._own or place in _places(base.netloc)
 
     @property
     def welcome(self) -> Welcome:

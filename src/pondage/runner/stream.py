@@ -18,6 +18,7 @@ from pydantic import BaseModel
 from pondage.app.outputs import Output, OutputError
 from pondage.runner.journal import Notebook
 from pondage.runner.outcomes import check_size
+from pondage.runner.outward import outward
 from pondage.wire.events import Chunk
 from pondage.wire.frames import Entries
 
@@ -28,8 +29,9 @@ _TURN = 64
 class Chunks:
     """The chunks of one attempt. More than `limit` uncommitted bytes hold the generator."""
 
-    def __init__(self, notes: Notebook, limit: int) -> None:
+    def __init__(self, notes: Notebook, limit: int, base_url: str = "") -> None:
         self.count = 0
+        self._base_url = base_url
         self.last = b"null"
         self._notes = notes
         self._limit = limit
@@ -44,6 +46,7 @@ class Chunks:
         """The next chunk: JSON, made ASCII so that no client can cut a character in two (PROTOCOL 5.2)."""
         if not data.isascii():
             data = json.dumps(msgspec.json.decode(data), separators=(",", ":")).encode()
+        data = outward(data, self._base_url)
         check_size(data)
         self.last = data
         with self._lock:

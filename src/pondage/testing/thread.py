@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import io
+import logging
 import shutil
 import tempfile
 import threading
@@ -13,13 +14,19 @@ from typing import Any, TypeVar
 
 from pondage.clock import Clock
 from pondage.errors import PondageError
+from pondage.queue.news import Listener
 from pondage.server import Server
 from pondage.settings import load
+from pondage.wire.events import Log
+from pondage.wire.states import OutcomeKind
 
 T = TypeVar("T")
 
 _START_LIMIT = 30.0
 _STOP_LIMIT = 30.0
+_LINES = 20
+"""Lines of a runner's log that are shown of an app that does not start."""
+log = logging.getLogger("pondage.testing")
 
 
 class ServedApp:
@@ -48,7 +55,8 @@ class ServedApp:
                     for name in list(waiting):
                         app = fleet.app(name)
                         if app is not None and app.fault:
-                            raise PondageError(f"{name} does not start: {app.fault}")
+                            said = "\n".join(line.message for line in fleet.runner_log(name)[-_LINES:])
+                            raise PondageError(f"{name} does not start: {app.fault}\n{said}".rstrip())
                         if app is not None and app.slots:
                             waiting.discard(name)
                     await asyncio.sleep(0.01)
@@ -68,11 +76,37 @@ class ServedApp:
         return self.call(run())
 
 
+class _Failures(Listener):
+    """Logs the traceback of every request that its app's own exception ended, so that it is in the test's failure:
+    callers are told no more than 500."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def ended(self, request_id: str) -> None:
+        task = asyncio.get_running_loop().create_task(self._look(request_id))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _look(self, request_id: str) -> None:
+        view = await self._server.queue.get(request_id)
+        if view is None or view.outcome != OutcomeKind.ERROR:
+            return
+        events = await self._server.queue.events(request_id, limit=1000, kinds=frozenset({"log"}))
+        logs = [event.entry.message for event in events if isinstance(event.entry, Log)]
+        traces = [message for message in logs if "Traceback (most" in message]
+        if traces:
+            endpoint = view.app + ("" if view.path == "/" else view.path)
+            log.error("%s failed in request %s:\n%s", endpoint, request_id, "\n".join(traces))
+
+
 @contextlib.contextmanager
 def serve(
     *targets: str, wait: bool = True, clock: Clock | None = None, data: str | None = None, **settings: Any
 ) -> Iterator[ServedApp]:
-    """Serve apps on a free loopback port until the block ends.
+    """Serve apps on a free loopback port until the block ends. The traceback of a request that its app failed is logged
+    by `pondage.testing`, so that pytest shows it with the failed test.
 
     Args:
         targets: what `pondage serve` takes: files or `package.module:Class`.
@@ -94,6 +128,7 @@ def serve(
         box["loop"] = asyncio.get_running_loop()
         try:
             server = box["server"] = await Server.open(chosen, list(targets), clock=clock)
+            server.news.listen(_Failures(server))
             await server.run(stop, lambda _: up.set())
         except BaseException as error:
             box["error"] = error

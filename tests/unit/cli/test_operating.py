@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from pondage.cli import exits
-from pondage.testing import ServedApp
+from pathlib import Path
 
-from .conftest import Pondage
+import httpx2
+
+from pondage.cli import exits
+from pondage.testing import ServedApp, serve
+
+from .conftest import APP, Pondage
 
 
 def test_an_app_is_paused_and_goes_on(at: Pondage) -> None:
@@ -48,3 +52,25 @@ def test_everything_needs_a_word_and_a_number(at: Pondage) -> None:
     assert bare.code == exits.BAD_INPUT and "which requests?" in bare.err
     everything = at("requests", "cancel", "--all")
     assert everything.code == exits.FAILED and '"count"' in everything.err
+
+
+def test_an_app_is_forgotten(pondage: Pondage, tmp_path: Path) -> None:
+    data = str(tmp_path / "data")
+    with serve(str(APP), data=data):
+        pass
+    single = APP.parent / "single.py"
+    with serve(str(single), data=data) as served:
+        flag = f"--server={served.url}"
+        assert "acme/echo" in pondage("apps", flag).out
+        waiting = httpx2.post(f"{served.url}/queue/acme/echo", json={"x": 1}).json()["request_id"]
+        said = pondage("apps", "forget", "acme/echo", flag)
+        assert said.code == exits.FAILED and "requests of acme/echo wait" in said.err
+        assert pondage("requests", "cancel", waiting, flag).code == exits.OK
+        assert pondage("apps", "forget", "acme/echo", flag).code == exits.OK
+        assert "acme/echo" not in pondage("apps", flag).out
+        assert httpx2.post(f"{served.url}/queue/acme/echo", json={"x": 1}).status_code == 404
+        assert pondage("requests", "show", waiting, flag).err, "its history stays"
+        assert "is served by this server" in pondage("apps", "forget", "acme/single", flag).err
+        assert pondage("apps", "forget", "acme/echo", flag).code == exits.BAD_INPUT
+    with serve(str(single), data=data) as served:
+        assert "acme/echo" not in pondage("apps", f"--server={served.url}").out

@@ -206,3 +206,29 @@ async def test_close_writes_what_is_held(database: SqliteDatabase, queue: Sqlite
     again = await SqliteQueue.open(database, ManualClock(), Settings(), News())
     assert [claim.request.id for claim in await again.orphans()] == [request.id]
     await again.close()
+
+
+async def test_the_file_shrinks_when_requests_are_dropped(database: SqliteDatabase, tmp_path: Path) -> None:
+    """What retention frees goes back to the file system, sweep by sweep, until no page is free."""
+    clock = ManualClock()
+    queue = await SqliteQueue.open(database, clock, Settings(retention=60.0), News())
+    try:
+        for _ in range(12):
+            claim = queue.submit(new(LARGE), slot="r1").claim
+            assert claim is not None
+            await queue.complete(claim.request.id, 1, ok(LARGE))
+        before = await database.read(lambda cursor: cursor.execute("PRAGMA page_count").fetchone()[0])
+        clock.advance(120.0)
+        assert (await queue.sweep()).dropped == 12
+        while await database.read(_free_pages) > 0:
+            left = await database.read(_free_pages)
+            await queue.sweep()
+            assert await database.read(_free_pages) < left, "each sweep gives some back"
+        after = await database.read(lambda cursor: cursor.execute("PRAGMA page_count").fetchone()[0])
+        assert after < before / 10
+    finally:
+        await queue.close()
+
+
+def _free_pages(cursor: Cursor) -> int:
+    return int(cursor.execute("PRAGMA freelist_count").fetchone()[0])

@@ -445,6 +445,9 @@ class SqliteQueue:
     async def put_app(self, app: KnownApp) -> None:
         await self._database.write(lambda cursor: upkeep.put_app(cursor, app))
 
+    async def forget_app(self, name: str) -> bool:
+        return await self._database.write(lambda cursor: upkeep.forget_app(cursor, name))
+
     async def apps(self) -> list[KnownApp]:
         return await self._database.read(upkeep.apps)
 

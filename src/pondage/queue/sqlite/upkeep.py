@@ -23,6 +23,10 @@ BATCH = 500
 """Requests that one sweep expires or drops in one transaction, so that callers never wait long for a sweep."""
 
 
+VACUUMED = 1000
+"""Pages that one sweep gives back to the file system: 4 MB. The number stands in the statement `vacuum` too."""
+
+
 class Found(NamedTuple):
     """What the tables say at start. `seat` is the id of this life of the gateway, `running` maps requests to apps."""
 
@@ -148,9 +152,16 @@ def drop_old(cursor: Cursor, now: float, retention: float, excess: int) -> tuple
         cursor.execute(SQL["drop_deliveries"], (request_id,))
         dropped += 1
         size += bytes_
-    if dropped:
-        cursor.execute(SQL["vacuum"])
+    shrink(cursor)
     return dropped, size
+
+
+def shrink(cursor: Cursor) -> None:
+    """Give free pages back to the file system, at most `VACUUMED` of them, so that callers never wait long.
+
+    The statement frees a page with each step, so it has to be stepped to its end.
+    """
+    cursor.execute(SQL["vacuum"]).fetchall()
 
 
 def was_read(cursor: Cursor, request_id: str, now: float) -> None:
@@ -219,6 +230,13 @@ def release(cursor: Cursor, ranks: list[tuple[int, int]]) -> set[int]:
 def put_app(cursor: Cursor, app: KnownApp) -> None:
     info = msgspec.msgpack.encode(app.info)
     cursor.execute(SQL["put_app"], (app.name, info, app.first_seen, app.last_seen, app.fault))
+
+
+def forget_app(cursor: Cursor, name: str) -> bool:
+    if cursor.execute(SQL["has_work"], (name,)).fetchone() is not None:
+        return False
+    cursor.execute(SQL["forget_app"], (name,))
+    return True
 
 
 def apps(cursor: Cursor) -> list[KnownApp]:

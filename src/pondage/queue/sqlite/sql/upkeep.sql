@@ -120,6 +120,12 @@ UPDATE finished SET keep_io = -1, input = x'', body = x'', bytes = 0 WHERE seq =
 INSERT INTO apps (name, info, first_seen, last_seen, fault) VALUES (?, ?, ?, ?, ?)
 ON CONFLICT (name) DO UPDATE SET info = excluded.info, last_seen = excluded.last_seen, fault = excluded.fault;
 
+-- name: has_work
+SELECT 1 FROM requests WHERE app = ? LIMIT 1;
+
+-- name: forget_app
+DELETE FROM apps WHERE name = ?;
+
 -- name: apps
 SELECT name, info, first_seen, last_seen, fault FROM apps ORDER BY name;
 
@@ -127,4 +133,5 @@ SELECT name, info, first_seen, last_seen, fault FROM apps ORDER BY name;
 SELECT DISTINCT file_id FROM request_files WHERE file_id IN (SELECT value FROM json_each(?));
 
 -- name: vacuum
-PRAGMA incremental_vacuum(200);
+-- It frees one page with each step; nothing is done where none is free.
+PRAGMA incremental_vacuum(1000);
