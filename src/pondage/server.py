@@ -308,10 +308,10 @@ class _Opening:
         """Where traces go, if anywhere. Its libraries are loaded only then."""
         if not self._settings.traces:
             return None
-        from pondage import tracing
+        from pondage import tracer, tracing
 
-        tracer = await asyncio.to_thread(tracing.open_tracer, self._settings.traces)
-        traces = tracing.Traces(tracer, queue, self._clock)
+        made = await asyncio.to_thread(tracer.open_tracer, self._settings.traces)
+        traces = tracing.Traces(made, queue, self._clock)
         self._services.add("the traces", traces)
         self._news.listen(traces)
         return traces

@@ -13,8 +13,8 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 
-from pondage import tracing
-from pondage.errors import ExtraMissing
+from pondage import tracer
+from pondage.errors import ExtraMissing, SetupError
 from pondage.testing import serve
 
 from ..webhook_receiver import receiving
@@ -60,7 +60,7 @@ def told() -> Iterator[Told]:
     """A server that traces; several requests; its end, by which everything is exported."""
     exporter, ids = InMemorySpanExporter(), {}
     patch = pytest.MonkeyPatch()
-    patch.setattr(tracing, "otlp", lambda url: exporter)
+    patch.setattr(tracer, "otlp", lambda url: exporter)
     with receiving() as receiver:
         receiver.behave = lambda came, n: (500 if n == 1 else 204, {})
         hooks: dict[str, Any] = {"webhook_private": True, "webhook_schedule": [0.0, 0.05]}
@@ -164,4 +164,9 @@ def test_the_app_sees_a_trace_to_go_on_with(told: Told) -> None:
 def test_without_the_extra_the_start_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "opentelemetry.exporter.otlp.proto.http.trace_exporter", None)
     with pytest.raises(ExtraMissing, match=r"\[otel\]"), serve(str(APPS / "basic.py"), traces="http://127.0.0.1:9"):
+        pass
+
+
+def test_an_address_that_is_none_is_no_start() -> None:
+    with pytest.raises(SetupError, match="localhost:4318"), serve(str(APPS / "basic.py"), traces="localhost:4318"):
         pass
