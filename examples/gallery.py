@@ -206,11 +206,11 @@ class Media(pondage.App, name="gallery/media", max_multiplexing=8):
         seed: int | None = None,
         pause: Annotated[float, Field(ge=0, le=5)] = 0.05,
     ) -> Pictures:
-        """Pictures, with progress and log lines."""
+        """Pictures, with progress, log lines and a preview after each step."""
         chosen = seed if seed is not None else len(prompt)
         for step in range(steps):
             print(f"step {step + 1} of {steps}")
-            pondage.current_request.progress(step + 1, steps, f"step {step + 1} of {steps}")
+            pondage.current_request.progress(step + 1, steps, f"step {step + 1} of {steps}", preview=png(48, 36, step))
             time.sleep(pause)
         made = [pondage.Image.from_bytes(png(192, 144, chosen + n), format="png") for n in range(count)]
         return Pictures(images=made, seed=chosen)

@@ -24,6 +24,7 @@ FROM_RUNNER: list[tuple[Frame, object]] = [
         ["finished", "q", 1, ["ok", 200, b"{}", {"h": "v"}, None, None, 0.5, None], True],
     ),
     (frames.RunnerLog([Log(1.5, "STDOUT", "m")]), ["log", [["l", 1.5, "STDOUT", "m", ""]]]),
+    (frames.Preview("q", 1, b"\xff\xd8"), ["look", "q", 1, b"\xff\xd8"]),
     (frames.Poisoned("q", 1, "why"), ["poisoned", "q", 1, "why"]),
     (frames.FilePut(1, "q", "n", "t", 5, "{}"), ["put", 1, "q", "n", "t", 5, "{}"]),
     (frames.FileGet(1, "u", "r"), ["get", 1, "u", "r"]),
@@ -72,7 +73,7 @@ def test_each_side_reads_what_the_other_wrote() -> None:
 def test_the_bytes_of_a_packet() -> None:
     packet = frames.pack([frames.Committed("q", 1, True), frames.Heartbeat()])
     assert packet.hex() == "9295a9636f6d6d6974746564a17101c30093a4626561740000"
-    assert frames.VERSION == 3
+    assert frames.VERSION == 4
     ((head,),) = [packet.buffers for packet in packets([frames.Heartbeat()])]
     assert bytes(head).hex() == "00000009" + "9193a4626561740000"
     ((head, data),) = [packet.buffers for packet in packets([frames.FileSlice(1, bytes(BULK), True)])]

@@ -177,6 +177,34 @@ def test_a_run_shows_logs_progress_and_pictures(gallery: ServedApp, tab: Tab) ->
     page.keyboard.press("Escape")
 
 
+def test_a_preview_is_shown_while_it_runs_and_kept_nowhere(gallery: ServedApp, tab: Tab) -> None:
+    page = playground(tab, gallery, "gallery/media")
+    page.get_by_role("textbox", name="Steps", exact=True).fill("30")
+    page.get_by_role("textbox", name="Pause", exact=True).fill("0.1")
+    page.get_by_role("button", name=re.compile("^Run")).click()
+    preview = page.get_by_role("button", name="Zoom preview")
+    expect(preview).to_be_visible()
+    page.reload()
+    expect(preview).to_be_visible()
+    expect(page.locator(".result .state")).to_have_text("ok")
+    expect(preview).to_have_count(0)
+    request_id = page.url.partition("request=")[2]
+    assert "base64" not in httpx2.get(f"{gallery.url}/api/v1/requests/{request_id}/events").text
+
+
+def test_a_status_stream_has_the_preview(gallery: ServedApp) -> None:
+    given = {"steps": 20, "pause": 0.05, "count": 1}
+    status_url = httpx2.post(f"{gallery.url}/queue/gallery/media", json=given).json()["status_url"]
+    seen = []
+    with httpx2.stream("GET", f"{status_url}/stream", timeout=30) as answer:
+        for line in answer.iter_lines():
+            if line.startswith("data:"):
+                seen.append(json.loads(line[5:]))
+    pictures = [one["progress"]["preview"] for one in seen if "preview" in one.get("progress", {})]
+    assert pictures and pictures[0].startswith("data:image/png;base64,")
+    assert "preview" not in seen[-1].get("progress", {})
+
+
 def test_a_reload_in_the_middle_loses_nothing(gallery: ServedApp, tab: Tab) -> None:
     page = playground(tab, gallery, "gallery/states/words")
     page.get_by_role("textbox", name="Count", exact=True).fill("60")

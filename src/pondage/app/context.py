@@ -85,9 +85,18 @@ class RequestContext:
         """Add a line to the request's log."""
         self._sink.log(level, message)
 
-    def progress(self, step: float, total: float | None = None, message: str = "") -> None:
-        """Say how far the work is: `step` of `total`."""
+    def progress(self, step: float, total: float | None = None, message: str = "", *, preview: Any = None) -> None:
+        """Say how far the work is: `step` of `total`.
+
+        Args:
+            preview: what there is to see by now: a picture of Pillow, or the bytes of a JPEG, PNG, GIF or WebP of at
+                most 64 KB. It is shown to who watches, at most four times a second, and not kept.
+        """
         self._sink.progress(step, total, message)
+        if preview is not None and self._sink.takes_preview():
+            from pondage.app.preview import encoded
+
+            self._sink.preview(encoded(preview))
 
 
 class EventSink(Protocol):
@@ -99,6 +108,12 @@ class EventSink(Protocol):
     def log(self, level: str, message: str) -> None: ...
 
     def progress(self, step: float, total: float | None, message: str) -> None: ...
+
+    def takes_preview(self) -> bool:
+        """Whether a preview would be shown just now; others need not even be encoded."""
+        ...
+
+    def preview(self, data: bytes) -> None: ...
 
 
 _current: ContextVar[RequestContext | None] = ContextVar("pondage_current_request", default=None)

@@ -6,7 +6,7 @@ A client says `{"sub": topic, "after": n}` and `{"unsub": topic}`. Topics are of
   They are read for all sockets at once, at most every `PAUSE`; a socket that reads slowly gets fewer, larger changes.
   Messages: `{"topic", "n", "keys": […], "rows": [those that changed]}`.
 - `request:<id>` follows a request's log from event `after` on and leaves none out.
-  Messages: `{"topic", "n", "request", "events", "end"}`.
+  Messages: `{"topic", "n", "request", "events", "end"}`, and `{"topic", "preview"}` with a picture of its work.
 
 What cannot be followed is answered with `{"topic", "error"}`. The first message is `{"hello": …}`.
 """
@@ -28,6 +28,8 @@ from pondage.gateway.answers import Answer
 from pondage.gateway.call import Call, Caller, Handler, Role
 from pondage.gateway.realtime import accept
 from pondage.gateway.requests import visible
+from pondage.gateway.status import picture_url
+from pondage.queue.interface import RequestView
 from pondage.wire.states import State
 
 log = logging.getLogger("pondage.dashboard")
@@ -276,6 +278,33 @@ class Socket:
         request_id = topic.removeprefix(_ID)
         require(self._call.caller, "read")
         view = await visible(_asked(self._call, PATH, "", {"request_id": request_id}))
+        pictures = asyncio.create_task(self._show_pictures(topic, view.id), name=f"live pictures {view.id}")
+        try:
+            await self._follow_log(topic, view, after)
+        finally:
+            pictures.cancel()
+            await asyncio.gather(pictures, return_exceptions=True)
+
+    async def _show_pictures(self, topic: str, request_id: str) -> None:
+        """What a running request shows of its work: the newest picture, as often as the tab takes one."""
+        came = asyncio.Event()
+        newest = [self._call.rooms.fleet.preview(request_id)]
+
+        def hear(data: bytes) -> None:
+            newest[0] = data
+            came.set()
+
+        stop = self._call.rooms.fleet.live_previews(request_id, hear)
+        try:
+            while True:
+                if newest[0]:
+                    await self._say({"topic": topic, "preview": picture_url(newest[0])})
+                await came.wait()
+                came.clear()
+        finally:
+            stop()
+
+    async def _follow_log(self, topic: str, view: RequestView, after: int) -> None:
         queue = self._call.rooms.queue
         said: Any = None
         async with queue.watch(view.id) as watch:

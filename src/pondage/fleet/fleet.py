@@ -26,6 +26,7 @@ from pondage.fleet.link import SocketLink
 from pondage.fleet.live_chunks import ChunkSink
 from pondage.fleet.operator import Operator
 from pondage.fleet.placement import LocalProcesses, Placement
+from pondage.fleet.previews import Previews
 from pondage.fleet.runner_logs import RunnerLogs
 from pondage.fleet.runners import Runner
 from pondage.fleet.sessions import Sessions
@@ -82,6 +83,7 @@ class LocalFleet:
         self._hurry = hurry or asyncio.Event()
         self._look = asyncio.Event()
         """Set when the demand for an app has changed; the supervisor waits for it."""
+        self._previews = Previews()
         self._channels = Channels(settings.chunk_buffer_bytes)
         self.dispatcher = Dispatcher(queue, news, self._channels, self._look, clock, settings)
         self.sessions = Sessions(self.dispatcher, self._channels, queue, clock, settings)
@@ -253,6 +255,14 @@ class LocalFleet:
     def left(self, request_id: str) -> None:
         self.dispatcher.left(request_id)
 
+    def preview(self, request_id: str) -> bytes:
+        runner = self.dispatcher.accounts.holder(request_id)
+        running = None if runner is None else runner.running.get(request_id)
+        return b"" if running is None else running.preview
+
+    def live_previews(self, request_id: str, sink: Callable[[bytes], None]) -> Callable[[], None]:
+        return self._previews.listen(request_id, sink)
+
     def live_chunks(self, request_id: str, sink: ChunkSink) -> Callable[[], None]:
         return self.dispatcher.chunks.listen(request_id, sink)
 
@@ -359,6 +369,8 @@ class LocalFleet:
                 self.dispatcher.finished(runner, frame)
             case frames.Entries():
                 self.dispatcher.entries(runner, frame)
+            case frames.Preview():
+                self._previews.preview(runner, frame)
             case frames.Heartbeat():
                 runner.heartbeat(frame)
             case frames.SessionMessage():

@@ -172,6 +172,14 @@ class Fleet(Protocol):
         told; no process is ended for it."""
         ...
 
+    def preview(self, request_id: str) -> bytes:
+        """The newest picture that a running request shows of its work, as an image file; empty where there is none."""
+        ...
+
+    def live_previews(self, request_id: str, sink: Callable[[bytes], None]) -> Callable[[], None]:
+        """Hear such pictures as they come. Returns the function that stops listening."""
+        ...
+
     def live_chunks(self, request_id: str, sink: Callable[[int, Chunk], bool]) -> Callable[[], None]:
         """Hear the chunks of a running request as they arrive, before they are committed: `sink(attempt, chunk)`.
 

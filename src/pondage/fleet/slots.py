@@ -10,7 +10,7 @@ from pondage.queue.interface import Claim
 class Running:
     """An attempt in a runner's hands."""
 
-    __slots__ = ("began", "cancelled_at", "claim", "deadline", "seen_chunk", "shared_before", "soft")
+    __slots__ = ("began", "cancelled_at", "claim", "deadline", "preview", "seen_chunk", "shared_before", "soft")
 
     def __init__(self, claim: Claim, deadline: float | None, *, seen_chunk: bool = False) -> None:
         self.claim = claim
@@ -21,6 +21,8 @@ class Running:
         """It was only told that it is cancelled: no process is ended for it before its run limit."""
         self.seen_chunk = seen_chunk
         """Partial output has come, which its caller may have seen."""
+        self.preview = b""
+        """The newest picture that it shows of its work."""
         self.began = 0.0
         """Monotonic time at which this gateway handed it out."""
         self.shared_before = 0.0

@@ -21,7 +21,7 @@ from pondage.gateway.budget import FREE
 from pondage.gateway.call import Call, Response
 from pondage.gateway.crowd import PLACE, Place
 from pondage.gateway.interrupted import Interrupted
-from pondage.gateway.status import status_object
+from pondage.gateway.status import picture_url, status_object
 from pondage.gateway.submitting import Target, cancels_on_leave, new_request, read_input
 from pondage.queue.interface import RequestView
 from pondage.wire import sse
@@ -163,6 +163,8 @@ async def _statuses(call: Call, view: RequestView, *, after: int, logs: bool) ->
             )
             told = expected.members(call.rooms.fleet.forecast(shown))
             body = status_object(shown, call.origins, logs=lines if logs else None, progress=progress, fault=fault)
+            if progress is not None and (picture := call.rooms.fleet.preview(view.id)):
+                body["progress"]["preview"] = picture_url(picture)
             now = call.rooms.clock.monotonic()
             if body != said or lines or expected.has_moved(foretold, told, now - foretold_at):
                 said = body if not lines else {}

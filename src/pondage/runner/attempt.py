@@ -107,6 +107,12 @@ class Attempt:
     def progress(self, step: float, total: float | None, message: str) -> None:
         self.notes.progress(step, total, message)
 
+    def takes_preview(self) -> bool:
+        return self.notes.takes_preview()
+
+    def preview(self, data: bytes) -> None:
+        self.notes.preview(data)
+
     # ---- stopping
 
     def stop(self, reason: str, *, soft: bool = False) -> None:

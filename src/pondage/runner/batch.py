@@ -43,6 +43,13 @@ class SharedSink:
         for attempt in self._attempts:
             attempt.progress(step, total, message)
 
+    def takes_preview(self) -> bool:
+        return any([attempt.takes_preview() for attempt in self._attempts])
+
+    def preview(self, data: bytes) -> None:
+        for attempt in self._attempts:
+            attempt.preview(data)
+
 
 class Batcher:
     """The batches of one endpoint, one after the other; while one runs the next gathers.

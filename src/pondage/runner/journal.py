@@ -8,11 +8,12 @@ from typing import Any
 
 import msgspec
 
+from pondage.app.preview import LEAST_PAUSE
 from pondage.clock import Clock
 from pondage.runner.capture import Lines
 from pondage.runner.link import Link
 from pondage.wire.events import Chunk, Entry, Level, Log, Progress
-from pondage.wire.frames import Entries, RunnerLog
+from pondage.wire.frames import Entries, Preview, RunnerLog
 from pondage.wire.text import MAX_NAME, clean, number_of, text_of
 
 FLUSH_INTERVAL = 0.02
@@ -98,6 +99,7 @@ class Notebook:
         self._dropped = 0
         self._lines: dict[tuple[Level, int], Lines] = {}
         self._closed_for: Notebook | None = None
+        self._previewed = -LEAST_PAUSE
         self.used = False
 
     # ---- writing
@@ -163,6 +165,18 @@ class Notebook:
                 self._entries.append(Progress(self._journal.clock.wall(), done, whole, text))
             full = self._bytes >= FLUSH_BYTES
         self._noted(full)
+
+    def takes_preview(self) -> bool:
+        """Whether it is time for another preview; then it is this one's."""
+        now = self._journal.clock.monotonic()
+        if self._closed_for is not None or not self.request_id or now - self._previewed < LEAST_PAUSE:
+            return False
+        self._previewed = now
+        return True
+
+    def preview(self, data: bytes) -> None:
+        """A picture for who watches. It is no entry: the log does not have it, and nobody sends it again."""
+        self._journal.link.send(Preview(self.request_id, self.attempt, data))
 
     def chunk(self, chunk: Chunk) -> None:
         """Partial output; it goes out at once, after what was written before it."""

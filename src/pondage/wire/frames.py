@@ -20,7 +20,7 @@ import msgspec
 
 from pondage.wire.events import Entry, Outcome
 
-VERSION = 3
+VERSION = 4
 SLICE = 256 * 1024
 WINDOW = 8
 MESSAGE_COST = 64
@@ -151,6 +151,14 @@ class Finished(Frame, tag="finished"):
     outcome: Outcome
     retry: bool = False
     again: Again = Again.NO
+
+
+class Preview(Frame, tag="look"):
+    """A picture of an attempt's work: the bytes of a small image file. Shown, and kept nowhere."""
+
+    request_id: str
+    attempt: int
+    data: bytes
 
 
 class RunnerLog(Frame, tag="log"):
@@ -342,6 +350,7 @@ FromRunner = (
     | Heartbeat
     | Entries
     | Finished
+    | Preview
     | RunnerLog
     | Poisoned
     | FilePut
