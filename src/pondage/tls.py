@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
@@ -25,13 +25,8 @@ from pondage.errors import SetupError
 from pondage.gateway.address import FAL_HOSTS
 from pondage.settings import Settings, dev_folder
 
-if TYPE_CHECKING:
-    from cryptography import x509
-    from cryptography.hazmat.primitives.asymmetric import ec
-
 log = logging.getLogger("pondage.server")
 
-_AUTHORITY_DAYS = 3650
 _CERTIFICATE_DAYS = 397
 """Apple's systems refuse certificates that live longer than 825 days, browsers prefer 398."""
 _RENEW_DAYS = 30
@@ -71,7 +66,7 @@ def dev_certificate(settings: Settings, *, now: datetime | None = None) -> DevCe
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         with _alone(folder):
             if not files.authority.exists():
-                _make_authority(files.authority, now)
+                _make_authority(files.authority)
             if not _good(files, names(settings), now):
                 _issue(files, names(settings), now)
     except OSError as error:
@@ -169,49 +164,31 @@ def _alone(folder: Path) -> Iterator[None]:
         yield
 
 
-def _make_authority(path: Path, now: datetime) -> None:
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes
-    from cryptography.hazmat.primitives.asymmetric import ec
+def _make_authority(path: Path) -> None:
+    import trustme
 
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = _subject(f"Pondage development CA {secrets.token_hex(3)}")
-    certificate = (
-        _builder(name, name, key.public_key(), now, _AUTHORITY_DAYS)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(_usage(sign_certificates=True), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    _write(path.with_name("ca-key.pem"), _pem(key))
-    _write(path, _pem(certificate))
+    name = f"Pondage development CA {secrets.token_hex(3)}"
+    made = trustme.CA(path_length=0, organization_name="Pondage", organization_unit_name=name)
+    _write(path.with_name("ca-key.pem"), made.private_key_pem.bytes())
+    _write(path, made.cert_pem.bytes())
 
 
 def _issue(files: DevCertificate, hosts: list[str], now: datetime) -> None:
+    import trustme
     from cryptography import x509
-    from cryptography.hazmat.primitives import hashes
-    from cryptography.hazmat.primitives.asymmetric import ec
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
-    from cryptography.x509.oid import ExtendedKeyUsageOID
 
-    authority = x509.load_pem_x509_certificate(files.authority.read_bytes())
-    authority_key = load_pem_private_key((files.authority.parent / "ca-key.pem").read_bytes(), None)
-    if (
-        not isinstance(authority_key, ec.EllipticCurvePrivateKey)
-        or authority_key.public_key() != authority.public_key()
-    ):
+    authority, key = files.authority.read_bytes(), (files.authority.parent / "ca-key.pem").read_bytes()
+    if load_pem_private_key(key, None).public_key() != x509.load_pem_x509_certificate(authority).public_key():
         raise ValueError("ca-key.pem is not the key of ca.pem")
-    key = ec.generate_private_key(ec.SECP256R1())
-    certificate = (
-        _builder(_subject("Pondage"), authority.subject, key.public_key(), now, _CERTIFICATE_DAYS)
-        .add_extension(x509.SubjectAlternativeName([_general_name(host) for host in hosts]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_usage(sign_certificates=False), critical=True)
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key()), critical=False)
-        .sign(authority_key, hashes.SHA256())
+    issued = trustme.CA.from_pem(authority, key).issue_cert(
+        *hosts,
+        organization_name="Pondage",
+        not_before=now - _CLOCK_SKEW,
+        not_after=now + timedelta(days=_CERTIFICATE_DAYS),
     )
-    _write(files.key, _pem(key))
-    _write(files.certificate, _pem(certificate) + _pem(authority))
+    _write(files.key, issued.private_key_pem.bytes())
+    _write(files.certificate, b"".join(part.bytes() for part in issued.cert_chain_pems) + authority)
 
 
 def _good(files: DevCertificate, hosts: list[str], now: datetime) -> bool:
@@ -232,61 +209,17 @@ def _good(files: DevCertificate, hosts: list[str], now: datetime) -> bool:
         return False
     return (
         key.public_key() == certificate.public_key()
-        and {_general_name(host) for host in hosts} <= set(named)
+        and {_spelt(host) for host in hosts} <= {str(name.value) for name in named}
         and certificate.not_valid_after_utc - now > timedelta(days=_RENEW_DAYS)
     )
 
 
-def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, now: datetime, days: int
-) -> x509.CertificateBuilder:
-    from cryptography import x509
-
-    return (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
-        .public_key(key)
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - _CLOCK_SKEW)
-        .not_valid_after(now + timedelta(days=days))
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
-    )
-
-
-def _usage(*, sign_certificates: bool) -> x509.KeyUsage:
-    from cryptography import x509
-
-    return x509.KeyUsage(
-        digital_signature=not sign_certificates, key_cert_sign=sign_certificates, crl_sign=sign_certificates,
-        content_commitment=False, key_encipherment=False, data_encipherment=False, key_agreement=False,
-        encipher_only=False, decipher_only=False,
-    )  # fmt: skip
-
-
-def _subject(name: str) -> x509.Name:
-    from cryptography import x509
-    from cryptography.x509.oid import NameOID
-
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-
-
-def _general_name(host: str) -> x509.GeneralName:
-    from cryptography import x509
-
+def _spelt(host: str) -> str:
+    """A host as certificates name it."""
     try:
-        return x509.IPAddress(ip_address(host))
+        return str(ip_address(host))
     except ValueError:
-        return x509.DNSName(host)
-
-
-def _pem(thing: ec.EllipticCurvePrivateKey | x509.Certificate) -> bytes:
-    from cryptography import x509
-    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-
-    if isinstance(thing, x509.Certificate):
-        return thing.public_bytes(Encoding.PEM)
-    return thing.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        return host
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import AsyncIterator
 from email.message import Message
 from typing import NamedTuple
 
 from pondage.errors import BadRequest
 
-_HEAD_MOST = 16 * 1024
+_MOST_HEADERS = 64
+_HEADER_MOST = 16 * 1024
+"""Headers of a part, and bytes of each."""
 
 
 class FormPart(NamedTuple):
@@ -40,67 +43,84 @@ async def read_form(stream: AsyncIterator[bytes], boundary: bytes) -> AsyncItera
     Raises:
         BadRequest: it is malformed, or ends in the middle.
     """
-    reader = _Reader(stream, b"\r\n--" + boundary)
-    async for _ in reader.to_delimiter():
-        pass  # what stands before the first part has no meaning
-    while await reader.another_part():
-        part = _part(await reader.head(), reader.to_delimiter())
-        yield part
-        async for _ in part.body:
-            pass
+    events = _Events(stream, boundary)
+    while (event := await events.next()) is not None:
+        if isinstance(event, dict):
+            part = _part(event, events.body())
+            yield part
+            async for _ in part.body:
+                pass
 
 
-class _Reader:
-    """Bytes of a form, and where its delimiters are."""
+class _Events:
+    """What a parser tells of a form, in order: the head of a part, its bytes, and None at its end; None alone is the
+    end of the form."""
 
-    def __init__(self, stream: AsyncIterator[bytes], delimiter: bytes) -> None:
+    def __init__(self, stream: AsyncIterator[bytes], boundary: bytes) -> None:
+        from python_multipart.multipart import MultipartParser
+
         self._stream = stream
-        self._delimiter = delimiter
-        self._held = b"\r\n"  # the first delimiter may lack its line end
+        self._waiting: deque[dict[str, str] | bytes | None] = deque()
+        self._head: dict[str, str] = {}
+        self._field = self._value = b""
+        self._parser = MultipartParser(
+            boundary,
+            {
+                "on_header_field": self._on_field,
+                "on_header_value": self._on_value,
+                "on_header_end": self._on_header,
+                "on_headers_finished": self._on_head,
+                "on_part_data": lambda data, start, end: self._waiting.append(data[start:end]),
+                "on_part_end": lambda: self._waiting.append(None),
+                "on_end": lambda: self._waiting.append(None),
+            },
+            max_header_count=_MOST_HEADERS,
+            max_header_size=_HEADER_MOST,
+        )
 
-    async def to_delimiter(self) -> AsyncIterator[bytes]:
-        """What comes before the next delimiter."""
-        while (at := self._held.find(self._delimiter)) < 0:
-            keep = len(self._delimiter) - 1
-            if len(self._held) > keep:
-                ready, self._held = self._held[:-keep], self._held[-keep:]
-                yield ready
+    async def next(self) -> dict[str, str] | bytes | None:
+        while not self._waiting:
             await self._more()
-        ready, self._held = self._held[:at], self._held[at + len(self._delimiter) :]
-        if ready:
-            yield ready
+        return self._waiting.popleft()
 
-    async def another_part(self) -> bool:
-        """Whether the delimiter that was passed begins a part; otherwise it ends the form."""
-        while len(self._held) < 2:
-            await self._more()
-        return not self._held.startswith(b"--")
-
-    async def head(self) -> bytes:
-        while (at := self._held.find(b"\r\n\r\n")) < 0:
-            if len(self._held) > _HEAD_MOST:
-                raise BadRequest("a part of the form has too long a head")
-            await self._more()
-        head, self._held = self._held[:at], self._held[at + 4 :]
-        return head
+    async def body(self) -> AsyncIterator[bytes]:
+        """The bytes of the part whose head was told last."""
+        while isinstance(data := await self.next(), bytes):
+            yield data
 
     async def _more(self) -> None:
+        from python_multipart.exceptions import MultipartParseError
+
         async for chunk in self._stream:
-            self._held += chunk
+            try:
+                self._parser.write(bytes(chunk))
+            except MultipartParseError as error:
+                raise BadRequest(f"the form is malformed: {error}") from None
             return
         raise BadRequest("the form ends in the middle")
 
+    def _on_field(self, data: bytes, start: int, end: int) -> None:
+        self._field += data[start:end]
 
-def _part(head: bytes, body: AsyncIterator[bytes]) -> FormPart:
+    def _on_value(self, data: bytes, start: int, end: int) -> None:
+        self._value += data[start:end]
+
+    def _on_header(self) -> None:
+        try:
+            self._head[self._field.decode().lower()] = self._value.decode()
+        except UnicodeDecodeError:
+            raise BadRequest("a part of the form has a head that is not UTF-8") from None
+        self._field = self._value = b""
+
+    def _on_head(self) -> None:
+        self._waiting.append(self._head)
+        self._head = {}
+
+
+def _part(head: dict[str, str], body: AsyncIterator[bytes]) -> FormPart:
     message = Message()
-    try:
-        lines = head.decode().split("\r\n")
-    except UnicodeDecodeError:
-        raise BadRequest("a part of the form has a head that is not UTF-8") from None
-    for line in lines:
-        field, colon, value = line.partition(":")
-        if colon:
-            message[field.strip().lower()] = value.strip()
+    for field, value in head.items():
+        message[field] = value.strip()
     name = message.get_param("name", header="content-disposition")
     return FormPart(
         name if isinstance(name, str) else "",
