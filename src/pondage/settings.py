@@ -36,8 +36,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     domain: str = ""
     """Domain whose `queue.`, `rest.` and bare host names are ours; empty for path prefixes only. Needs keys."""
     public_url: str = ""
-    """Origin that callers see, where a balancer rewrites Host; empty to take it from each request. Needs keys, unless
-    it is on loopback."""
+    """URL that callers use where a proxy stands in front. It may have a path (`https://host/path`), which the proxy
+    strips. Empty: taken from each request. Turns auth on, unless it is on loopback."""
     trusted_proxies: str = "127.0.0.1,::1"
     """Addresses whose X-Forwarded-Proto and X-Forwarded-Host are believed, comma separated."""
     cors: str = ""
