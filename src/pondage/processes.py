@@ -124,6 +124,14 @@ def become_subreaper() -> bool:
     return bool(ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0)
 
 
+def heed_children() -> None:
+    """Keep how children end until it is asked for. Where whoever started this process ignores SIGCHLD it does too, and
+    the system forgets at once how a child has ended. For a process that is ours alone."""
+    with contextlib.suppress(ValueError):  # not in the main thread
+        if signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN:
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+
+
 def has_dead_child() -> bool:
     """Whether a child of this process has ended and was not reaped yet."""
     try:

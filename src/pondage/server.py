@@ -35,7 +35,7 @@ from pondage.gateway.address import own_hosts, own_url, why_keys
 from pondage.gateway.connections.port import listen, open_more, openable
 from pondage.health import Health
 from pondage.keys import KeyStore
-from pondage.processes import become_subreaper
+from pondage.processes import become_subreaper, heed_children
 from pondage.queue.news import News
 from pondage.queue.sqlite import SqliteQueue
 from pondage.services import Every, Room, Services, Work
@@ -285,6 +285,8 @@ class _Opening:
         from pondage.gateway.app_tokens import AppTokens
 
         settings, clock, data = self._settings, self._clock, self._data
+        if self._alone:
+            heed_children()
         return LocalFleet(
             queue, self._news, files, clock, settings,
             own_hosts=own_hosts,

@@ -13,6 +13,7 @@ import math
 from collections import deque
 from collections.abc import Iterator, Mapping
 from enum import Enum
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -70,10 +71,12 @@ class Output:
                 body = self._dumped(fitted)
             except _UNWRITABLE:
                 raise OutputError(_unwritable(error)) from error
+        # Pydantic writes the keys None and NaN as "None".
+        if b'"None"' in body and _has_odd_key(python := self._python(fitted)):
+            return encode_plain(python)
         # Pydantic writes NaN and infinities as null unless the model says otherwise.
         if b"null" in body or b"NaN" in body or b"Infinity" in body:
-            python = self._adapter.dump_python(fitted, by_alias=True, warnings="none")
-            _refuse_odd_numbers(python, _decoded(body), "")
+            _refuse_odd_numbers(self._python(fitted), _decoded(body), "")
         return body
 
     def plain(self, value: Any, *, nulls: bool) -> Any:
@@ -89,8 +92,11 @@ class Output:
         try:
             python = self._adapter.dump_python(fitted, by_alias=True, warnings="error")
         except _UNWRITABLE as error:
-            python = self._adapter.dump_python(self._again(value, error), by_alias=True, warnings="none")
+            python = self._python(self._again(value, error))
         return _plain(python, nulls)
+
+    def _python(self, fitted: Any) -> Any:
+        return self._adapter.dump_python(fitted, by_alias=True, warnings="none")
 
     def _dumped(self, fitted: Any) -> bytes:
         return self._adapter.dump_json(fitted, by_alias=True, fallback=_one_level, warnings="error")
@@ -179,6 +185,8 @@ def natural(value: Any) -> Any:
         return natural(_fields(value))
     if isinstance(value, msgspec.Struct):
         return natural(msgspec.structs.asdict(value))
+    if isinstance(value, Mapping | SimpleNamespace):
+        return natural(_one_level(value))
     bare = _bare(value)
     return value if bare is value else natural(bare)
 
@@ -249,6 +257,8 @@ def _key(key: Any) -> str:
     """A key of an object, as text."""
     if key is None:
         return "null"
+    if isinstance(key, float) and not math.isfinite(key):
+        raise TypeError(f"it holds the key {float(key)}, which JSON does not have")
     (text,) = to_jsonable_python({key: None}, fallback=_one_level)
     return str(text)
 
@@ -265,6 +275,10 @@ def _one_level(value: Any, *, keep_bytes: bool = False) -> Any:
         return _fields(value)
     if isinstance(value, msgspec.Struct):
         return msgspec.structs.asdict(value)
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, SimpleNamespace):
+        return vars(value)
     if (bare := _bare(value)) is not value:
         return bare
     known = True
@@ -283,6 +297,15 @@ def _one_level(value: Any, *, keep_bytes: bool = False) -> Any:
     if not known:
         raise TypeError(f"it holds a {_class_of(value)}")
     return made
+
+
+def _has_odd_key(value: Any) -> bool:
+    """Whether a key is one that Pydantic has other words for than JSON."""
+    if isinstance(value, dict):
+        return any(
+            k is None or (isinstance(k, float) and not math.isfinite(k)) or _has_odd_key(v) for k, v in value.items()
+        )
+    return isinstance(value, list | tuple) and any(map(_has_odd_key, value))
 
 
 def _fields(value: Any) -> dict[str, Any]:

@@ -101,7 +101,14 @@ def same_code(app: ManagedApp, note: RunnerNote) -> bool:
 
 
 def demand(
-    app: ManagedApp, settings: Settings, ready: list[Runner], starting: int, queued: int, running: int, now: float
+    app: ManagedApp,
+    settings: Settings,
+    ready: list[Runner],
+    starting: int,
+    leaving: int,
+    queued: int,
+    running: int,
+    now: float,
 ) -> Demand:
     info = app.info
     least = 1 if info.min_concurrency is None else info.min_concurrency
@@ -115,6 +122,7 @@ def demand(
         running=running,
         starting=starting,
         ready=len(ready),
+        leaving=leaving,
         idle=tuple((runner.id, runner.idle_since) for runner in ready if not runner.running),
         not_before=app.not_before,
         now=now,

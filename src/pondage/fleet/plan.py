@@ -18,6 +18,8 @@ class Demand(NamedTuple):
     running: int
     starting: int
     ready: int
+    leaving: int
+    """Runners whose device failed and whose processes still live: each may still hold what the next one needs."""
     idle: tuple[tuple[str, float], ...]
     """Ready runners with nothing to do: (id, idle since)."""
     not_before: float
@@ -42,7 +44,8 @@ def plan(demand: Demand) -> Plan:
     if have < wanted:
         if demand.now < demand.not_before:
             return Plan(0, (), demand.not_before)
-        return Plan(wanted - have, (), None)
+        room = max(demand.max_concurrency, demand.min_concurrency) - have - demand.leaving
+        return Plan(max(min(wanted - have, room), 0), (), None)
     surplus = demand.ready - wanted
     stop: list[str] = []
     again_at: float | None = None

@@ -1,6 +1,7 @@
 """Keeps as many runners as each app needs, and knows why when it cannot.
 
-A runner is alive once its process runs, and ready only after `setup()`; a replacement serves before the old one stops.
+A runner is alive once its process runs, and ready only after `setup()`; a replacement serves before the old one stops,
+unless the old one's device failed: then it must have let go of it.
 An app that cannot start is tried again with growing pauses, forever, and its queued callers can read the reason.
 """
 
@@ -270,7 +271,8 @@ class Supervisor:
             return None
         now = self._clock.monotonic()
         depth = self._queue.depth(app.name)
-        todo = plan(demand(app, self._settings, ready, starting, depth.queued, depth.running, now))
+        leaving = sum(w.runner.leaving is not None for w in wards if w.runner.phase is RunnerPhase.DRAINING)
+        todo = plan(demand(app, self._settings, ready, starting, leaving, depth.queued, depth.running, now))
         for runner_id in todo.stop:
             self._dismiss(self.wards[runner_id])
         if todo.again_at is not None:

@@ -12,6 +12,7 @@ import msgspec
 
 from pondage.app.context import FileAccess, RequestContext
 from pondage.app.served import Endpoint
+from pondage.runner import forked
 from pondage.runner.journal import Notebook
 from pondage.runner.stream import Chunks
 from pondage.wire.frames import Execute
@@ -31,9 +32,16 @@ class Interrupted(RuntimeError):
 def carried(function: Callable[[], T]) -> T:
     """Call `function` in a thread whose future somebody awaits, and raise only what a future can carry."""
     try:
-        return function()
-    except (StopIteration, GeneratorExit) as error:
-        raise carriable(error) from None
+        made = function()
+    except BaseException as error:
+        if forked.here:
+            forked.end(error)
+        if isinstance(error, StopIteration | GeneratorExit):
+            raise carriable(error) from None
+        raise
+    if forked.here:
+        forked.end(None)
+    return made
 
 
 def carriable(error: BaseException) -> BaseException:

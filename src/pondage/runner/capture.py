@@ -48,6 +48,7 @@ def install(unattributed: Sink) -> None:
     for name in HTTP_CLIENTS:
         if logging.getLogger(name).level == logging.NOTSET:
             logging.getLogger(name).setLevel(logging.WARNING)
+    heed_basic_config()
 
     def show(
         message: Warning | str,
@@ -184,6 +185,33 @@ class RecordHandler(logging.Handler):
             self.handleError(record)
 
 
+def heed_basic_config() -> None:
+    """Let `logging.basicConfig` do what it does where nobody has set logging up before: our handler is not the
+    author's. It takes the place of one that would write to a standard stream."""
+    configure = logging.basicConfig
+
+    @functools.wraps(configure)
+    def basic_config(**given: Any) -> None:
+        root = logging.getLogger()
+        ours = [handler for handler in root.handlers if isinstance(handler, RecordHandler)]
+        if not ours or given.get("force"):
+            configure(**given)
+            return
+        for handler in ours:
+            root.removeHandler(handler)
+        try:
+            if isinstance(given.get("stream"), Writer):
+                del given["stream"]
+            if not root.handlers and given.keys().isdisjoint(("filename", "stream", "handlers")):
+                given["handlers"] = ours
+            configure(**given)
+        finally:
+            for handler in ours:
+                root.addHandler(handler)
+
+    logging.basicConfig = basic_config
+
+
 def level_of(number: int) -> Level:
     """fal's name for a level of the `logging` module."""
     if number >= logging.ERROR:
@@ -205,7 +233,12 @@ def carry_context() -> None:
 
             def run_in_context() -> None:
                 del self.run
-                context.run(run)
+                try:
+                    context.run(run)
+                except SystemExit:
+                    raise
+                except BaseException:  # its traceback is the request's, too
+                    context.run(self._invoke_excepthook, self)  # type: ignore[attr-defined]
 
             self.run = run_in_context  # type: ignore[method-assign]
         start(self)

@@ -24,7 +24,7 @@ from pondage.app.media import prepare
 from pondage.app.served import HEALTH, Endpoint, health_endpoint, near_paths, slots_of
 from pondage.clock import Clock
 from pondage.loop import apart
-from pondage.runner import outcomes
+from pondage.runner import forked, outcomes
 from pondage.runner.attempt import Attempt, Interrupted, carried
 from pondage.runner.batch import Batcher
 from pondage.runner.descriptors import Descriptors
@@ -228,9 +228,13 @@ class Executor:
                 if attempt.cancelled:
                     raise asyncio.CancelledError
                 body = outward(await self._output(attempt), attempt.frame.base_url)
+                if forked.here:
+                    forked.end(None)
                 headers = self._headers(attempt)
                 outcome = outcomes.ok(body, self._clock.monotonic() - attempt.started, headers)
             except BaseException as error:  # SystemExit and the like end the request, never the process
+                if forked.here:
+                    forked.end(error)
                 outcome, retry, again = self._failure(attempt, error)
         except BaseException as error:  # whatever it was, it was ours
             attempt.log("ERROR", f"the runner's own code failed\n{trace_of(error)}", "pondage")

@@ -62,6 +62,7 @@ class Link:
         self._socket: socket.socket | None = None
         self._outbox: list[Frame] = []
         self._packets: list[tuple[memoryview, Sequence[Frame]]] = []
+        self._kept_open: socket.socket | None = None
         self._unsent = 0
         self._scheduled = False
         self._writing = False
@@ -139,6 +140,18 @@ class Link:
                     self._writing = False
                 self._socket.close()
                 self._socket = None
+            self._room.notify_all()
+
+    def fall_silent(self) -> None:
+        """Send and read nothing more. The connection ends with the process: a gateway that sees it end earlier ends
+        the process at once, and this one has things left to do."""
+        with self._lock:
+            kept = self._socket
+            if kept is not None:
+                self._loop.remove_reader(kept.fileno())
+                if self._writing:
+                    self._loop.remove_writer(kept.fileno())
+                self._kept_open, self._socket = kept, None
             self._room.notify_all()
 
     def _break(self, reason: str) -> None:

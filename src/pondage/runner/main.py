@@ -15,6 +15,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 from collections.abc import Awaitable
 from functools import partial
 from pathlib import Path
@@ -29,7 +30,7 @@ from pondage.app.loading import LoadError, as_script, load, trace_of, where_of
 from pondage.app.served import Endpoint, app_info, compile_endpoints
 from pondage.clock import SystemClock
 from pondage.loop import new_loop
-from pondage.runner import capture
+from pondage.runner import capture, forked
 from pondage.runner.attempt import carried
 from pondage.runner.descriptors import Descriptors, flush_c
 from pondage.runner.ending import leave
@@ -98,6 +99,7 @@ class Runner:
         self._endpoints: dict[str, Endpoint] = {}
         self._setting_up: Any = None
         self._draining = False
+        self._loop_thread = threading.get_ident()
         self._reconnect_for = 0.0
 
     def run(self) -> int:
@@ -111,7 +113,7 @@ class Runner:
                 main.lend(partial(self._tear_down, self._app))
             self._flush()
             # What still runs is cancelled with the loop; that is no outcome: the gateway puts those requests back.
-            self._link.close()
+            self._link.fall_silent()
             if self._executor is not None:
                 main.run(self._executor.let_go())
             main.wind_up()
@@ -132,7 +134,7 @@ class Runner:
         self._reconnect_for = welcome.reconnect
         capture.install(self._own)
         self._descriptors = Descriptors(self._arguments.output, whose=self._whose, room=self._room, send=self._send)
-        os.register_at_fork(after_in_child=self._link.forget)
+        os.register_at_fork(after_in_child=self._forked)
         self._transfers = Transfers(self._link, welcome)
         self._pulse = Pulse(self._link, self._journal, welcome, self._clock, lambda: self._executor)
         self._pulse.start()
@@ -151,10 +153,15 @@ class Runner:
         await self._main.over()
 
     def _moved(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop_thread = threading.get_ident()
         self._journal.moved(loop)
         self._link.moved(loop)
         if self._pulse is not None:
             self._pulse.loop = loop
+
+    def _forked(self) -> None:
+        self._link.forget()
+        forked.begin(self._main.loop if threading.get_ident() == self._loop_thread else None)
 
     def _leave(self, code: int) -> None:
         """The end has come while an author's code has the main thread: nobody waits for that any more."""
@@ -237,8 +244,12 @@ class Runner:
             os.environ["FAL_RUNNER_STATE"] = "SETUP"
             self._setting_up = None if inspect.iscoroutinefunction(app.setup) else app.setup()
         except BaseException as error:
+            if forked.here:
+                forked.end(error)
             self._refuse(error)
         else:
+            if forked.here:
+                forked.end(None)
             self._app = app
 
     async def _begin(self) -> None:
@@ -322,6 +333,8 @@ class Runner:
             if inspect.isawaitable(value):
                 asyncio.run_coroutine_threadsafe(_awaited(value), self._main.loop).result()
         except BaseException as error:
+            if forked.here:
+                forked.end(error)
             self._own.log("ERROR", trace_of(error), "pondage")
 
     async def _quietly(self, hook: Any) -> None:

@@ -16,6 +16,7 @@ import msgspec
 from pydantic import BaseModel
 
 from pondage.app.outputs import Output, OutputError
+from pondage.runner import forked
 from pondage.runner.journal import Notebook
 from pondage.runner.outcomes import check_size
 from pondage.runner.outward import outward
@@ -44,6 +45,8 @@ class Chunks:
 
     def add(self, data: bytes) -> None:
         """The next chunk: JSON, made ASCII so that no client can cut a character in two (PROTOCOL 5.2)."""
+        if forked.here:
+            forked.end(None)
         if not data.isascii():
             data = json.dumps(msgspec.json.decode(data), separators=(",", ":")).encode()
         data = outward(data, self._base_url)

@@ -5,8 +5,12 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import enum
+import inspect
 import json
 import uuid
+from collections import ChainMap, UserDict
+from collections.abc import Mapping
+from types import MappingProxyType, SimpleNamespace
 from typing import Annotated, Any
 
 import msgspec
@@ -145,6 +149,36 @@ def test_no_array_hides_a_nan(value: Any) -> None:
     for write in (encode_plain, Output(dict).encode, Output(dict[str, Any]).encode):
         with pytest.raises(OutputError, match="JSON does not have"):
             write({"deep": [value]})
+
+
+MAPPINGS = [
+    (MappingProxyType({"a": MappingProxyType({1: 2})}), {"a": {"1": 2}}),
+    (ChainMap({"a": 1}, {"b": 2}), {"a": 1, "b": 2}),
+    (UserDict(a=UserDict(b=1)), {"a": {"b": 1}}),
+    (SimpleNamespace(a=SimpleNamespace(b=[1])), {"a": {"b": [1]}}),
+]
+
+
+@pytest.mark.parametrize(("value", "written"), MAPPINGS)
+@pytest.mark.parametrize("hint", [inspect.Parameter.empty, Any, dict, dict[str, Any], Mapping[str, Any]])
+def test_every_mapping_is_an_object(hint: Any, value: Any, written: Any) -> None:
+    assert json.loads(Output(hint).encode(value)) == written
+    assert json.loads(json.dumps(Output(hint).plain(value, nulls=True))) == written
+
+
+@pytest.mark.parametrize("hint", [inspect.Parameter.empty, Any, dict, list[dict[Any, Any]]])
+def test_keys_that_json_does_not_have(hint: Any) -> None:
+    output = Output(hint)
+
+    def wrapped(value: Any) -> Any:
+        return value if hint is dict else [value]
+
+    assert b'{"null":1,"None":"None"}' in output.encode(wrapped({None: 1, "None": "None"}))
+    for odd in (float("nan"), numpy.float64("inf")):
+        with pytest.raises(OutputError):
+            output.encode(wrapped({odd: None}))
+        with pytest.raises(OutputError, match=r"the key (nan|inf)"):
+            output.plain(wrapped({odd: None}), nulls=True)
 
 
 def test_what_cannot_be_written_says_what_it_is() -> None:

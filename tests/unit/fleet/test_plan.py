@@ -13,7 +13,7 @@ from pondage.fleet.plan import Demand, Plan, Wish, backoff, plan, stagger
 def demand(**more: Any) -> Demand:
     given: dict[str, Any] = {
         "min_concurrency": 1, "max_concurrency": 4, "concurrency_buffer": 0, "keep_alive": 60.0, "slots": 2,
-        "queued": 0, "running": 0, "starting": 0, "ready": 0, "idle": (), "not_before": 0.0, "now": 100.0,
+        "queued": 0, "running": 0, "starting": 0, "ready": 0, "leaving": 0, "idle": (), "not_before": 0.0, "now": 100.0,
     }  # fmt: skip
     return Demand(**{**given, **more})
 
@@ -35,6 +35,13 @@ def test_the_buffer_is_added_once_there_is_work() -> None:
 
 def test_a_crash_delays_the_next_start() -> None:
     assert plan(demand(queued=1, not_before=105.0)) == Plan(0, (), 105.0)
+
+
+def test_the_next_one_waits_for_the_place_of_a_runner_whose_device_failed() -> None:
+    assert plan(demand(max_concurrency=1, queued=1, leaving=1)) == Plan(0, (), None), "it may hold the device still"
+    assert plan(demand(max_concurrency=1, queued=1)).start == 1
+    assert plan(demand(queued=8, leaving=1)).start == 3
+    assert plan(demand(queued=8, leaving=9)).start == 0
 
 
 def test_idle_runners_leave_after_their_time_the_oldest_first() -> None:

@@ -53,6 +53,7 @@ class Gateway:
         self._server: asyncio.Server | None = None
         self._next = 0
         self.hellos = 0
+        self.connected = 0
 
     async def listen(self, name: str = "gateway.sock") -> None:
         self.socket = self.folder / name
@@ -68,6 +69,7 @@ class Gateway:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.append(writer)
+        self.connected += 1
         try:
             cut = PacketReader(frames.from_runner)
             while data := await reader.read(1 << 16):
@@ -79,6 +81,7 @@ class Gateway:
         except ConnectionError:
             pass
         finally:
+            self.connected -= 1
             writer.close()
             self._changed.set()
 

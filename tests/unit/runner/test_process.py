@@ -317,3 +317,185 @@ async def test_a_runner_whose_loop_is_blocked_leaves_with_its_gateway_too(gatewa
         await gateway.until(lambda: gateway.logs(request_id))
         await gateway.die()
         assert await runner.exit_code() == 4
+
+
+FORKS = """
+import asyncio
+import os
+import sys
+
+import pondage
+
+
+def code(pid: int) -> int:
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+class Turn:
+    def __await__(self):
+        yield
+
+
+class Forks(pondage.App, name="acme/forks", max_multiplexing=4):
+    def setup(self) -> None:
+        if not (pid := os.fork()):
+            sys.exit(9)
+        self.first = code(pid)
+        if not (pid := os.fork()):
+            return
+        self.second = code(pid)
+
+    @pondage.endpoint("/setup")
+    def from_setup(self) -> list[int]:
+        return [self.first, self.second]
+
+    @pondage.endpoint("/exits")
+    def exits(self) -> int:
+        if not (pid := os.fork()):
+            print("the child")
+            sys.exit(7)
+        return code(pid)
+
+    @pondage.endpoint("/says")
+    def says(self) -> int:
+        if not (pid := os.fork()):
+            sys.exit("the child's last words")
+        return code(pid)
+
+    @pondage.endpoint("/fails")
+    def fails(self) -> int:
+        if not (pid := os.fork()):
+            raise ValueError("in the child")
+        return code(pid)
+
+    @pondage.endpoint("/returns")
+    def returns(self) -> int:
+        return code(pid) if (pid := os.fork()) else -1
+
+    @pondage.endpoint("/yields")
+    def yields(self):
+        pid = os.fork()
+        for i in range(3):
+            yield i
+        yield code(pid)
+
+    @pondage.endpoint("/async/exits")
+    async def exits_on_the_loop(self) -> int:
+        if not (pid := os.fork()):
+            sys.exit(7)
+        return await asyncio.to_thread(code, pid)
+
+    @pondage.endpoint("/async/fails")
+    async def fails_on_the_loop(self) -> int:
+        if not (pid := os.fork()):
+            raise ValueError("in the child")
+        return await asyncio.to_thread(code, pid)
+
+    @pondage.endpoint("/async/waits")
+    async def waits_on_the_loop(self) -> int:
+        if not (pid := os.fork()):
+            await Turn()
+            os._exit(8)
+        return await asyncio.to_thread(code, pid)
+
+    @pondage.endpoint("/async/yields")
+    async def yields_on_the_loop(self):
+        pid = os.fork()
+        yield 1
+        yield await asyncio.to_thread(code, pid)
+
+    @pondage.endpoint("/batch", max_batch_size=2)
+    def batch(self, items: list[int]) -> list[int]:
+        if not (pid := os.fork()):
+            sys.exit(7)
+        return [code(pid)] * len(items)
+"""
+
+
+async def test_a_forked_child_that_comes_back_to_us_ends_as_a_script_does(gateway: Gateway, tmp_path: Path) -> None:
+    path = tmp_path / "forks.py"
+    path.write_text(FORKS)
+    async with running(gateway, f"{path}:Forks", "acme/forks"):
+        await gateway.ready()
+        assert await answer(gateway, "/setup") == [9, 0]
+        assert await answer(gateway, "/exits") == 7
+        assert await answer(gateway, "/says") == 1
+        assert await answer(gateway, "/fails") == 1
+        assert await answer(gateway, "/returns") == 0
+        assert await answer(gateway, "/yields") == 0
+        assert await answer(gateway, "/async/exits") == 7
+        assert await answer(gateway, "/async/fails") == 1
+        assert await answer(gateway, "/async/waits") == 0
+        assert await answer(gateway, "/async/yields") == 0
+        assert await answer(gateway, "/batch", {"items": 1}) == 7
+        assert await answer(gateway, "/setup") == [9, 0], "the runner serves on"
+        assert gateway.hellos == 1, "no child has reached the gateway"
+
+
+async def test_the_connection_lasts_until_the_process_has_ended(gateway: Gateway, tmp_path: Path) -> None:
+    """A gateway ends a runner at once whose connection breaks, and with it what `atexit` has to do."""
+    path = tmp_path / "late.py"
+    path.write_text(
+        "import atexit, pondage, time\n"
+        "def late():\n"
+        "    time.sleep(0.3)\n"
+        f"    open({str(tmp_path / 'done')!r}, 'w').close()\n"
+        "atexit.register(late)\n"
+        "class Late(pondage.App, name='acme/late'):\n"
+        "    @pondage.endpoint('/')\n"
+        "    def run(self) -> None: ...\n"
+    )
+    async with running(gateway, f"{path}:Late", "acme/late") as runner:
+        await gateway.ready()
+        gateway.send(Drain(grace=5.0))
+        await gateway.until(lambda: not gateway.connected)
+        assert (tmp_path / "done").exists()
+        assert await runner.exit_code() == 0
+
+
+LOGS = """
+import logging
+import sys
+
+import pondage
+
+logging.basicConfig(level=logging.DEBUG, stream=sys.stdout, format="formatted %(message)s")
+logging.debug("at import")
+
+
+class Logs(pondage.App, name="acme/logs"):
+    def setup(self) -> None:
+        logging.basicConfig(level=logging.INFO, filename=FILE)
+        logging.info("in setup")
+        logging.basicConfig(level=logging.ERROR)  # a second time it does nothing, as ever
+
+    @pondage.endpoint("/")
+    def run(self) -> str:
+        logging.info("in a request")
+        with open(FILE) as file:
+            return file.read()
+
+    @pondage.endpoint("/wrong")
+    def wrong(self) -> None:
+        logging.getLogger().handlers[:] = [h for h in logging.getLogger().handlers if "Record" in type(h).__name__]
+        logging.basicConfig(style="no such")
+"""
+
+
+async def test_basic_config_works_as_in_a_script(gateway: Gateway, tmp_path: Path) -> None:
+    path = tmp_path / "logs.py"
+    path.write_text(f"FILE = {str(tmp_path / 'app.log')!r}\n{LOGS}")
+    async with running(gateway, f"{path}:Logs", "acme/logs"):
+        await gateway.ready()
+        first = gateway.execute("/")
+        outcome = (await gateway.finished(first)).outcome
+        assert msgspec.json.decode(outcome.body) == "INFO:root:in setup\nINFO:root:in a request\n"
+        assert gateway.logs(first) == [("INFO", "in a request")]
+        assert [word for word in words(gateway) if word in ("at import", "in setup", "formatted at import")] == [
+            "at import", "in setup",
+        ]  # fmt: skip
+        wrong = await gateway.call("/wrong")
+        assert (wrong.error or "").startswith("ValueError: Style must be one of")
+        last = gateway.execute("/")
+        await gateway.finished(last)
+        assert gateway.logs(last) == [("INFO", "in a request")], "our handler has stayed"
