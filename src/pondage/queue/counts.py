@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple, Protocol
 
@@ -215,16 +216,17 @@ class Counts(Protocol):
         ...
 
 
-def bucket(seconds: float) -> int:
-    """The bucket of a duration."""
-    if seconds <= FIRST_BUCKET:
-        return 0
-    return min(math.ceil(math.log2(seconds / FIRST_BUCKET) * PER_OCTAVE), BUCKETS - 1)
-
-
 def bound(at: int) -> float:
     """The longest duration of a bucket, in seconds."""
     return float(FIRST_BUCKET * 2 ** (at / PER_OCTAVE))
+
+
+_BOUNDS = [bound(at) for at in range(BUCKETS - 1)]
+
+
+def bucket(seconds: float) -> int:
+    """The bucket of a duration."""
+    return bisect_left(_BOUNDS, seconds)
 
 
 def quantile(histogram: Mapping[int, int], share: float) -> float | None:
