@@ -6,6 +6,7 @@
 #   make test-slow  the slow ones
 #   make check   format, lint, types and the import contract
 #   make web     the pages for people, built from web/ (only who changes web/ needs it)
+#   make pictures  the README's pictures, from the real pages
 #   make bench   the figures, beside what one would use instead
 #   make dist    sdist and wheel, checked and tried in an empty folder
 #   make fuzz    what callers could send, in the hundred thousands; docs/fuzzing.md is its report
@@ -17,7 +18,7 @@ PY := .venv/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check --quiet
 PORT ?= 8000
 
-.PHONY: demo serve voice test test-slow check web web-dev bench dist torture format docs clean
+.PHONY: demo serve voice test test-slow check web web-dev pictures bench dist torture format docs clean
 .DEFAULT_GOAL := demo
 
 # Each part of the environment has a stamp, so that a second run sets nothing up.
@@ -85,7 +86,10 @@ check: .venv/.dev
 web: .venv/.web
 	@$(PY) scripts/build_web.py
 
-# A server with the test app, and the pages as they are being written, on port 5173.
+pictures: .venv/.dev
+	@$(PY) scripts/make_pictures.py
+
+# A server with the gallery, and the pages as they are being written, on port 5173.
 web-dev: .venv/.web
 	@$(PY) scripts/build_web.py --dev
 

@@ -95,10 +95,10 @@ def differences(out: Path) -> list[str]:
 
 
 def develop() -> None:
-    """A server with the test app on a port of its own, and Vite before it, until Ctrl-C."""
+    """A server with the gallery on a port of its own, and Vite before it, until Ctrl-C."""
     from pondage.testing import serve
 
-    with serve(str(ROOT / "tests" / "apps" / "basic.py"), wait=False) as served:
+    with serve(str(ROOT / "examples" / "gallery.py"), wait=False) as served:
         print(f"the server: {served.url}   the pages: http://localhost:5173/ui/")
         env = {**_env(), "PONDAGE_URL": served.url}
         subprocess.run([node(), "node_modules/vite/bin/vite.js"], cwd=WEB, env=env)  # noqa: S603

@@ -39,5 +39,5 @@ export function Notices() {
       </p>,
     );
   }
-  return notes.length ? <div class="notices">{notes}</div> : null;
+  return notes.length ? <aside class="notices" aria-label="Notices">{notes}</aside> : null;
 }
