@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pondage.queue.sqlite.order import STEP, Line, step_of
+from pondage.queue.sqlite import order
+from pondage.queue.sqlite.order import STEP, TAG_BITS, Line, step_of
 
 
 def test_one_caller_is_served_in_order() -> None:
@@ -166,3 +167,22 @@ def test_places_of_one_caller_are_in_order_and_within_the_line(steps: list[str],
         assert places[:1] in ([], [0]) or not whole
         if whole:
             assert places == list(range(len(waiting)))
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 60), st.integers(0, 2), st.integers(1, 5000)), min_size=80, max_size=300))
+def test_many_flows_are_estimated_like_few(entries: list[tuple[int, int, int]]) -> None:
+    line = Line()
+    ranks = [(line.enter(priority, f"k{caller}", step), f"k{caller}") for caller, priority, step in entries]
+    flows = len(line.flows())
+    near: list[tuple[float, float]] = []
+    few = order.FEW
+    try:
+        for order.FEW in (10**6, 0):
+            found = [(line.ahead(*one), line.work_ahead(one[0] >> TAG_BITS, one[1], one[0])) for one in ranks]
+            near = near or found
+    finally:
+        order.FEW = few
+    for (ahead, work), (about, about_work) in zip(near, found, strict=True):
+        assert abs(ahead - about) <= flows + 1
+        assert abs(work - about_work) < 1e-6 * max(work, 1.0)

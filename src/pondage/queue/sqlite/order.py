@@ -12,6 +12,9 @@ put before this one. It is exact while one caller waits whose requests leave in 
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from itertools import accumulate
+
 TAG_BITS = 48
 _TAG = (1 << TAG_BITS) - 1
 STEP = 1000
@@ -44,14 +47,60 @@ def step_of(expected: float | None) -> int:
     return STEP if expected is None else max(1, round(1000 * expected))
 
 
+FEW = 32
+"""Flows up to which each is looked at for an estimate; of more a summary is made, and made anew after some changes."""
+
+
+class Summary:
+    """All flows of one priority as sums over their heads and ends, so that an estimate costs two look-ups."""
+
+    __slots__ = ("_base", "_ends", "_heads", "size", "work")
+
+    def __init__(self, flows: list[Flow]) -> None:
+        self.size = sum(flow.size for flow in flows)
+        self.work = sum(flow.next - flow.head for flow in flows)
+        self._base = min(flow.head for flow in flows)
+        self._heads = _Sums([(flow.head - self._base, flow) for flow in flows])
+        self._ends = _Sums([(flow.next - self._base, flow) for flow in flows])
+
+    def before(self, tag: int) -> tuple[float, float]:
+        """About how many requests, and how much work, stand before a tag: of each flow, what lies between its head and
+        the tag, but for what lies beyond its end."""
+        at = tag - self._base
+        (size, work), (less_size, less_work) = self._heads.until(at), self._ends.until(at)
+        return size - less_size, work - less_work
+
+
+class _Sums:
+    """Sorted places with the sums of what begins at each: requests by tag, and work."""
+
+    __slots__ = ("_at", "_places", "_sizes", "_slopes")
+
+    def __init__(self, flows: list[tuple[int, Flow]]) -> None:
+        flows.sort(key=lambda one: one[0])
+        self._places = [at for at, _ in flows]
+        slopes = [flow.size / (flow.next - flow.head) for _, flow in flows]
+        self._slopes = [0.0, *accumulate(slopes)]
+        self._sizes = [0.0, *accumulate(slope * at for slope, (at, _) in zip(slopes, flows, strict=True))]
+        self._at = [0, *accumulate(self._places)]
+
+    def until(self, at: int) -> tuple[float, float]:
+        """The sums over all places before this one, of how far it lies behind each."""
+        n = bisect_left(self._places, at)
+        return self._slopes[n] * at - self._sizes[n], float(n * at - self._at[n])
+
+
 class Line:
     """The waiting line of one app, and how many of its requests run."""
 
-    __slots__ = ("_flows", "_now", "queued", "running")
+    __slots__ = ("_changes", "_flows", "_now", "_summaries", "queued", "running")
 
     def __init__(self) -> None:
         self.queued = 0
         self.running = 0
+        self._changes = 0
+        """Since the summaries were made."""
+        self._summaries: dict[int, Summary] | None = None
         self._flows: dict[tuple[int, str], Flow] = {}
         self._now: dict[int, int] = {}
 
@@ -68,6 +117,7 @@ class Line:
         tag = flow.next
         flow.last, flow.next = tag, tag + step
         flow.size += 1
+        self._changes += 1
         self.queued += 1
         return priority << TAG_BITS | tag
 
@@ -100,6 +150,7 @@ class Line:
         if flow is None or not flow.size:
             return None
         flow.size -= 1
+        self._changes += 1
         self.queued -= 1
         if (tag := rank & _TAG) == flow.head:
             # Where the next one lies is not known; on the average, this far.
@@ -117,11 +168,14 @@ class Line:
             flow.head = tag
         flow.head = min(flow.head, tag)
         flow.size += 1
+        self._changes += 1
         self.queued += 1
 
     def ahead(self, rank: int, caller: str) -> int:
         """About how many requests are claimed before this one."""
         priority, tag = rank >> TAG_BITS, rank & _TAG
+        if len(self._flows) > FEW:
+            return min(max(round(self._estimate(priority, tag)[0]), 0), max(self.queued - 1, 0))
         count = 0
         for (other, whose), flow in self._flows.items():
             if other < priority:
@@ -143,11 +197,31 @@ class Line:
             tag = max(flow.next, now) if flow is not None else now
         else:
             tag = rank & _TAG
+        if len(self._flows) > FEW:
+            return max(self._estimate(priority, tag)[1], 0.0) / 1000
         work = 0
         for (other, _), flow in self._flows.items():
             if flow.size and other <= priority:
                 work += max((flow.next if other < priority else min(flow.next, tag)) - flow.head, 0)
         return work / 1000
+
+    def _estimate(self, priority: int, tag: int) -> tuple[float, float]:
+        """About how many requests, and how much work, stand before a place among many flows."""
+        if self._summaries is None or self._changes * 16 > len(self._flows):
+            by_priority: dict[int, list[Flow]] = {}
+            for (other, _), flow in self._flows.items():
+                if flow.size:
+                    by_priority.setdefault(other, []).append(flow)
+            self._summaries = {other: Summary(flows) for other, flows in by_priority.items()}
+            self._changes = 0
+        size = work = 0.0
+        for other, summary in self._summaries.items():
+            if other < priority:
+                size, work = size + summary.size, work + summary.work
+            elif other == priority:
+                more, further = summary.before(tag)
+                size, work = size + more, work + further
+        return size, work
 
     def flows(self) -> list[tuple[int, str, int]]:
         """Who waits: priority, caller, and how many."""

@@ -169,6 +169,8 @@ def of_the_ended(filter: Filter) -> tuple[str, tuple[Any, ...]]:
     kind = OutcomeKind.ERROR if filter.error_type is not None and filter.outcome is None else filter.outcome
     if kind is not None:
         conditions += f" AND kind = '{OutcomeKind(kind).value}'"
+        if kind is not OutcomeKind.OK:
+            conditions += " AND kind <> 'ok'"  # by this, and by nothing else, SQLite finds the index
     if filter.error_type is not None:
         conditions += " AND error_type = ?"
         values.append(filter.error_type)
