@@ -240,9 +240,14 @@ def cancel_call(base: dict[str, str], urls: RequestUrls) -> Call:
     return Call("PUT", urls.cancel, base)
 
 
-def twin_call(call: Call, target: Target, endpoint: str, options: Options) -> Call:
-    """The submit that names the same request as a `run` whose answer never came: same key, same body."""
-    return call._replace(url=target.queue + endpoint_path(endpoint, options.path))
+def health_call(target: Target) -> Call:
+    """Whether a server is there, and whose it is: everybody may ask."""
+    return Call("GET", target.run + "/healthz", {})
+
+
+def twin_call(call: Call, target: Target) -> Call:
+    """The submit that names the same request as a direct call whose answer never came: same path, key and body."""
+    return call._replace(url=target.queue + call.url.removeprefix(target.run))
 
 
 # -- what an answer means

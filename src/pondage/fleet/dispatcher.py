@@ -164,7 +164,7 @@ class Dispatcher(Listener):
         )
 
     def taken_back(self, claim: Claim) -> None:
-        """The disk failed under a claim: the request waits again, and will run as another attempt."""
+        """The disk failed under a claim: its request waits again, to run as another attempt, or was never written."""
         holder = self.accounts.holder(claim.request.id)
         if holder is not None and holder.id == claim.runner:
             self.stop_attempt(claim.request.id, "its start could not be written")

@@ -25,8 +25,8 @@ class Listener:
         """Its outcome was committed."""
 
     def taken_back(self, claim: Claim) -> None:
-        """A claim was handed out and its commit then failed: the request waits again, and nothing that this attempt
-        says will count."""
+        """A claim was handed out and its commit then failed: the request waits again, or does not exist, and nothing
+        that this attempt says will count."""
 
 
 class Watcher:

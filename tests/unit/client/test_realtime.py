@@ -296,3 +296,56 @@ async def test_close_inside_a_callback(aclient: AsyncClient, live: Live) -> None
 def test_max_buffering_has_bounds(client: SyncClient) -> None:
     with pytest.raises(ValueError, match="from 1 to 60"):
         client.realtime.connect("acme/live", max_buffering=61)
+
+
+@pytest.mark.parametrize("waits", [True, False])
+@pytest.mark.parametrize("blocking", [True, False])
+async def test_a_session_closes_while_its_handshake_hangs(
+    server: Any, aclient: AsyncClient, client: SyncClient, monkeypatch: pytest.MonkeyPatch, waits: bool, blocking: bool
+) -> None:
+    """It may hang until a runner has started. What waits to be sent gets a moment; nothing else does."""
+    monkeypatch.setattr(limits, "REALTIME_CLOSE_TIMEOUT", 0.2 if waits else 60.0)
+    began, over = threading.Event(), threading.Event()
+
+    async def hanging(socket: WebSocket) -> None:
+        began.set()
+        await asyncio.to_thread(over.wait, 60)
+        await socket.accept()
+
+    live = Live(server)
+    server.socket = hanging
+    try:
+        if blocking:
+            await asyncio.to_thread(_closes, client.realtime.connect("acme/echo"), began, waits)
+        else:
+            session = aclient.realtime.connect("acme/echo")
+            reading = None if waits else asyncio.ensure_future(anext(session, None))
+            if waits:
+                await session.send({"x": 1})
+            await asyncio.to_thread(began.wait, 30)
+            async with asyncio.timeout(20):
+                await session.close()
+                if reading is not None:
+                    assert await reading is None
+    finally:
+        over.set()
+    assert not live.inputs
+
+
+def _closes(session: Any, began: threading.Event, waits: bool) -> None:
+    ended = threading.Event()
+
+    def read() -> None:
+        assert next(session, None) is None
+        ended.set()
+
+    if waits:
+        session.send({"x": 1})
+    else:
+        threading.Thread(target=read, daemon=True).start()
+    assert began.wait(30)
+    closing = threading.Thread(target=session.close, daemon=True)
+    closing.start()
+    closing.join(20)
+    assert not closing.is_alive()
+    assert waits or ended.wait(20)

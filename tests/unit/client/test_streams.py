@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -13,6 +14,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 
 import pondage.client as fal_client
 from pondage.client import AsyncClient, SyncClient
+from pondage.client.blocking import flow
 
 pytestmark = pytest.mark.anyio
 
@@ -173,3 +175,106 @@ def test_another_process_goes_on(server: Any, client: SyncClient) -> None:
     server.handlers["GET /queue/acme/gen/requests/r1/stream"] = rest
     assert [c["n"] for c in client.streaming.follow("acme/gen", "r1", last_event_id="1-3")] == [4, 5]
     assert server.seen[0].headers["last-event-id"] == "1-3"
+
+
+async def test_a_stream_that_is_left_between_two_connections_is_cancelled_all_the_same(
+    server: Any, aclient: AsyncClient
+) -> None:
+    """The server need not have seen that the first one broke."""
+    again, over = threading.Event(), threading.Event()
+
+    async def first(request: Request, body: bytes) -> Response:
+        return stream(broken([*BLOCKS[:2]]))
+
+    async def hanging(request: Request, body: bytes) -> Response:
+        again.set()
+        await asyncio.to_thread(over.wait, 30)
+        return stream(iter(BLOCKS))
+
+    cancelled: list[str] = []
+
+    async def cancel(request: Request, body: bytes) -> Response:
+        cancelled.append(request.url.path)
+        return JSONResponse({}, 202)
+
+    server.handlers["POST /acme/gen/stream"] = first
+    server.handlers["GET /queue/acme/gen/requests/r1/stream"] = hanging
+    server.handlers["PUT /queue/acme/gen/requests/r1/cancel"] = cancel
+    for on_disconnect, told in (("cancel", 1), ("keep", 0)):
+        again.clear()
+        cancelled.clear()
+
+        async def read(on_disconnect: Any = on_disconnect) -> None:
+            async for _ in aclient.stream("acme/gen", {}, on_disconnect=on_disconnect):
+                pass
+
+        reading = asyncio.create_task(read())
+        await asyncio.to_thread(again.wait, 30)
+        reading.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await reading
+        assert len(cancelled) == told, on_disconnect
+    over.set()
+
+
+def test_a_blocking_stream_that_is_left_between_two_connections_is_cancelled(
+    server: Any, client: SyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def first(request: Request, body: bytes) -> Response:
+        return stream(broken([*BLOCKS[:2]]))
+
+    cancelled: list[str] = []
+
+    async def cancel(request: Request, body: bytes) -> Response:
+        cancelled.append(request.url.path)
+        return JSONResponse({}, 202)
+
+    def interrupted(seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    server.handlers["POST /acme/gen/stream"] = first
+    server.handlers["PUT /queue/acme/gen/requests/r1/cancel"] = cancel
+    monkeypatch.setattr(flow, "sleep", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        list(client.stream("acme/gen", {}, on_disconnect="cancel"))
+    assert cancelled == ["/queue/acme/gen/requests/r1/cancel"]
+
+
+@pytest.mark.parametrize("met", [True, False])
+@pytest.mark.parametrize("way", ["stream", "run"])
+def test_a_time_limit_before_the_first_answer_cancels_too(server: Any, client: SyncClient, met: bool, way: str) -> None:
+    """No answer has named the request, but its key does."""
+    over = threading.Event()
+
+    async def hanging(request: Request, body: bytes) -> Response:
+        server.submit(request, body)
+        await asyncio.to_thread(over.wait, 30)
+        return stream(iter(BLOCKS))
+
+    server.auto = False
+    server.handlers["POST /acme/echo/stream"] = server.handlers["POST /acme/echo/slow"] = hanging
+    if met:
+        client.run("acme/echo", {})
+    with pytest.raises(fal_client.TimeoutError) as caught:
+        if way == "stream":
+            list(client.stream("acme/echo", {"a": 1}, timeout=0.3))
+        else:
+            client.run("acme/echo/slow", {"a": 1}, timeout=0.3)
+    over.set()
+    (request_id,) = server.requests
+    assert caught.value.request_id == request_id and server.requests[request_id]["cancelled"]
+
+
+def test_a_server_that_is_not_ours_gets_no_second_request_by_a_time_limit(server: Any, client: SyncClient) -> None:
+    over = threading.Event()
+
+    async def hanging(request: Request, body: bytes) -> Response:
+        await asyncio.to_thread(over.wait, 30)
+        return stream(iter(BLOCKS))
+
+    server.pondage = False
+    server.handlers["POST /acme/echo/stream"] = hanging
+    with pytest.raises(fal_client.TimeoutError):
+        list(client.stream("acme/echo", {"a": 1}, timeout=0.3))
+    over.set()
+    assert [call for call in server.paths() if call.startswith("POST")] == ["POST /acme/echo/stream"]

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import NamedTuple
 
+import apsw
 import pytest
 
 from pondage.clock import ManualClock
@@ -189,3 +190,24 @@ async def test_a_claim_that_is_not_committed_is_stopped_and_leaves_no_trace(hous
     await house.dispatcher.cancel(request.id, "test")
     assert Cancel(request.id, 2, "test") in other.sent
     assert heard == [] and not await house.queue.chunks(request.id, after=(0, 0))
+
+
+@pytest.mark.parametrize("key", ["k", None])
+async def test_an_insert_that_is_not_committed_leaves_nothing_running(house: House, key: str | None) -> None:
+    runner, line = house.runner("a", slots=1)
+    connection = house.queue._database._writer._connection
+    connection.set_commit_hook(lambda: True)  # every commit fails
+    request = new(idempotency_key=key, fingerprint=b"f" if key else b"")
+    ticket = house.dispatcher.submit(request)
+    with pytest.raises(apsw.ConstraintError):
+        await ticket.receipt
+    connection.set_commit_hook(None)
+    while not any(isinstance(frame, Cancel) for frame in line.sent):
+        await asyncio.sleep(0)
+    assert line.executed == [request.id]
+    house.dispatcher.finished(runner, Finished(request.id, 1, OK))
+    assert runner.free == 1
+    again = new(idempotency_key=key, fingerprint=b"f" if key else b"")
+    await house.dispatcher.submit(again).receipt
+    while again.id not in line.executed:
+        await asyncio.sleep(0)

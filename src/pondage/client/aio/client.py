@@ -20,7 +20,7 @@ from pondage.client.aio.storage import AsyncStorage, OnProgress
 from pondage.client.aio.streaming import AsyncStream
 from pondage.client.core import Options, Priority, either
 from pondage.client.deadline import Deadline
-from pondage.client.errors import ClientError, TimeoutError
+from pondage.client.errors import TimeoutError
 from pondage.client.outputs import decode_output
 from pondage.client.statuses import Status
 from pondage.client.uploads import StorageSettings, UploadRepositoryId
@@ -131,7 +131,9 @@ class AsyncClient:
                 if core.goes_on(answer):
                     answer = await self._resumed(answer, application, deadline)
             except TimeoutError as error:
-                error.request_id = await self._cancel_run(call, application, options)
+                if not exchange.target.cloud and method == "POST":  # else hanging up is the cancel
+                    twin = core.twin_call(call, exchange.target)
+                    error.request_id = await exchange.cancel_named(twin, application)
                 raise
         if answer.status >= 300:
             core.raise_for_status(answer)
@@ -141,21 +143,6 @@ class AsyncClient:
         """The answer of a `run` whose server stopped while it was under way: its id leads to it over the restart."""
         request_id, urls = core.read_ticket(self.exchange.target, application, answer)
         return await AsyncRequestHandle(request_id, *urls, client=self)._wait(limits.POLL_INTERVAL, deadline)
-
-    async def _cancel_run(self, call: core.Call, application: str, options: Options) -> str | None:
-        """Cancel a `run` whose answer never came: its key names the request. Its id, if it could be had."""
-        exchange = self.exchange
-        if exchange.target.cloud or not exchange.pondage or call.method != "POST":
-            return None  # there, hanging up is the cancel
-        limit = exchange.deadline(limits.CANCEL_TIMEOUT)
-        try:
-            twin = core.twin_call(call, exchange.target, application, options)
-            answer = await exchange.send(twin, timeout=limits.CANCEL_TIMEOUT, deadline=limit)
-            request_id, urls = core.read_ticket(exchange.target, application, answer)
-            await exchange.send(core.cancel_call(exchange.base, urls), timeout=limits.CANCEL_TIMEOUT, deadline=limit)
-        except ClientError:
-            return None
-        return request_id
 
     async def submit(
         self,

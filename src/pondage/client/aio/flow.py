@@ -186,6 +186,11 @@ class Background:
         if not self.current:
             await self._task
 
+    async def leave(self) -> None:
+        """End it, whatever it waits for."""
+        self._task.cancel()
+        await asyncio.wait([self._task])
+
 
 class Alarm:
     """Call something after so many seconds, unless stopped before."""

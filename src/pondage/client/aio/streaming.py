@@ -11,6 +11,7 @@ from pondage.client import core, errors, limits
 from pondage.client.aio import flow
 from pondage.client.aio.exchange import Broken, Exchange, OpenAnswer
 from pondage.client.core import Call, Retries
+from pondage.client.deadline import Deadline
 from pondage.client.events import EventReader, ServerEvent
 from pondage.client.outputs import decode_output
 from pondage.client.target import RequestUrls, request_urls
@@ -42,6 +43,8 @@ class AsyncStream:
         self.request_id = request_id
         self.last_event_id = last_event_id
         self._seen = False
+        self._apart = False
+        """Its connection broke, and there is no other yet: hanging up tells the server nothing."""
         self._chunks: AsyncIterator[Any] = self._run()
 
     def __aiter__(self) -> AsyncIterator[Any]:
@@ -65,37 +68,45 @@ class AsyncStream:
         deadline = exchange.deadline(self._timeout)
         retries = exchange.retries()
         call = self._first if isinstance(self._first, Call) else await self._first()
+        first, cancels = call, call.headers.get("pondage-on-disconnect") == "cancel"
         idle = None if exchange.target.cloud else limits.STREAM_IDLE
-        while True:
-            wait: float | None
-            try:
-                async with exchange.open(call, idle=idle, deadline=deadline) as answer:
-                    if (wait := await self._refused(answer, retries)) is None:
-                        reader = EventReader()
-                        async for piece in answer.pieces():
-                            for event in reader.feed(piece):
-                                retries = exchange.retries()
-                                yield self._take(event)
-                            if deadline.over:
-                                await self._cancel()
-                                deadline.check(self.request_id)
-                        return
-            except Broken as broken:
-                if deadline.over:
-                    await self._cancel()
-                    deadline.check(self.request_id)
-                wait = retries.after_failure(broken.failure)
-                if wait is None or not self._may_repeat(call, broken):
-                    broken.error.request_id = self.request_id
-                    raise broken.error from broken
-            await flow.sleep(deadline.bound(wait) or 0.0)
-            if self.request_id is not None and exchange.pondage:
-                call = core.chunk_stream_call(
-                    exchange.base,
-                    self._urls(),
-                    last_id=self.last_event_id,
-                    on_disconnect=call.headers.get("pondage-on-disconnect"),
-                )
+        try:
+            while True:
+                wait: float | None
+                try:
+                    async with exchange.open(call, idle=idle, deadline=deadline) as answer:
+                        self._apart = False
+                        if (wait := await self._refused(answer, retries)) is None:
+                            reader = EventReader()
+                            async for piece in answer.pieces():
+                                for event in reader.feed(piece):
+                                    retries = exchange.retries()
+                                    yield self._take(event)
+                                if deadline.over:
+                                    await self._out_of_time(first, deadline)
+                            return
+                except Broken as broken:
+                    self._apart = True
+                    if deadline.over:
+                        await self._out_of_time(first, deadline)
+                    wait = retries.after_failure(broken.failure)
+                    if wait is None or not self._may_repeat(call, broken):
+                        broken.error.request_id = self.request_id
+                        raise broken.error from broken
+                await flow.sleep(deadline.bound(wait) or 0.0)
+                if self.request_id is not None and exchange.pondage:
+                    call = core.chunk_stream_call(
+                        exchange.base,
+                        self._urls(),
+                        last_id=self.last_event_id,
+                        on_disconnect=call.headers.get("pondage-on-disconnect"),
+                    )
+        except errors.ClientError:
+            raise
+        except BaseException:  # whoever iterates has left
+            if cancels and self._apart and self.request_id is not None:
+                await self._cancel()
+            raise
 
     async def _refused(self, answer: OpenAnswer, retries: Retries) -> float | None:
         """None if chunks follow, or the wait before another try.
@@ -132,8 +143,21 @@ class AsyncStream:
     def _urls(self) -> RequestUrls:
         return request_urls(self._exchange.target, self._endpoint, self.request_id or "")
 
+    async def _out_of_time(self, first: Call, deadline: Deadline) -> None:
+        """Cancel the request, also where no answer has named it.
+
+        Raises:
+            TimeoutError: the time is over.
+        """
+        exchange = self._exchange
+        if self.request_id is not None:
+            await self._cancel()
+        elif first.method == "POST" and not exchange.target.cloud:
+            self.request_id = await exchange.cancel_named(core.twin_call(first, exchange.target), self._endpoint)
+        deadline.check(self.request_id)
+
     async def _cancel(self) -> None:
-        if self.request_id is None or self._exchange.target.cloud:
+        if self._exchange.target.cloud:
             return
         call = core.cancel_call(self._exchange.base, self._urls())
         try:

@@ -14,7 +14,7 @@ from pondage.client import context, core, limits
 from pondage.client.blocking import flow
 from pondage.client.core import Answer, Call, Failure, Repeat, Retries
 from pondage.client.deadline import Deadline
-from pondage.client.errors import ConnectionError, TimeoutError
+from pondage.client.errors import ClientError, ConnectionError, TimeoutError
 from pondage.client.target import Target, point
 from pondage.clock import Clock, SystemClock
 from pondage.wire.masking import masked
@@ -133,6 +133,26 @@ class Exchange:
     def retries(self) -> Retries:
         """Tries for something that is repeated freely but not by `send`."""
         return self._retries(Repeat.FREELY)
+
+    def cancel_named(self, twin: Call, endpoint: str) -> str | None:
+        """Cancel the request of a call whose answer never came; its id, if it could be had.
+
+        Args:
+            twin: the submit that names the same request, see `core.twin_call`.
+            endpoint: the endpoint's id.
+        """
+        limit = self.deadline(limits.CANCEL_TIMEOUT)
+        try:
+            if self.pondage is None:  # no server has answered yet; another than ours would take the twin for a new one
+                self.send(core.health_call(self.target), timeout=limits.CANCEL_TIMEOUT, deadline=limit)
+            if not self.pondage:
+                return None
+            answer = self.send(twin, timeout=limits.CANCEL_TIMEOUT, deadline=limit)
+            request_id, urls = core.read_ticket(self.target, endpoint, answer)
+            self.send(core.cancel_call(self.base, urls), timeout=limits.CANCEL_TIMEOUT, deadline=limit)
+        except ClientError:
+            return None
+        return request_id
 
     @contextmanager
     def open(self, call: Call, *, idle: float | None, deadline: Deadline | None = None) -> Iterator[OpenAnswer]:

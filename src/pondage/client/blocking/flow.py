@@ -197,6 +197,9 @@ class Background:
             if self._error is not None:
                 raise self._error
 
+    def leave(self) -> None:
+        """Leave it to itself: it is a daemon, and whatever it waits for ends by its own time limit."""
+
 
 class Alarm:
     """Call something after so many seconds, unless stopped before."""

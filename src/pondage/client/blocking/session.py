@@ -33,7 +33,8 @@ class SyncSession:
     the app is done or nothing came for long, iterating ends, and the next input opens a new socket. So does the next
     input after the error of a session that somebody cancelled.
 
-    It is a context manager; `close` sends what waits and closes in good order.
+    It is a context manager; `close` sends what waits and closes in good order. Where the handshake hangs it waits for a
+    few seconds, and not at all where nothing is to be sent.
     """
 
     def __init__(
@@ -68,6 +69,8 @@ class SyncSession:
         self._worker: flow.Background | None = None
         self._reader: flow.Background | None = None
         self._running = False
+        self._dialling = False
+        self._dialled = flow.Signal()
         self._closing = False
         self._heard = False
         self._code: int | None = None
@@ -132,8 +135,16 @@ class SyncSession:
         self._on_closed()
         self._results.close()
         in_callback = self._reader is not None and self._reader.current
-        if self._worker is not None and not in_callback:
-            self._worker.join()
+        if self._worker is None or in_callback:
+            return
+        if self._dialling:
+            # A handshake may hang for as long as a runner takes to start: for what waits to be sent, a moment more.
+            with self._lock:
+                patience = limits.REALTIME_CLOSE_TIMEOUT if self._outbox else 0.0
+            if not self._dialled.wait(patience):
+                self._worker.leave()
+                return
+        self._worker.join()
 
     # -- the job that opens and sends
 
@@ -192,7 +203,12 @@ class SyncSession:
 
     def _serve(self) -> None:
         """One socket, from its opening to its end."""
-        ws = self._dial()
+        self._dialling = True
+        try:
+            ws = self._dial()
+        finally:
+            self._dialling = False
+            self._dialled.set()
         self._code, self._reason, self._heard = None, "", False
         reader = self._reader = flow.Background(partial(self._read, ws))
         try:

@@ -12,6 +12,7 @@ from pondage.client import core, errors, limits
 from pondage.client.blocking import flow
 from pondage.client.blocking.exchange import Broken, Exchange, OpenAnswer
 from pondage.client.core import Call, Retries
+from pondage.client.deadline import Deadline
 from pondage.client.events import EventReader, ServerEvent
 from pondage.client.outputs import decode_output
 from pondage.client.target import RequestUrls, request_urls
@@ -43,6 +44,8 @@ class SyncStream:
         self.request_id = request_id
         self.last_event_id = last_event_id
         self._seen = False
+        self._apart = False
+        """Its connection broke, and there is no other yet: hanging up tells the server nothing."""
         self._chunks: Iterator[Any] = self._run()
 
     def __iter__(self) -> Iterator[Any]:
@@ -66,37 +69,45 @@ class SyncStream:
         deadline = exchange.deadline(self._timeout)
         retries = exchange.retries()
         call = self._first if isinstance(self._first, Call) else self._first()
+        first, cancels = call, call.headers.get("pondage-on-disconnect") == "cancel"
         idle = None if exchange.target.cloud else limits.STREAM_IDLE
-        while True:
-            wait: float | None
-            try:
-                with exchange.open(call, idle=idle, deadline=deadline) as answer:
-                    if (wait := self._refused(answer, retries)) is None:
-                        reader = EventReader()
-                        for piece in answer.pieces():
-                            for event in reader.feed(piece):
-                                retries = exchange.retries()
-                                yield self._take(event)
-                            if deadline.over:
-                                self._cancel()
-                                deadline.check(self.request_id)
-                        return
-            except Broken as broken:
-                if deadline.over:
-                    self._cancel()
-                    deadline.check(self.request_id)
-                wait = retries.after_failure(broken.failure)
-                if wait is None or not self._may_repeat(call, broken):
-                    broken.error.request_id = self.request_id
-                    raise broken.error from broken
-            flow.sleep(deadline.bound(wait) or 0.0)
-            if self.request_id is not None and exchange.pondage:
-                call = core.chunk_stream_call(
-                    exchange.base,
-                    self._urls(),
-                    last_id=self.last_event_id,
-                    on_disconnect=call.headers.get("pondage-on-disconnect"),
-                )
+        try:
+            while True:
+                wait: float | None
+                try:
+                    with exchange.open(call, idle=idle, deadline=deadline) as answer:
+                        self._apart = False
+                        if (wait := self._refused(answer, retries)) is None:
+                            reader = EventReader()
+                            for piece in answer.pieces():
+                                for event in reader.feed(piece):
+                                    retries = exchange.retries()
+                                    yield self._take(event)
+                                if deadline.over:
+                                    self._out_of_time(first, deadline)
+                            return
+                except Broken as broken:
+                    self._apart = True
+                    if deadline.over:
+                        self._out_of_time(first, deadline)
+                    wait = retries.after_failure(broken.failure)
+                    if wait is None or not self._may_repeat(call, broken):
+                        broken.error.request_id = self.request_id
+                        raise broken.error from broken
+                flow.sleep(deadline.bound(wait) or 0.0)
+                if self.request_id is not None and exchange.pondage:
+                    call = core.chunk_stream_call(
+                        exchange.base,
+                        self._urls(),
+                        last_id=self.last_event_id,
+                        on_disconnect=call.headers.get("pondage-on-disconnect"),
+                    )
+        except errors.ClientError:
+            raise
+        except BaseException:  # whoever iterates has left
+            if cancels and self._apart and self.request_id is not None:
+                self._cancel()
+            raise
 
     def _refused(self, answer: OpenAnswer, retries: Retries) -> float | None:
         """None if chunks follow, or the wait before another try.
@@ -133,8 +144,21 @@ class SyncStream:
     def _urls(self) -> RequestUrls:
         return request_urls(self._exchange.target, self._endpoint, self.request_id or "")
 
+    def _out_of_time(self, first: Call, deadline: Deadline) -> None:
+        """Cancel the request, also where no answer has named it.
+
+        Raises:
+            TimeoutError: the time is over.
+        """
+        exchange = self._exchange
+        if self.request_id is not None:
+            self._cancel()
+        elif first.method == "POST" and not exchange.target.cloud:
+            self.request_id = exchange.cancel_named(core.twin_call(first, exchange.target), self._endpoint)
+        deadline.check(self.request_id)
+
     def _cancel(self) -> None:
-        if self.request_id is None or self._exchange.target.cloud:
+        if self._exchange.target.cloud:
             return
         call = core.cancel_call(self._exchange.base, self._urls())
         try:

@@ -98,6 +98,12 @@ class Submits:
         else:
             self._memory.stopped(new.request.id)
 
+    def _take_back(self, new: Insert) -> None:
+        """Its claim was handed out, and there is no such request: the runner is told to let go of it."""
+        if new.runner is not None:
+            # In the next turn: whoever was told early has begun it by then.
+            self._loop.call_soon(self._memory.news.taken_back, Claim(new.request, 1, new.runner))
+
     def _insert(self, new: Insert, receipt: asyncio.Future[Receipt], position: int, *, lazy: bool) -> None:
         request_id = new.request.id
         self._receipts[request_id] = receipt
@@ -109,6 +115,7 @@ class Submits:
             else:
                 self.displace(new)
                 self._memory.news.failed(request_id, error)
+                self._take_back(new)
             resolve(receipt, Receipt(request_id, position), error)
 
         self._database.post(lambda cursor: moves.insert(cursor, new), settled, lazy=lazy)
@@ -138,8 +145,10 @@ class Submits:
             if error is not None:
                 if replayed is None:
                     self.displace(new)
-                resolve(claimed, None, None)
                 self._memory.news.failed(request.id, error)
+                if claimed.done() and not claimed.cancelled() and claimed.result() is not None:
+                    self._take_back(new)
+                resolve(claimed, None, None)
             elif replayed is not None:
                 ahead = replayed.ahead or 0
                 if replayed.rank is not None and replayed.ahead is None:
