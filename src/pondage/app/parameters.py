@@ -7,7 +7,7 @@ from __future__ import annotations
 import copy
 import inspect
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import is_dataclass
 from types import UnionType
 from typing import Any
@@ -111,26 +111,33 @@ class HeaderError(FieldException):
 
     code: typing.ClassVar[str] = "app.header"
 
-    def __init__(self, error: pydantic.ValidationError) -> None:
+    def __init__(self, error: pydantic.ValidationError, names: Mapping[str, str] | None = None) -> None:
+        """`names`: what to call a member of a model."""
         self._found = error.errors(include_url=False, include_context=False, include_input=False)
+        self._names = names or {}
         first = self._found[0]
-        super().__init__(".".join(map(str, first["loc"])), first["msg"], 422, first["type"])
+        super().__init__(".".join(map(str, self._place(first["loc"]))), first["msg"], 422, first["type"])
+
+    def _place(self, loc: tuple[int | str, ...]) -> list[int | str]:
+        return [self._names.get(str(part), part) for part in loc[:1]] + [*loc[1:]]
 
     def entries(self) -> list[dict[str, Any]]:
-        return [{"loc": ["header", *found["loc"]], "msg": found["msg"], "type": found["type"]} for found in self._found]
+        return [
+            {"loc": ["header", *self._place(found["loc"])], "msg": found["msg"], "type": found["type"]}
+            for found in self._found
+        ]
 
 
 class Headers:
     """The parameters of a method that are headers of the request."""
 
     def __init__(self, parameters: list[Parameter], title: str) -> None:
-        self._model = model_of(parameters, title)
         self.names = tuple(parameter.name for parameter in parameters)
-        self._lists = {
-            field.validation_alias or field.alias
-            for field in self._model.model_fields.values()
-            if any(typing.get_origin(kind) in _LISTS for kind in (field.annotation, *typing.get_args(field.annotation)))
-        }
+        self._whole = {parameter.name: _HeaderModel(parameter) for parameter in parameters if _is_model(parameter.base)}
+        single = [parameter for parameter in parameters if parameter.name not in self._whole]
+        self._single = tuple((f"p{i}_", parameter.name) for i, parameter in enumerate(single))
+        self._model = model_of(single, title)
+        self._sought = [(alias, alias.lower(), many) for alias, many in _aliases(self._model)]
 
     def take(self, headers: Mapping[str, str]) -> dict[str, Any]:
         """The arguments, from headers with names in lower case.
@@ -138,16 +145,51 @@ class Headers:
         Raises:
             HeaderError: one is missing or does not fit.
         """
-        given: dict[str, Any] = {}
-        for field in self._model.model_fields.values():
-            alias = field.validation_alias or field.alias
-            if isinstance(alias, str) and (value := headers.get(alias.lower())) is not None:
-                given[alias] = [value] if alias in self._lists else value
         try:
-            made = self._model.model_validate(given)
+            made = self._model.model_validate(_found(self._sought, headers))
+            taken = {name: getattr(made, field) for field, name in self._single}
+            return taken | {name: model.take(headers) for name, model in self._whole.items()}
         except pydantic.ValidationError as error:
             raise HeaderError(error) from error
-        return {name: getattr(made, f"p{i}_") for i, name in enumerate(self.names)}
+
+
+class _HeaderModel:
+    """A parameter whose members are headers, each by its alias or by its name with `-`."""
+
+    def __init__(self, parameter: Parameter) -> None:
+        fields = parameter.base.model_fields
+        aliases = _aliases(parameter.base)
+        self._adapter: pydantic.TypeAdapter[Any] = pydantic.TypeAdapter(parameter.type())
+        self._names = {alias: alias.replace("_", "-") if alias in fields else alias for alias, _ in aliases}
+        self._sought = [(alias, self._names[alias].lower(), many) for alias, many in aliases]
+
+    def take(self, headers: Mapping[str, str]) -> Any:
+        try:
+            return self._adapter.validate_python(_found(self._sought, headers))
+        except pydantic.ValidationError as error:
+            raise HeaderError(error, self._names) from error
+
+
+def _is_model(hint: Any) -> bool:
+    return isinstance(hint, type) and issubclass(hint, pydantic.BaseModel)
+
+
+def _aliases(model: type[pydantic.BaseModel]) -> list[tuple[str, bool]]:
+    """By what a model's members are called, and which of them take several values."""
+    named = [(field.validation_alias or field.alias or name, field) for name, field in model.model_fields.items()]
+    return [
+        (alias, any(typing.get_origin(kind) in _LISTS for kind in (f.annotation, *typing.get_args(f.annotation))))
+        for alias, f in named
+        if isinstance(alias, str)
+    ]
+
+
+def _found(sought: list[tuple[str, str, bool]], headers: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        alias: [value] if many else value
+        for alias, header, many in sought
+        if (value := headers.get(header)) is not None
+    }
 
 
 def model_of(parameters: list[Parameter], title: str) -> type[pydantic.BaseModel]:
@@ -170,6 +212,20 @@ def takes_object(hint: Any) -> bool:
     if issubclass(origin, File):
         return False
     return issubclass(origin, pydantic.BaseModel | Mapping) or is_dataclass(origin) or typing.is_typeddict(origin)
+
+
+def has_parts(hint: Any) -> bool:
+    """Whether FastAPI takes a value of this type from the body and not from the query: it, or one of a choice, is no
+    single text or number."""
+    hint = getattr(hint, "__value__", hint)  # of `type X = …`
+    if typing.get_origin(hint) is typing.Annotated:
+        hint = typing.get_args(hint)[0]
+    origin = typing.get_origin(hint) or hint
+    if origin in (typing.Union, UnionType):
+        return any(has_parts(member) for member in typing.get_args(hint))
+    if not isinstance(origin, type) or issubclass(origin, str | bytes):
+        return False
+    return issubclass(origin, pydantic.BaseModel | Mapping | Sequence | Set) or is_dataclass(origin)
 
 
 def given_class(hint: Any) -> type | None:

@@ -131,6 +131,32 @@ def some_members(prompt: Annotated[str, Body(min_length=2)], steps: Annotated[in
     return prompt * steps
 
 
+def bare_list(items: list[int]) -> int:
+    return sum(items)
+
+
+def bare_set(items: set[str] | None = None) -> list[str]:
+    return sorted(items or [])
+
+
+def bare_models(orders: Annotated[list[Order], Field(max_length=2)]) -> list[int]:
+    return [order.page_size for order in orders]
+
+
+def bare_choice(value: Order | int) -> str:
+    return str(value)
+
+
+class Sent(BaseModel):
+    x_token: str
+    x_tag: list[str] = []
+    most: int = Field(7, alias="X-Max")
+
+
+def model_of_headers(size: Size, sent: Annotated[Sent, Header()]) -> Sent:
+    return sent
+
+
 def headers(order: Order, x_token: Annotated[str, Header(min_length=3)], limit: int = Header(7, alias="X-Max")) -> str:
     return f"{order.file_name} {x_token} {limit}"
 
@@ -172,7 +198,11 @@ TABLE = [
     *[(function, MEMBERS) for function in (scalar_member, aliased_member, by_alias_of_a_type)],
     (made_defaults, [b"{}", b'{"tags": []}', b'{"more": [1]}']),
     (some_members, [b'{"prompt": "ab"}', b'{"prompt": "a", "steps": 1}', b'{"steps": 2}', b"{}"]),
-    *[(function, OBJECTS[:1]) for function in (headers, many_headers, keys, loose_keys)],
+    *[(function, OBJECTS[:1]) for function in (headers, many_headers, model_of_headers, keys, loose_keys)],
+    (bare_list, [b"[1, 2]", b"[]", b'[1, "x"]', b'["1"]']),
+    (bare_set, [b'["b", "a"]', b"[1]", b""]),
+    (bare_models, [b'[{"fileName": "a"}]', b"[{}]", b'[{"fileName": "a"}, {"fileName": "a"}, {"fileName": "a"}]']),
+    (bare_choice, [b'{"fileName": "a"}', b"5"]),
 ]
 HEADERS = [{}, {"x-token": "secret", "x-max": "9"}, {"x-token": "s", "x-max": "nine"}, {"x-tag": "a"}]
 
@@ -239,6 +269,35 @@ def test_the_answers_are_the_same(function: Callable[..., Any], bodies: list[byt
     for body in bodies:
         for given in HEADERS if "headers" in function.__name__ else [{}]:
             assert _gist(ours(function, body, given)) == _gist(theirs(function, body, given)), (body, given)
+
+
+@pytest.mark.parametrize(
+    ("function", "body", "answer"),
+    [
+        (bare_list, b'{"items": [1, 2]}', 3),
+        (bare_set, b'{"items": ["b"]}', ["b"]),
+        (bare_set, b"{}", []),
+        (bare_models, b'{"orders": [{"fileName": "a"}]}', [3]),
+        (bare_choice, b'{"value": 5}', "5"),
+    ],
+)
+def test_what_may_be_sent_bare_is_a_member_all_the_same(function: Callable[..., Any], body: bytes, answer: Any) -> None:
+    assert ours(function, body, {})[:2] == (200, answer)
+
+
+@pytest.mark.parametrize("body", [b"{}", b'{"items": "x"}', b'{"item": [1]}'])
+def test_an_object_is_judged_by_its_members(body: bytes) -> None:
+    status, answer, _ = ours(bare_list, body, {})
+    assert (status, answer["detail"][0]["loc"]) == (422, ["body", "items"])
+
+
+def test_a_message_may_be_bare_too() -> None:
+    def run(self: Any, items: list[int]) -> None: ...
+
+    read = Signature(run, "Run", session=True).input.arguments
+    assert read([1]) == read({"items": [1]}) == {"items": [1]}
+    with pytest.raises(pydantic.ValidationError):
+        read(["x"])
 
 
 def page(limit: Annotated[int, Query(ge=1, alias="max")] = 5, *, prompt: str = Query("x", max_length=3)) -> str:
