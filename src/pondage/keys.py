@@ -62,7 +62,7 @@ class KeyRecord(msgspec.Struct, frozen=True):
         return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
 
 
-class _Held(NamedTuple):
+class _StoredKey(NamedTuple):
     """A key in memory, with its secrets as they are stored. A secret is a salt and a hash."""
 
     record: KeyRecord
@@ -86,7 +86,7 @@ class KeyStore:
         self._folder = folder
         self._marked = self._told = False
         self._generation = -1
-        self._records: dict[str, _Held] = {}
+        self._records: dict[str, _StoredKey] = {}
         self._used: dict[str, tuple[float, str]] = {}
         """Keys that were used since it was written down last: when, and from where."""
 
@@ -273,9 +273,9 @@ def _all(cursor: Cursor, rows: Iterable[tuple[Any, ...]]) -> None:
         cursor.execute(_USED, row)
 
 
-def _held(row: tuple[Any, ...]) -> _Held:
+def _held(row: tuple[Any, ...]) -> _StoredKey:
     salt, digest, old_salt, old_digest = row[-4:]
-    return _Held(_record(row), (salt, digest), None if old_salt is None else (old_salt, old_digest))
+    return _StoredKey(_record(row), (salt, digest), None if old_salt is None else (old_salt, old_digest))
 
 
 def _record(row: tuple[Any, ...]) -> KeyRecord:

@@ -83,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
 
     from pondage.server import serve
 
-    screen = Screen(terminal, args)
+    screen = ServeOutput(terminal, args)
     work = serve(
         settings,
         args.apps,
@@ -98,7 +98,7 @@ def run(args: argparse.Namespace) -> int:
     return exits.OK
 
 
-class Screen(Listener):
+class ServeOutput(Listener):
     """What `serve` shows: what is served and how to call it, one line per finished request, the drain."""
 
     _MOST_LINES = 20

@@ -34,7 +34,7 @@ class Blob(msgspec.Struct, frozen=True):
     """Hex, if it was asked for; not kept."""
 
 
-class Lying(msgspec.Struct, frozen=True):
+class StoredKey(msgspec.Struct, frozen=True):
     """A key that lies in the store, and when it was written, in wall seconds."""
 
     key: str
@@ -78,7 +78,7 @@ class Blobs(Protocol):
         """How many bytes lie under the key; None if it is not there."""
         ...
 
-    def lying(self) -> AsyncIterator[list[Lying]]:
+    def lying(self) -> AsyncIterator[list[StoredKey]]:
         """Every key, in batches; for finding what a crash left behind."""
         ...
 

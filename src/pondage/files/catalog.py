@@ -40,7 +40,7 @@ class NewFile(msgspec.Struct, frozen=True):
     request_id: str = ""
 
 
-class Kept(msgspec.Struct, frozen=True):
+class AddedFile(msgspec.Struct, frozen=True):
     """What became of new bytes: the file as it stands, and keys whose bytes are of no use any more."""
 
     info: FileInfo
@@ -55,18 +55,18 @@ class Catalog:
 
     # ---- files
 
-    async def add(self, file: NewFile, blob: Blob, *, upload: str = "") -> Kept:
+    async def add(self, file: NewFile, blob: Blob, *, upload: str = "") -> AddedFile:
         """Make a file visible. `upload` is finished in the same transaction.
 
         Raises:
             BadRequest: the upload was finished before, with other bytes.
         """
 
-        def operation(cursor: Cursor) -> Kept:
+        def operation(cursor: Cursor) -> AddedFile:
             if upload and not list(cursor.execute(SQL["finish_upload"], (file.created_at, upload))):
                 before = _entry(cursor, file.id)
                 if before is not None and before.info.digest == blob.digest:
-                    return Kept(before.info, [blob.key])
+                    return AddedFile(before.info, [blob.key])
                 raise BadRequest("this upload is finished, with other bytes; ask for a new one")
             unused = _doom(cursor, [row[0] for row in cursor.execute(SQL["drop_parts"], (upload,))], file.created_at)
             key, spare = _keep(cursor, blob, file.created_at)
@@ -76,7 +76,7 @@ class Catalog:
                 file.id, path_of(file.id, file.file_name), file.file_name, file.content_type, blob.size, blob.sha256,
                 file.created_at, file.expires_at, file.owner, file.private, blob.digest, file.request_id,
             )  # fmt: skip
-            return Kept(info, unused + spare)
+            return AddedFile(info, unused + spare)
 
         return await self._database.write(operation)
 

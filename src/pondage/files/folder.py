@@ -22,7 +22,7 @@ from typing import Any
 import msgspec
 
 from pondage.errors import PondageError, SetupError, StorageFull, Unavailable
-from pondage.files.blobs import BLOCK, Blob, DamagedFile, Lying, Sums, check_block, in_thread
+from pondage.files.blobs import BLOCK, Blob, DamagedFile, StoredKey, Sums, check_block, in_thread
 from pondage.files.incoming import Incoming
 
 BATCH = 1024 * 1024
@@ -69,7 +69,7 @@ class FolderBlobs:
         return store
 
     async def write(self, chunks: AsyncIterator[bytes], *, sha256: bool = False, md5: bool = False) -> Blob:
-        pen = _Pen(self._incoming.path(), Sums(sha256=sha256, md5=md5))
+        pen = _FileWriter(self._incoming.path(), Sums(sha256=sha256, md5=md5))
         loop = asyncio.get_running_loop()
         batch: list[bytes] = []
         held = 0
@@ -142,7 +142,7 @@ class FolderBlobs:
         except OSError as error:
             raise refused(error) from error
 
-    async def lying(self) -> AsyncIterator[list[Lying]]:
+    async def lying(self) -> AsyncIterator[list[StoredKey]]:
         for folder in await in_thread(lambda: sorted(self._blobs.iterdir())):
             yield await in_thread(lambda folder=folder: list(_lying(folder)))
 
@@ -173,7 +173,7 @@ class FolderBlobs:
         return self._blobs / key[:2] / key
 
 
-class _Pen:
+class _FileWriter:
     """A file being written by the threads of the pool; its methods block and are called one after another."""
 
     def __init__(self, path: Path, sums: Sums) -> None:
@@ -247,12 +247,12 @@ def _read_block(fd: int, blob: Blob, n: int) -> bytes:
     return data
 
 
-def _lying(folder: Path) -> Iterator[Lying]:
+def _lying(folder: Path) -> Iterator[StoredKey]:
     for entry in os.scandir(folder):
         if not _KEY.match(entry.name):
             continue  # not ours
         with contextlib.suppress(FileNotFoundError):
-            yield Lying(entry.name, entry.stat().st_mtime)
+            yield StoredKey(entry.name, entry.stat().st_mtime)
 
 
 def begin_writing(fd: int, start: int, size: int) -> None:

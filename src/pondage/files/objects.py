@@ -18,7 +18,7 @@ from obstore.exceptions import BaseError, NotFoundError
 from obstore.store import from_url
 
 from pondage.errors import SetupError, Unavailable
-from pondage.files.blobs import BLOCK, Blob, DamagedFile, Lying, Sums, check_block, in_thread
+from pondage.files.blobs import BLOCK, Blob, DamagedFile, StoredKey, Sums, check_block, in_thread
 from pondage.wire.masking import masked
 
 PART = 8 * 1024 * 1024
@@ -150,10 +150,10 @@ class ObjectBlobs:
         except _FAILED as error:
             raise self._refused(error) from error
 
-    async def lying(self) -> AsyncIterator[list[Lying]]:
+    async def lying(self) -> AsyncIterator[list[StoredKey]]:
         try:
             async for batch in obstore.list(self._store, chunk_size=500):
-                yield [Lying(one["path"], one["last_modified"].timestamp()) for one in batch]
+                yield [StoredKey(one["path"], one["last_modified"].timestamp()) for one in batch]
         except _FAILED as error:
             raise self._refused(error) from error
 

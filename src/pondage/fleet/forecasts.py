@@ -17,7 +17,7 @@ from pondage.fleet.accounts import Accounts
 from pondage.fleet.expectations import MEMORY, AppHistory, Expected, Load, Span, cost_of
 from pondage.fleet.interface import Calibrated, Forecast
 from pondage.fleet.runners import RunnerPhase
-from pondage.queue.interface import NewRequest, Queue, RequestView, Said
+from pondage.queue.interface import NewRequest, Queue, RequestView, ToldForecast
 from pondage.wire.events import Outcome
 from pondage.wire.frames import AppInfo, EndpointInfo
 from pondage.wire.states import OutcomeKind, State
@@ -42,7 +42,7 @@ class _Sampling:
         """The seconds of a run of cost 1, as they were at `said_at`."""
 
 
-class _Known:
+class _AppKnowledge:
     """What is known of one app."""
 
     __slots__ = ("history", "paths")
@@ -65,7 +65,7 @@ class Forecasts:
         self._queue = queue
         self._clock = clock
         self._accounts = accounts
-        self._known: dict[str, _Known] = {}
+        self._known: dict[str, _AppKnowledge] = {}
         self._setups: dict[str, float] = {}
         self._recalled: set[str] = set()
 
@@ -111,7 +111,7 @@ class Forecasts:
 
     def of_new(
         self, app: str, path: str, cost: float, priority: int, caller: str, now: float
-    ) -> tuple[float | None, Said | None]:
+    ) -> tuple[float | None, ToldForecast | None]:
         """The seconds that a request will run, and, now and then, what is to be written down of it. `now` is wall."""
         known = self._known.get(app)
         if known is None:
@@ -126,7 +126,7 @@ class Forecasts:
         expected = known.history.expect(path, cost, self._load(app, self._queue.work_ahead(app, priority, caller)))
         if expected is None:
             return run, None
-        return run, Said(expected.wait, expected.run, expected.end.p50, expected.end.p90)
+        return run, ToldForecast(expected.wait, expected.run, expected.end.p50, expected.end.p90)
 
     def quote(self, app: str, path: str, cost: float, ahead: float) -> Forecast:
         """When a request would start and end that waits behind `ahead` seconds of running."""
@@ -177,14 +177,14 @@ class Forecasts:
             starting = max(setup - max(began, default=0.0), setup / 10)
         return Load(ahead, running, slots + each * max(len(began), 0 if ready else 1), starting)
 
-    def _of(self, app: str) -> _Known:
+    def _of(self, app: str) -> _AppKnowledge:
         known = self._known.get(app)
         if known is None:
-            known = self._known[app] = _Known()
+            known = self._known[app] = _AppKnowledge()
         return known
 
 
-def _expected(said: Said) -> Expected:
+def _expected(said: ToldForecast) -> Expected:
     nothing = Span(0.0, 0.0)
     return Expected(nothing, Span(said.p50, said.p90), said.run, said.wait)
 

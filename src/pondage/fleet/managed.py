@@ -36,7 +36,7 @@ class ManagedApp:
 
 
 @dataclass
-class Ward:
+class SupervisedRunner:
     """A runner with what only its supervisor needs to know."""
 
     runner: Runner
@@ -129,8 +129,8 @@ def demand(
     )
 
 
-def counts(ward: Ward, now: float) -> bool:
-    return ward.runner.phase is RunnerPhase.STARTING and now - ward.began < STARTING_COUNTS
+def counts(one: SupervisedRunner, now: float) -> bool:
+    return one.runner.phase is RunnerPhase.STARTING and now - one.began < STARTING_COUNTS
 
 
 def default_starts() -> int:

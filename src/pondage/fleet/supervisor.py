@@ -17,7 +17,16 @@ from pondage.errors import InvalidInput, StorageFull, Unavailable
 from pondage.fleet import fates
 from pondage.fleet.discover import AppSource
 from pondage.fleet.dispatcher import Dispatcher
-from pondage.fleet.managed import AppRecords, ManagedApp, Survivors, Ward, counts, default_starts, demand, same_code
+from pondage.fleet.managed import (
+    AppRecords,
+    ManagedApp,
+    SupervisedRunner,
+    Survivors,
+    counts,
+    default_starts,
+    demand,
+    same_code,
+)
 from pondage.fleet.patience import FAIL
 from pondage.fleet.placement import Placement
 from pondage.fleet.plan import STARTING_COUNTS, Wish, backoff, plan, stagger
@@ -58,7 +67,7 @@ class Supervisor:
         self.apps: dict[str, ManagedApp] = {}
         self.infos: dict[str, AppInfo] = {}
         """What each of them declares."""
-        self.wards: dict[str, Ward] = {}
+        self.supervised: dict[str, SupervisedRunner] = {}
         self._survivors = Survivors()
         self._look = look
         self._stopping = False
@@ -171,31 +180,31 @@ class Supervisor:
                 runner.last_heard = now
         self._looked = now
         for runner in self._dispatcher.overdue():
-            if (ward := self.wards.get(runner.id)) is not None:
-                ward.cause = f"it did not let go of request {runner.killed_for}"
-                self._end(ward, now)
-        for ward in list(self.wards.values()):
-            runner = ward.runner
-            if ward.end_by is not None and now >= ward.end_by:
-                ward.cause = ward.cause or "it did not leave in time"
-                self._end(ward, now)
+            if (one := self.supervised.get(runner.id)) is not None:
+                one.cause = f"it did not let go of request {runner.killed_for}"
+                self._end(one, now)
+        for one in list(self.supervised.values()):
+            runner = one.runner
+            if one.end_by is not None and now >= one.end_by:
+                one.cause = one.cause or "it did not leave in time"
+                self._end(one, now)
             elif runner.phase is RunnerPhase.READY and now - runner.last_heard > settings.lease:
-                ward.cause = f"it was silent for {settings.lease:g} s, its lease is over"
-                if ward.ended_at is None:
-                    log.warning("runner %s of %s: %s", runner.id, runner.app, ward.cause)
-                self._end(ward, now)
+                one.cause = f"it was silent for {settings.lease:g} s, its lease is over"
+                if one.ended_at is None:
+                    log.warning("runner %s of %s: %s", runner.id, runner.app, one.cause)
+                self._end(one, now)
         if self._survivors.notes and now >= self._survivors.until:
             for runner_id in list(self._survivors.notes):
                 self._placement.end(runner_id)
 
-    def _end(self, ward: Ward, now: float) -> None:
+    def _end(self, one: SupervisedRunner, now: float) -> None:
         """End a process. Where nobody hears of its end for a whole lease, its requests wait for it no longer."""
-        ward.ended_at = now if ward.ended_at is None else ward.ended_at
-        if now - ward.ended_at > self._settings.lease:
-            log.error("the process %d of runner %s does not end; its requests go on", ward.runner.pid, ward.runner.id)
-            self.died(ward.runner.id, "its process does not end")
+        one.ended_at = now if one.ended_at is None else one.ended_at
+        if now - one.ended_at > self._settings.lease:
+            log.error("the process %d of runner %s does not end; its requests go on", one.runner.pid, one.runner.id)
+            self.died(one.runner.id, "its process does not end")
         else:
-            self._placement.end(ward.runner.id)
+            self._placement.end(one.runner.id)
 
     def _trouble(self, what: str, error: Exception) -> None:
         """Something could not be looked after: it is said once, and looked at again."""
@@ -215,7 +224,7 @@ class Supervisor:
         if not wishes:
             return
         now = self._clock.monotonic()
-        counted = [ward.began for ward in self.wards.values() if counts(ward, now)]
+        counted = [one.began for one in self.supervised.values() if counts(one, now)]
         if counted:
             self._again_at(min(counted) + STARTING_COUNTS)
         for name in stagger(wishes, len(counted), self._settings.max_starting or default_starts()):
@@ -248,36 +257,36 @@ class Supervisor:
 
     def _reconcile(self, app: ManagedApp) -> Wish | None:
         """What leaves, leaves; what should start is returned."""
-        wards = [ward for ward in self.wards.values() if ward.runner.app == app.name]
-        for ward in wards:
-            self._let_leave(ward)
-        fresh = [w for w in wards if w.generation == app.generation and w.runner.replace_at is None]
+        supervised = [one for one in self.supervised.values() if one.runner.app == app.name]
+        for one in supervised:
+            self._let_leave(one)
+        fresh = [w for w in supervised if w.generation == app.generation and w.runner.replace_at is None]
         ready = [w.runner for w in fresh if w.runner.phase is RunnerPhase.READY]
         starting = sum(w.runner.phase is RunnerPhase.STARTING for w in fresh)
         if self._clock.monotonic() < self._survivors.trusted_until:
             # A survivor that may come back is as good as one that sets up.
             starting += sum(note.app == app.name and same_code(app, note) for note in self._survivors.notes.values())
         if ready or app.source is None:
-            for ward in wards:
-                if ward not in fresh:
-                    self._dismiss(ward)
+            for one in supervised:
+                if one not in fresh:
+                    self._dismiss(one)
         if app.source is None or self._stopping:
             return None
         hold = self._dispatcher.accounts.held.get(app.name)
         if hold is not None and hold.drained:
-            for ward in wards:
-                if not ward.runner.running and not ward.runner.slots.waiting:
-                    self._dismiss(ward)
+            for one in supervised:
+                if not one.runner.running and not one.runner.slots.waiting:
+                    self._dismiss(one)
             return None
         now = self._clock.monotonic()
         depth = self._queue.depth(app.name)
-        leaving = sum(w.runner.leaving is not None for w in wards if w.runner.phase is RunnerPhase.DRAINING)
+        leaving = sum(w.runner.leaving is not None for w in supervised if w.runner.phase is RunnerPhase.DRAINING)
         todo = plan(demand(app, self._settings, ready, starting, leaving, depth.queued, depth.running, now))
         for runner_id in todo.stop:
-            self._dismiss(self.wards[runner_id])
+            self._dismiss(self.supervised[runner_id])
         if todo.again_at is not None:
             self._again_at(todo.again_at)
-        rushing = sum(counts(ward, now) for ward in wards)
+        rushing = sum(counts(one, now) for one in supervised)
         return Wish(app.name, todo.start, app.failures, depth.queued, rushing) if todo.start else None
 
     async def _start(self, app: ManagedApp) -> None:
@@ -287,42 +296,42 @@ class Supervisor:
             return
         runner = Runner(runner_id, app.name, pid=0, started_at=self._clock.wall(), heard_at=now)
         limit = app.info.startup_timeout or self._settings.startup_timeout
-        self.wards[runner_id] = Ward(runner, app.generation, end_by=now + limit, began=now)
+        self.supervised[runner_id] = SupervisedRunner(runner, app.generation, end_by=now + limit, began=now)
         self._dispatcher.accounts.enrol(runner)
         try:
             runner.pid = await self._placement.start(runner_id, app.source, self.died)
         except Exception as error:
             self.died(runner_id, f"no process could be started: {error}")
 
-    def _dismiss(self, ward: Ward) -> None:
+    def _dismiss(self, one: SupervisedRunner) -> None:
         """Let a runner finish what it has and leave."""
-        if ward.runner.phase is RunnerPhase.DRAINING:
+        if one.runner.phase is RunnerPhase.DRAINING:
             return
-        ready = ward.runner.phase is RunnerPhase.READY
-        ward.runner.phase = RunnerPhase.DRAINING
+        ready = one.runner.phase is RunnerPhase.READY
+        one.runner.phase = RunnerPhase.DRAINING
         grace = self._settings.grace
-        if ward.runner.info and ward.runner.info.termination_grace_period is not None:
-            grace = ward.runner.info.termination_grace_period
-        ward.cause = ward.cause or "it was no longer needed"
-        ward.end_by = self._clock.monotonic() + (grace + self._settings.cancel_grace if ready else 0)
-        if ward.runner.link is not None:
-            ward.runner.link.send(Drain(grace))
+        if one.runner.info and one.runner.info.termination_grace_period is not None:
+            grace = one.runner.info.termination_grace_period
+        one.cause = one.cause or "it was no longer needed"
+        one.end_by = self._clock.monotonic() + (grace + self._settings.cancel_grace if ready else 0)
+        if one.runner.link is not None:
+            one.runner.link.send(Drain(grace))
 
-    def _let_leave(self, ward: Ward) -> None:
+    def _let_leave(self, one: SupervisedRunner) -> None:
         """One that cannot be trusted any more, such as one whose device failed, leaves, and another takes its place."""
-        runner = ward.runner
+        runner = one.runner
         if runner.leaving is not None and runner.phase is RunnerPhase.READY:
-            ward.cause = ward.cause or runner.leaving
+            one.cause = one.cause or runner.leaving
             self._runner_logs.note(runner.app, runner.id, "WARN", runner.leaving)
             log.warning("runner %s of %s is replaced: %s", runner.id, runner.app, runner.leaving)
-            self._dismiss(ward)
+            self._dismiss(one)
 
     # ---- what runners and processes say
 
     def greeted(self, runner_id: str, app: str, pid: int, running: dict[str, int]) -> Runner | None:
         """A runner says hello: one that we started, or a survivor. None: it is nobody we know."""
-        if (ward := self.wards.get(runner_id)) is not None:
-            return ward.runner
+        if (one := self.supervised.get(runner_id)) is not None:
+            return one.runner
         note = self._survivors.notes.pop(runner_id, None)
         if note is None or note.pid != pid or note.app != app:
             return None
@@ -331,22 +340,22 @@ class Supervisor:
         managed = self.apps.get(app)
         # With other code than today's it finishes what it has, and a fresh one takes over.
         same = managed is not None and same_code(managed, note)
-        self.wards[runner_id] = Ward(runner, managed.generation if managed and same else -1)
+        self.supervised[runner_id] = SupervisedRunner(runner, managed.generation if managed and same else -1)
         self._dispatcher.adopt(runner, list(self._survivors.claims.pop(runner_id, {}).values()), running)
         log.info("runner %s of %s has come back with %d requests", runner_id, app, len(runner.running))
         return runner
 
     def ready(self, runner: Runner, frame: Ready) -> None:
-        ward = self.wards.get(runner.id)
-        if ward is None:
+        one = self.supervised.get(runner.id)
+        if one is None:
             return
         app = self.apps[runner.app]
         runner.declares(frame.info)
-        ward.end_by = None
+        one.end_by = None
         if runner.phase is RunnerPhase.STARTING:
             runner.phase = RunnerPhase.READY
-            if ward.began:
-                self._dispatcher.forecasts.set_up(runner.app, self._clock.monotonic() - ward.began)
+            if one.began:
+                self._dispatcher.forecasts.set_up(runner.app, self._clock.monotonic() - one.began)
             self._runner_logs.note(runner.app, runner.id, "INFO", f"ready, process {runner.pid}")
         app.info = self.infos[runner.app] = frame.info
         app.fault, app.failures = None, 0
@@ -355,8 +364,8 @@ class Supervisor:
         self._look.set()
 
     def setup_failed(self, runner: Runner, frame: SetupFailed) -> None:
-        if (ward := self.wards.get(runner.id)) is not None:
-            ward.explained = True
+        if (one := self.supervised.get(runner.id)) is not None:
+            one.explained = True
         where = f" ({frame.where})" if frame.where else ""
         reason = f"{frame.reason}{where}"
         self.apps[runner.app].on_fault = frame.on_fault
@@ -370,19 +379,19 @@ class Supervisor:
         claims = self._survivors.claims.pop(runner_id, None)
         if claims:
             self._tasks.begin(f"giving up what {runner_id} had", self._abandon(claims, cause))
-        ward = self.wards.get(runner_id)
-        if ward is None:
+        one = self.supervised.get(runner_id)
+        if one is None:
             return
-        runner = ward.runner
+        runner = one.runner
         was = runner.phase
-        cause = f"{cause}: {ward.cause}" if ward.cause else cause
+        cause = f"{cause}: {one.cause}" if one.cause else cause
         if runner.link is not None:
             runner.link.close()
         self._dispatcher.runner_lost(runner, cause)
-        del self.wards[runner_id]
-        if not ward.explained:
+        del self.supervised[runner_id]
+        if not one.explained:
             self._runner_logs.note(runner.app, runner_id, "INFO" if was is RunnerPhase.DRAINING else "WARN", cause)
-        if was is RunnerPhase.STARTING and not ward.explained and not self._stopping:
+        if was is RunnerPhase.STARTING and not one.explained and not self._stopping:
             self._fail(runner.app, f"{cause} during its setup")
         elif was is RunnerPhase.READY and not self._stopping:
             log.warning("%s: %s", runner.app, cause)
@@ -410,16 +419,16 @@ class Supervisor:
         """Let running requests finish for `grace` seconds, or until `hurry`; the rest goes back to the queue."""
         self._stopping = self._records.stopping = True
         self._dispatcher.hold()
-        for ward in self.wards.values():
-            self._dismiss(ward)
+        for one in self.supervised.values():
+            self._dismiss(one)
         drained = asyncio.ensure_future(self._dispatcher.drained(grace))
         hurried = asyncio.ensure_future(hurry.wait())
         await asyncio.wait([drained, hurried], return_when=asyncio.FIRST_COMPLETED)
         for task in (drained, hurried):
             task.cancel()
-        for ward in list(self.wards.values()):
-            if ward.runner.running or ward.runner.slots.waiting:
-                self._dispatcher.runner_lost(ward.runner, "the server was stopped", blameless=True)
+        for one in list(self.supervised.values()):
+            if one.runner.running or one.runner.slots.waiting:
+                self._dispatcher.runner_lost(one.runner, "the server was stopped", blameless=True)
         if not hurry.is_set():
             await self._leave_by_themselves()
         await self._placement.stop()
@@ -429,5 +438,5 @@ class Supervisor:
         # Processes keep the machine's time, whatever clock was injected.
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._settings.cancel_grace):
-                while self.wards:
+                while self.supervised:
                     await asyncio.sleep(0.02)

@@ -18,7 +18,7 @@ _LOOKED_AT = 64
 """So many of the oldest connections without a key are looked at for one that can be spared."""
 
 
-class Held(Protocol):
+class OpenConnection(Protocol):
     """A connection, as the crowd and its calls know it."""
 
     left: Callable[[], None] | None
@@ -42,7 +42,7 @@ class Place:
 
     __slots__ = ("address", "connection", "crowd", "gone", "key")
 
-    def __init__(self, crowd: Crowd, address: str, connection: Held) -> None:
+    def __init__(self, crowd: Crowd, address: str, connection: OpenConnection) -> None:
         self.crowd = crowd
         self.address = address
         self.connection = connection
@@ -79,7 +79,7 @@ class Crowd:
         self._keys: Counter[str] = Counter()
         self._addresses: Counter[str] = Counter()
 
-    def enter(self, address: str, connection: Held) -> Place | str:
+    def enter(self, address: str, connection: OpenConnection) -> Place | str:
         """A place for a new connection, or why there is none. Those of trusted proxies are of many addresses."""
         if address in self._proxies:
             address = ""

@@ -63,14 +63,14 @@ async def _served(call: Call, target: Target) -> None:
     request = new_request(call, target, _parameters(call))
     if not await accept(call, request.id):
         return
-    held = _Held(call, request)
+    held = _EarlyMessages(call, request)
     try:
         await _session(call, request, held)
     finally:
         held.let_go()
 
 
-async def _session(call: Call, request: NewRequest, held: _Held) -> None:
+async def _session(call: Call, request: NewRequest, held: _EarlyMessages) -> None:
     socket = socket_of(call.scope, call.send)
     try:
         channel = await _opened(call, socket, request, held)
@@ -119,7 +119,7 @@ _LOOK = 1.0
 """Seconds after which a session that waits, and is not read, looks for room and for its caller."""
 
 
-class _Held:
+class _EarlyMessages:
     """What the caller sends while its session has no slot yet: the oldest go where it is too much. Where all that is
     held for callers is too much, its next ones wait in its socket."""
 
@@ -162,7 +162,7 @@ def _size(message: dict[str, Any]) -> int:
     return len(message.get("bytes") or message.get("text") or "")
 
 
-async def _opened(call: Call, socket: Socket, request: NewRequest, held: _Held) -> SessionChannel | None:
+async def _opened(call: Call, socket: Socket, request: NewRequest, held: _EarlyMessages) -> SessionChannel | None:
     """Wait for the slot, telling the caller its place; None if the caller leaves first."""
     places: asyncio.Queue[int] = asyncio.Queue()
     opening = asyncio.ensure_future(call.rooms.fleet.open_session(request, places.put_nowait))
@@ -203,10 +203,10 @@ async def _opened(call: Call, socket: Socket, request: NewRequest, held: _Held) 
                 await late.close(1001)
 
 
-async def _carry(call: Call, socket: Socket, channel: SessionChannel, held: _Held) -> None:
+async def _carry(call: Call, socket: Socket, channel: SessionChannel, held: _EarlyMessages) -> None:
     """Join the caller's socket and the channel, and wait until either side is done."""
     ended: asyncio.Future[SessionClose] = asyncio.get_running_loop().create_future()
-    into = _Into(call, socket, channel)
+    into = _ToRunner(call, socket, channel)
     code, reason = 1001, ""
     leaving: asyncio.Future[Any] | None = None
     try:
@@ -236,7 +236,7 @@ async def _carry(call: Call, socket: Socket, channel: SessionChannel, held: _Hel
             leaving.cancel()
 
 
-class _Into:
+class _ToRunner:
     """From the caller's socket into the channel."""
 
     def __init__(self, call: Call, socket: Socket, channel: SessionChannel) -> None:

@@ -17,7 +17,7 @@ HOLD = 0.02
 """Seconds that the insert of a `run` waits for its outcome."""
 
 
-class Held(Generic[T]):
+class HoldBack(Generic[T]):
     """Inserts by request, oldest first. `insert(item)` is called with what has waited long enough."""
 
     def __init__(self, insert: Callable[[T], None]) -> None:

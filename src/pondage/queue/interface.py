@@ -19,7 +19,7 @@ from pondage.wire.frames import AppInfo, Mode
 from pondage.wire.states import OutcomeKind, State
 
 
-class Said(msgspec.Struct, frozen=True, array_like=True):
+class ToldForecast(msgspec.Struct, frozen=True, array_like=True):
     """What was expected of a request as it came, in seconds: that it waits and runs for so long, and has ended within
     `p50` (half of such requests) and `p90` (nine of ten). Kept, so that it can be compared with what happened."""
 
@@ -74,7 +74,7 @@ class NewRequest(msgspec.Struct, frozen=True):
     """Whom the token was for that it came with; empty: for nobody in particular; None: it came with no token."""
     cost: float = 1.0
     """How dear it is, by the fields that its endpoint names as its cost."""
-    said: Said | None = None
+    said: ToldForecast | None = None
     """What was expected of it; None where nothing was written down."""
     start_at: float | None = None
     """Wall time before which it does not start; until then it is in no line."""
@@ -196,7 +196,7 @@ class Ran(msgspec.Struct, frozen=True):
     cost: float
     seconds: float | None
     total: float
-    said: Said | None = None
+    said: ToldForecast | None = None
 
 
 class Filter(msgspec.Struct, frozen=True):

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from pondage.queue.interface import Bound, Claim, NewRequest, Ran, RequestView, Said
+from pondage.queue.interface import Bound, Claim, NewRequest, Ran, RequestView, ToldForecast
 from pondage.wire.canonical import canonical, same
 from pondage.wire.events import Completed, Entry, Event, Outcome, Queued, Started
 from pondage.wire.frames import Mode
@@ -45,7 +45,7 @@ class Head(msgspec.Struct, frozen=True, array_like=True):
     subject: str | None = None
     expected: float | None = None
     cost: float = 1.0
-    said: Said | None = None
+    said: ToldForecast | None = None
     bound: Bound = ""
     start_at: float | None = None
     deadline: float | None = None

@@ -103,7 +103,7 @@ def _inodes(folder: Path) -> list[int]:
     return [entry.inode() for entry in os.scandir(folder)]
 
 
-class Held(NamedTuple):
+class DiskState(NamedTuple):
     """What the disk is sure of, by inode number."""
 
     unsynced: dict[int, list[tuple[int, int]]]
@@ -114,7 +114,7 @@ class Held(NamedTuple):
     """Files and folders whose name was synced."""
 
 
-def held(notes: Path) -> Held:
+def held(notes: Path) -> DiskState:
     """Read the notes. Each is written when what it tells is over: what a kill has kept from being noted was not
     promised either."""
     unsynced: dict[int, list[tuple[int, int]]] = {}
@@ -134,7 +134,7 @@ def held(notes: Path) -> Held:
             case "named":
                 unnamed.discard(inode)
                 named.add(inode)
-    return Held(unsynced, unnamed, named)
+    return DiskState(unsynced, unnamed, named)
 
 
 def _lines(path: Path) -> Iterator[list[str]]:

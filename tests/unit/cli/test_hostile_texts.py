@@ -15,7 +15,7 @@ import pytest
 
 from pondage.cli.failures import report
 from pondage.cli.follow import Follower
-from pondage.cli.serve import Screen
+from pondage.cli.serve import ServeOutput
 from pondage.cli.terminal import Terminal
 from pondage.client import Completed, InProgress
 from pondage.client.statuses import Progress
@@ -97,7 +97,7 @@ def test_names_of_keys(pondage: Pondage, hostile: ServedApp) -> None:
 
 def test_serve_itself() -> None:
     file = io.StringIO()
-    screen = Screen(Terminal(err=file), argparse.Namespace(json=False))
+    screen = ServeOutput(Terminal(err=file), argparse.Namespace(json=False))
     view = SimpleNamespace(
         id="01a20b72-25b2-795e-8db8-af7acc897de2", app="acme/hostile", path=f"/{TEXT}", outcome="error",
         error=f"{TEXT}\nforged", error_type=TEXT, started_at=1.0, finished_at=2.0, submitted_at=0.0,

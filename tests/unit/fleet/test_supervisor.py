@@ -154,13 +154,13 @@ async def test_what_cannot_be_started_or_ended_is_seen_and_tried_again() -> None
     running = asyncio.create_task(supervisor.run())
     await until(lambda: processes.started)
     assert "no child watcher" in str(supervisor.apps["acme/echo"].fault)
-    (runner_id,) = supervisor.wards
-    supervisor.wards[runner_id].end_by = clock.monotonic()
+    (runner_id,) = supervisor.supervised
+    supervisor.supervised[runner_id].end_by = clock.monotonic()
     await until(lambda: processes.ends.get(runner_id, 0) > 1)
     assert not running.done(), "the loop goes on whatever a placement raises"
     # Its end is asked for again and again; after a whole lease its requests wait for it no longer.
     clock.advance(Settings().lease + 1)
-    await until(lambda: runner_id not in supervisor.wards)
+    await until(lambda: runner_id not in supervisor.supervised)
     running.cancel()
 
 
@@ -174,7 +174,7 @@ async def test_two_hundred_apps_start_a_few_at_a_time_and_the_good_one_first() -
     running = asyncio.create_task(supervisor.run())
     await until(lambda: len(processes.started) == 2)
     assert processes.started[0] == "acme/good"
-    assert sum(ward.runner.app != "acme/good" for ward in supervisor.wards.values()) == 1
+    assert sum(one.runner.app != "acme/good" for one in supervisor.supervised.values()) == 1
     # One that sets up for long stops counting, so that nobody waits for ever behind it.
     clock.advance(STARTING_COUNTS)
     await until(lambda: len(processes.started) >= 3)

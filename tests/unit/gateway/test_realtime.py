@@ -83,7 +83,7 @@ async def test_results_go_on_after_the_socket_had_room_while_messages_were_held(
     call: Any = SimpleNamespace(rooms=rooms, receive=receive, budget=budget, budget_key="k")
     request: Any = SimpleNamespace(input=b"{}")
     channel: Any = Channel(socket)
-    held = realtime._Held(call, request)
+    held = realtime._EarlyMessages(call, request)
     held.add({"type": "websocket.receive", "bytes": b"early"})
     await realtime._carry(call, socket, channel, held)
     assert socket.sent == [b"1", b"2"]

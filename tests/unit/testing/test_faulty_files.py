@@ -71,7 +71,7 @@ async def test_a_loss_of_power_takes_nothing_that_was_acknowledged(faults: Fault
 
 async def test_what_was_being_written_may_be_lost_and_is_dropped(faults: Faults, tmp_path: Path) -> None:
     await FolderBlobs.open(tmp_path / "files")
-    pen = pondage.files.folder._Pen(tmp_path / "files" / "incoming" / "one", pondage.files.folder.Sums())
+    pen = pondage.files.folder._FileWriter(tmp_path / "files" / "incoming" / "one", pondage.files.folder.Sums())
     await in_thread(pen.add, [DATA])
     assert await lose(tmp_path, 1) == 1
     await FolderBlobs.open(tmp_path / "files")

@@ -57,7 +57,7 @@ class SqliteQueue:
     """See `pondage.queue.interface.Queue`. Made by `open`; `close` before the database is closed."""
 
     def __init__(
-        self, database: SqliteDatabase, clock: Clock, settings: Settings, news: News, found: upkeep.Found
+        self, database: SqliteDatabase, clock: Clock, settings: Settings, news: News, found: upkeep.QueueAtOpen
     ) -> None:
         self._database = database
         self._clock = clock
@@ -283,7 +283,7 @@ class SqliteQueue:
         now = self._clock.wall()
         future: asyncio.Future[Completion] = self._loop.create_future()
 
-        def settled(result: tuple[Completion, moves.Left | None] | None, error: BaseException | None) -> None:
+        def settled(result: tuple[Completion, moves.LeftRequest | None] | None, error: BaseException | None) -> None:
             if result is not None and error is None and result[1] is not None:
                 self._memory.ended(request_id, result[1], outcome)
             elif result is not None and error is None and result[0].verdict == "stale":
@@ -322,13 +322,13 @@ class SqliteQueue:
         now = self._clock.wall()
         future: asyncio.Future[bool] = self._loop.create_future()
 
-        def early(left: moves.Left | None) -> None:
+        def early(left: moves.LeftRequest | None) -> None:
             # Before the commit, since a claim that follows may take the request in the same group.
             if left is not None:
                 self._memory.stopped(request_id)
                 self._memory.line(left.app).back(left.rank, left.caller)
 
-        def settled(left: moves.Left | None, error: BaseException | None) -> None:
+        def settled(left: moves.LeftRequest | None, error: BaseException | None) -> None:
             if error is not None and left is not None:
                 line = self._memory.line(left.app)
                 line.leave(left.rank, left.caller)
@@ -468,11 +468,11 @@ class SqliteQueue:
     async def _end(self, request_id: str, outcome: Outcome, operation: Any) -> Cancelled:
         future: asyncio.Future[Cancelled] = self._loop.create_future()
 
-        def early(result: tuple[Cancelled, moves.Left | None]) -> None:
+        def early(result: tuple[Cancelled, moves.LeftRequest | None]) -> None:
             if result[1] is not None:
                 self._memory.leaves(result[1])
 
-        def settled(result: tuple[Cancelled, moves.Left | None] | None, error: BaseException | None) -> None:
+        def settled(result: tuple[Cancelled, moves.LeftRequest | None] | None, error: BaseException | None) -> None:
             cancelled, left = (None, None) if result is None else result
             if left is not None and error is None:
                 self._memory.ended(request_id, left, outcome)

@@ -9,16 +9,16 @@ from typing import Any
 from pondage.database.interface import Cursor
 from pondage.database.sqlite import SqliteDatabase
 from pondage.queue.news import News
-from pondage.queue.sqlite.moves import Left
+from pondage.queue.sqlite.moves import LeftRequest
 from pondage.queue.sqlite.order import Line
-from pondage.queue.sqlite.upkeep import Found
+from pondage.queue.sqlite.upkeep import QueueAtOpen
 from pondage.wire.events import Outcome
 
 
 class Memory:
     """Touched on the loop only; early results and commits change it in the order in which they were written."""
 
-    def __init__(self, found: Found, news: News) -> None:
+    def __init__(self, found: QueueAtOpen, news: News) -> None:
         self.lines = found.lines
         self.last_seq = found.last_seq
         self.kept_bytes = found.kept_bytes
@@ -49,17 +49,17 @@ class Memory:
         if app is not None:
             self.lines[app].running -= 1
 
-    def leaves(self, left: Left) -> None:
+    def leaves(self, left: LeftRequest) -> None:
         """Before the commit: a request has ended from outside; if it waited, its place is free."""
         if left.waited:
             self.line(left.app).leave(left.rank, left.caller)
 
-    def stays(self, left: Left) -> None:
+    def stays(self, left: LeftRequest) -> None:
         """It has not, after all: the commit failed."""
         if left.waited:
             self.line(left.app).back(left.rank, left.caller)
 
-    def ended(self, request_id: str, left: Left, outcome: Outcome) -> None:
+    def ended(self, request_id: str, left: LeftRequest, outcome: Outcome) -> None:
         """An outcome was committed."""
         self.stopped(request_id)
         self.kept_bytes += left.bytes

@@ -45,7 +45,7 @@ class Hot(NamedTuple):
     id: str
 
 
-class Left(NamedTuple):
+class LeftRequest(NamedTuple):
     """A request that has left the hot table, and its line if it waited."""
 
     app: str
@@ -247,7 +247,7 @@ def _unknown(cursor: Cursor, seq: int, attempt: int, entries: Sequence[Entry]) -
 
 def complete(
     cursor: Cursor, request_id: str, attempt: int, outcome: Outcome, spent: Spending, now: float
-) -> tuple[Completion, Left | None]:
+) -> tuple[Completion, LeftRequest | None]:
     row = find(cursor, request_id)
     if row is not None:
         if row.attempt == attempt and moved(STATES[row.state], Move.COMPLETE) is State.DONE:
@@ -273,7 +273,7 @@ def evidence(cursor: Cursor, raise_n: str, seq: int, last_n: int, attempt: int, 
 
 def end(
     cursor: Cursor, request_id: str, move: Move, outcome: Outcome, ended_by: str, now: float
-) -> tuple[Cancelled, Left | None]:
+) -> tuple[Cancelled, LeftRequest | None]:
     """End a request from outside: a cancel, or a start limit. A completed one stays as it is."""
     row = find(cursor, request_id)
     if row is None:
@@ -294,7 +294,7 @@ def finish(
     ended_by: str,
     now: float,
     spent: Spending = NOTHING_SPENT,
-) -> Left:
+) -> LeftRequest:
     """Move a request from the hot table to the cold one, with its outcome and its outbox row."""
     started_at = row.started_at if STATES[row.state] is State.RUNNING else None
     cursor.notes.append(ended(request_id, row.app, row.caller, outcome, spent, row.submitted_at, started_at, now))
@@ -321,12 +321,12 @@ def finish(
         deliver(cursor, request_id, row.webhook, "completed", row.last_n + 1, None, now)
     size = row.input_bytes + len(outcome.body)
     waited = row.state == WAITS
-    return Left(row.app, row.caller, row.rank, STATES[row.state], row.attempt, row.runner, size, waited)
+    return LeftRequest(row.app, row.caller, row.rank, STATES[row.state], row.attempt, row.runner, size, waited)
 
 
 def retry(
     cursor: Cursor, request_id: str, attempt: int, reason: str, strike: bool, alone: bool, spent: Spending, now: float
-) -> Left | None:
+) -> LeftRequest | None:
     """Back to the head of the line. The old attempt's `started` becomes a row, since its columns are used again."""
     row = find(cursor, request_id)
     if row is None or row.attempt != attempt or moved(STATES[row.state], Move.RETRY) is not State.QUEUED:
@@ -337,7 +337,7 @@ def retry(
     write_events(cursor, row.seq, row.last_n + 1, attempt, [Retried(now, reason, strike)])
     cursor.execute(SQL["back"], {"strike": 1 if strike else 0, "alone": 1 if alone else 0, "seq": row.seq})
     cursor.notes.append(Spent(now, row.app, row.caller, spent.runner, spent.devices))
-    return Left(row.app, row.caller, row.rank, State.RUNNING, row.attempt, row.runner, 0)
+    return LeftRequest(row.app, row.caller, row.rank, State.RUNNING, row.attempt, row.runner, 0)
 
 
 def write_events(cursor: Cursor, seq: int, first_n: int, attempt: int, entries: Sequence[Entry]) -> None:

@@ -38,7 +38,7 @@ STEP_BYTES = 4 * 1024 * 1024
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Operation).decode
 
-Found = tuple[int, str, int]
+FoundRow = tuple[int, str, int]
 """A request that a step looks at: its place, its id, and the bytes of its input."""
 
 
@@ -128,15 +128,15 @@ class SqliteOperations:
 
     # ---- the kinds of steps
 
-    async def _cancel(self, at: _At, found: list[Found]) -> Step | None:
+    async def _cancel(self, at: _At, found: list[FoundRow]) -> Step | None:
         why = f": {at.operation.reason}" if at.operation.reason else ""
         outcome = Outcome.failure(499, f"the request was cancelled{why}", "client_cancelled")
 
-        def early(ended: list[tuple[str, moves.Left]] | None) -> None:
+        def early(ended: list[tuple[str, moves.LeftRequest]] | None) -> None:
             for _, left in ended or ():
                 self._memory.leaves(left)
 
-        def settled(ended: list[tuple[str, moves.Left]] | None, failed: bool) -> None:
+        def settled(ended: list[tuple[str, moves.LeftRequest]] | None, failed: bool) -> None:
             for request_id, left in ended or ():
                 if failed:
                     self._memory.stays(left)
@@ -149,7 +149,7 @@ class SqliteOperations:
         stopped = tuple(request_id for request_id, left in ended if left.was is State.RUNNING)
         return Step(at.advanced(len(ended)), stopped, apps=frozenset(left.app for _, left in ended))
 
-    async def _reprioritise(self, at: _At, found: list[Found]) -> Step | None:
+    async def _reprioritise(self, at: _At, found: list[FoundRow]) -> Step | None:
         priority = at.operation.priority or 0
         rows = await self._database.read(lambda c: [row for _, id_, _ in found if (row := moves.find(c, id_))])
         places: list[tuple[moves.Hot, int]] = []
@@ -177,7 +177,7 @@ class SqliteOperations:
         changed = [one for one in moved if one.rank is not None]
         return Step(at.advanced(len(changed)), apps=frozenset(one.app for one in changed))
 
-    async def _retry(self, at: _At, found: list[Found]) -> Step | None:
+    async def _retry(self, at: _At, found: list[FoundRow]) -> Step | None:
         brought = await self._database.read(lambda cursor: _to_retry(cursor, found))
         places = [self._submits.place(_again(request, at.now), None)[0] for request in brought]
         old = {new.request.id: request.id for new, request in zip(places, brought, strict=True)}
@@ -254,9 +254,9 @@ def _selection(kind: Kind, filter: Filter) -> tuple[str, tuple[Any, ...]]:
     return f"FROM {table} WHERE {conditions}{only}", values
 
 
-def _next(cursor: Cursor, operation: Operation, most: int) -> list[Found]:
+def _next(cursor: Cursor, operation: Operation, most: int) -> list[FoundRow]:
     statement, values = _selection(operation.kind, operation.filter)
-    rows: list[Found] = cursor.execute(
+    rows: list[FoundRow] = cursor.execute(
         f"SELECT seq, id, input_bytes {statement} AND seq > ? AND seq <= ? ORDER BY seq LIMIT ?",
         (*values, operation.cursor, operation.upto, most),
     ).fetchall()
@@ -282,7 +282,9 @@ def _advance(cursor: Cursor, at: _At, changed: int) -> None:
     cursor.execute(SQL["advance"], (*counted, at.phase.value, ended_at, at.operation.id))
 
 
-def _cancel(cursor: Cursor, at: _At, found: list[Found], outcome: Outcome) -> list[tuple[str, moves.Left]] | None:
+def _cancel(
+    cursor: Cursor, at: _At, found: list[FoundRow], outcome: Outcome
+) -> list[tuple[str, moves.LeftRequest]] | None:
     if not _runs(cursor, at):
         return None
     wanted = at.operation.filter.state
@@ -313,7 +315,7 @@ def _place(cursor: Cursor, at: _At, places: list[tuple[moves.Hot, int]]) -> list
     return moved
 
 
-def _to_retry(cursor: Cursor, found: list[Found]) -> list[NewRequest]:
+def _to_retry(cursor: Cursor, found: list[FoundRow]) -> list[NewRequest]:
     rows = (cursor.execute(SQL["to_retry"], (seq,)).fetchone() for seq, _, _ in found)
     return [stored.request(StoredRequest._make(row)) for row in rows if row is not None]
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pondage.clock import Clock
 from pondage.database.sqlite import SqliteDatabase
 from pondage.errors import TooMany
-from pondage.queue.held import Held
+from pondage.queue.held import HoldBack
 from pondage.queue.interface import Claim, Completion, NewRequest, Receipt, Spending, Submission
 from pondage.queue.sqlite import moves
 from pondage.queue.sqlite.memory import Memory, resolve
@@ -37,7 +37,7 @@ class Submits:
         self._memory = memory
         self._nobody_took = nobody_took
         self._loop = asyncio.get_running_loop()
-        self._held: Held[Insert] = Held(self._insert_held)
+        self._held: HoldBack[Insert] = HoldBack(self._insert_held)
         self._receipts: dict[str, asyncio.Future[Receipt]] = {}
         """Receipts of the inserts that are not committed yet, held or in the writer's hands."""
 

@@ -9,7 +9,7 @@ import msgspec
 from pondage.database.interface import Cursor
 from pondage.queue import stored
 from pondage.queue.interface import Claim, KnownApp
-from pondage.queue.sqlite.moves import Left, end
+from pondage.queue.sqlite.moves import LeftRequest, end
 from pondage.queue.sqlite.order import Line
 from pondage.queue.sqlite.rows import SQL
 from pondage.queue.stored import StoredRequest, pack_entries, unpack_entries
@@ -27,7 +27,7 @@ VACUUMED = 1000
 """Pages that one sweep gives back to the file system: 4 MB. The number stands in the statement `vacuum` too."""
 
 
-class Found(NamedTuple):
+class QueueAtOpen(NamedTuple):
     """What the tables say at start. `seat` is the id of this life of the gateway, `running` maps requests to apps."""
 
     seat: int
@@ -42,11 +42,11 @@ class Found(NamedTuple):
 
 class Expired(NamedTuple):
     request_id: str
-    left: Left
+    left: LeftRequest
     outcome: Outcome
 
 
-def take_seat(cursor: Cursor, now: float) -> Found:
+def take_seat(cursor: Cursor, now: float) -> QueueAtOpen:
     """End the seat that was here before, begin a new one, and rebuild what the engine keeps in memory."""
     cursor.execute(SQL["end_seats"], (now,))
     cursor.execute(SQL["forget_seats"])
@@ -64,7 +64,7 @@ def take_seat(cursor: Cursor, now: float) -> Found:
     (kept_bytes,) = cursor.execute(SQL["kept_bytes"]).fetchone()
     private = {row[0] for row in cursor.execute(SQL["private"])}
     (newest,) = cursor.execute(SQL["newest_moment"]).fetchone()
-    return Found(seat, last_seq, kept_bytes, lines, running, private, newest)
+    return QueueAtOpen(seat, last_seq, kept_bytes, lines, running, private, newest)
 
 
 class OrphanRow(NamedTuple):
