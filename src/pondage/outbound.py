@@ -13,7 +13,8 @@ import asyncio
 import ipaddress
 import os
 import socket
-from collections.abc import Awaitable, Callable, Mapping
+import zlib
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from enum import StrEnum
 from pathlib import Path
@@ -27,8 +28,12 @@ if TYPE_CHECKING:
     import aiohttp
     import yarl
 
-MAX_REDIRECTS = 5
-MAX_URL = 2048
+MAX_REDIRECTS = 20
+"""As many as browsers follow."""
+MAX_URL = 2 * 1024 * 1024
+"""Characters of a URL, as many as browsers take."""
+MAX_HEADERS = 256 * 1024
+"""Bytes of one header of an answer, and of all of them, as many as browsers take."""
 CONNECT_TIMEOUT = 10.0
 """Seconds to connect to an address."""
 STALL_TIMEOUT = 30.0
@@ -36,6 +41,7 @@ STALL_TIMEOUT = 30.0
 BATCH = 1024 * 1024
 """Bytes that are gathered before they are written to disk."""
 
+_GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _AGENT = "pondage"
 
@@ -337,8 +343,6 @@ class Outbound:
                     return Fetched("", 0, at, unchanged=True)
                 if not 200 <= answer.status < 300:
                     raise BadAnswer(at, f"it answered {answer.status}")
-                if encoding := answer.headers.get("Content-Encoding", "identity").lower().replace("identity", ""):
-                    raise BadAnswer(at, f"it was sent as {encoding}, though it was asked for as it is")
                 size = await _save(answer, path, at, max_bytes)
                 return Fetched(answer.headers.get("Content-Type", ""), size, at, _validators(answer.headers))
         raise BadAnswer(url, f"it redirects more than {MAX_REDIRECTS} times")
@@ -384,6 +388,9 @@ class Outbound:
                 auto_decompress=False,
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT, sock_read=STALL_TIMEOUT),
                 headers={"User-Agent": _AGENT, "Accept-Encoding": "identity"},
+                max_line_size=MAX_HEADERS,
+                max_field_size=MAX_HEADERS,
+                max_headers=MAX_HEADERS // 64,
             )
         return self._session
 
@@ -485,7 +492,49 @@ def _redirected(url: str, target: str) -> str:
         raise AddressRefused(url, f"it redirects to what is no URL that can be followed: {error}") from error
 
 
+class _Unpacked:
+    """What a sender has packed without being asked to, piece by piece and never more than `BATCH` bytes at once."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._unpack = zlib.decompressobj(_GZIP_OR_ZLIB)
+
+    def __call__(self, data: bytes) -> Iterator[bytes]:
+        try:
+            more = True
+            while more:
+                if self._unpack.eof:
+                    if not data.startswith(b"\x1f\x8b"):
+                        return  # nothing more, or what is behind the end, which browsers pass over as well
+                    self._unpack = zlib.decompressobj(_GZIP_OR_ZLIB)
+                piece = self._unpack.decompress(data, BATCH)
+                yield piece
+                data = self._unpack.unconsumed_tail or self._unpack.unused_data
+                more = bool(data) or len(piece) == BATCH
+        except zlib.error as error:
+            raise BadAnswer(self._url, "it was sent as gzip, and is none") from error
+
+    def end(self) -> None:
+        """Nothing more comes."""
+        if not self._unpack.eof:
+            raise BadAnswer(self._url, "it was sent as gzip, and broke off")
+
+
+def _as_it_is(data: bytes) -> tuple[bytes]:
+    return (data,)
+
+
+def _unpacking(answer: aiohttp.ClientResponse, url: str) -> Callable[[bytes], Iterable[bytes]]:
+    encoding = answer.headers.get("Content-Encoding", "identity").strip().lower()
+    if encoding in {"", "identity"}:
+        return _as_it_is
+    if encoding in {"gzip", "x-gzip", "deflate"}:
+        return _Unpacked(url)
+    raise BadAnswer(url, f"it was sent as {encoding}, though it was asked for as it is")
+
+
 async def _save(answer: aiohttp.ClientResponse, path: Path, url: str, max_bytes: int | None) -> int:
+    plain = _unpacking(answer, url)
     announced = answer.content_length
     if max_bytes is not None and announced is not None and announced > max_bytes:
         raise AnswerTooLarge(url, f"it has {announced} bytes; at most {max_bytes} are taken")
@@ -494,14 +543,17 @@ async def _save(answer: aiohttp.ClientResponse, path: Path, url: str, max_bytes:
     size = 0
     try:
         batch = bytearray()
-        async for chunk in answer.content.iter_any():
-            size += len(chunk)
-            if max_bytes is not None and size > max_bytes:
-                raise AnswerTooLarge(url, f"more than {max_bytes} bytes came; at most so many are taken")
-            batch += chunk
-            if len(batch) >= BATCH:
-                await loop.run_in_executor(None, _write, fd, bytes(batch))
-                batch.clear()
+        async for part in answer.content.iter_any():
+            for chunk in plain(part):
+                size += len(chunk)
+                if max_bytes is not None and size > max_bytes:
+                    raise AnswerTooLarge(url, f"more than {max_bytes} bytes came; at most so many are taken")
+                batch += chunk
+                if len(batch) >= BATCH:
+                    await loop.run_in_executor(None, _write, fd, bytes(batch))
+                    batch.clear()
+        if isinstance(plain, _Unpacked):
+            plain.end()
         await loop.run_in_executor(None, _write, fd, bytes(batch))
     finally:
         os.close(fd)

@@ -20,7 +20,7 @@ from pondage.app.sniff import HEAD, fits, kind_of
 from pondage.wire import data_uri, media_types
 from pondage.wire.text import clean
 
-MAX_URL = 2048
+MAX_URL = 2 * 1024 * 1024
 """Longest address of an input, in characters. A data URI has the server's own limit, `fetch_max_bytes`."""
 IN_MEMORY = "in_memory"
 """fal's name for the repository that is no storage: the medium carries a data URI."""

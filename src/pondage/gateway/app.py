@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import re
 from collections import Counter
 from collections.abc import Awaitable
 from urllib.parse import unquote, urlsplit
@@ -55,6 +56,8 @@ _CORS_HEADERS = (
     "pondage-webhook-events, pondage-start-at, pondage-deadline, pondage-payload-ttl, pondage-sha256, content-md5, "
     "if-none-match, if-modified-since, if-range"
 )
+_CORS_NAMES = frozenset(_CORS_HEADERS.split(", "))
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]+")
 _CORS_EXPOSED = (
     "x-fal-request-id, x-fal-request-timeout-type, x-fal-error-type, etag, content-range, accept-ranges, "
     "content-disposition, pondage-version, pondage-expected, preference-applied"
@@ -116,7 +119,7 @@ class Gateway:
             if origin is not None and not sending.cors and self._access.open:
                 raise Forbidden(f"pages of {origin} may not call a server that asks for no key; allow it with --cors")
             if scope["method"] == "OPTIONS" and origin is not None:
-                await _preflight(sending, scope, receive)
+                await _preflight(sending, headers, scope, receive)
                 return
             call = self._call(scope, receive, sending, headers)
             if self._audit.access is not None:
@@ -341,12 +344,17 @@ class _Sending:
         return self._send(message)
 
 
-async def _preflight(sending: _Sending, scope: Scope, receive: Receive) -> None:
+async def _preflight(sending: _Sending, headers: dict[str, str], scope: Scope, receive: Receive) -> None:
+    """An origin that may call may send whatever headers it asks for: apps have their own."""
+    asked = [name.strip().lower() for name in headers.get("access-control-request-headers", "").split(",")]
+    more = sorted(name for name in asked if _TOKEN.fullmatch(name) and name not in _CORS_NAMES)
     allowed = {
         "access-control-allow-methods": "GET, HEAD, POST, PUT, DELETE, OPTIONS",
-        "access-control-allow-headers": _CORS_HEADERS,
+        "access-control-allow-headers": ", ".join([_CORS_HEADERS, *more]),
         "access-control-max-age": "600",
     }
+    if headers.get("access-control-request-private-network") == "true":
+        allowed["access-control-allow-private-network"] = "true"
     if not sending.cors:
         raise Forbidden("this origin may not call; allow it with --cors")
     raw = [(name.encode(), value.encode()) for name, value in allowed.items()]

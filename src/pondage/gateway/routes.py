@@ -244,6 +244,6 @@ async def endpoint(call: Call) -> Response:
     """
     if call.role in {Role.RUN, Role.QUEUE}:
         if call.method not in {"POST", "GET", "PUT", "DELETE"}:
-            raise wrong_method(call.method, call.path, {"POST", "GET"})
+            raise wrong_method(call.method, call.path, {"GET", "POST", "PUT", "DELETE"})
         return await (requests.run(call) if call.role is Role.RUN else requests.submit(call))
     raise NotFound(f"there is nothing at {call.path}")

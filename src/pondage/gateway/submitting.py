@@ -6,6 +6,7 @@ import difflib
 import hashlib
 import re
 from typing import NamedTuple
+from urllib.parse import unquote
 
 import msgspec
 
@@ -185,7 +186,7 @@ def new_request(call: Call, target: Target, body: bytes, *, path: str | None = N
     on_fault = headers.get(ON_FAULT)
     if on_fault is not None and on_fault not in {"wait", "fail"}:
         raise InvalidInput.field(["header", "Pondage-On-Fault"], f"{on_fault!r} is neither 'wait' nor 'fail'")
-    webhook = call.query.get("fal_webhook")
+    webhook = _webhook(call)
     longest = call.query.get("fal_max_queue_length")
     if longest is not None and not (longest.isascii() and longest.isdigit() and len(longest) < 16):
         raise InvalidInput.field(["query", "fal_max_queue_length"], f"{longest!r} is not a number of requests")
@@ -234,6 +235,16 @@ def _priority(caller: Caller, word: str) -> int:
     if caller.highest > 0:
         raise Forbidden(f"X-Fal-Queue-Priority {word!r} is above this key's ceiling, 'low'")
     return 0
+
+
+def _webhook(call: Call) -> str | None:
+    """The webhook's URL. A bare `+` in it is one, as clients write it that encode nothing; no URL holds a space."""
+    url = call.query.get("fal_webhook")
+    if url and " " in url:
+        for part in call.scope["query_string"].decode("latin-1").split("&"):
+            if part.startswith("fal_webhook="):
+                url = unquote(part.removeprefix("fal_webhook="))
+    return url
 
 
 def subject_of(caller: Caller) -> str | None:

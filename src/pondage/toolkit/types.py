@@ -6,9 +6,7 @@ from typing import Annotated
 
 from pydantic import StringConstraints
 
-from pondage.app.file import MAX_URL
-
-HttpsUrl = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^https?://\S+$", max_length=MAX_URL)]
+HttpsUrl = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^https?://\S+$", max_length=2048)]
 """An address. Plain http as well, unlike fal's: this server's own files are there while it has no certificate."""
 
 DataUri = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^data:")]

@@ -33,10 +33,10 @@ _NOT_IN_A_VALUE = re.compile(r"[^\t\x20-\x7e\x80-\xff]")
 _FRAMING = frozenset(
     {
         "connection", "content-encoding", "content-length", "keep-alive", "proxy-authenticate", "proxy-connection",
-        "te", "trailer", "transfer-encoding", "upgrade",
+        "te", "trailer", "transfer-encoding", "upgrade", "x-fal-request-id",
     }
 )  # fmt: skip
-"""Headers that say how an answer is framed, which only the server knows."""
+"""Headers that say how an answer is framed, or whose it is, which only the server knows."""
 
 
 def clean(text: str) -> str:

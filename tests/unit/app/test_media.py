@@ -184,7 +184,7 @@ def test_an_input_is_an_object_a_url_or_a_data_uri(files: Files) -> None:
         assert given.image.as_bytes() == png(7, 8)
 
 
-@pytest.mark.parametrize("url", ["ftp://a/b", "file:///etc/passwd", "", "a.png", "https://a/" + "x" * 2048])
+@pytest.mark.parametrize("url", ["ftp://a/b", "file:///etc/passwd", "", "a.png", "https://a/" + "x" * 2**21])
 def test_urls_that_cannot_be_are_422(url: str) -> None:
     with pytest.raises(pydantic.ValidationError):
         Image.model_validate(url)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import socket
+import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -44,7 +46,7 @@ Reply = Callable[[bytes], Awaitable[bytes] | bytes]
 
 
 @asynccontextmanager
-async def server(reply: Reply, host: str = "127.0.0.1") -> AsyncIterator[int]:
+async def server(reply: Reply, host: str = "127.0.0.1", *, limit: int = 64 * 1024) -> AsyncIterator[int]:
     """Answers each connection once; `reply` gets the head and returns all bytes of the answer."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -58,7 +60,7 @@ async def server(reply: Reply, host: str = "127.0.0.1") -> AsyncIterator[int]:
         finally:
             writer.close()
 
-    running = await asyncio.start_server(serve, host, 0)
+    running = await asyncio.start_server(serve, host, 0, limit=limit)
     async with running:
         yield running.sockets[0].getsockname()[1]
 
@@ -257,7 +259,7 @@ async def test_a_redirect_to_no_url_is_refused(tmp_path: Path, target: str) -> N
 
 async def test_redirects_end_somewhere(tmp_path: Path) -> None:
     async with server(lambda head: answer(b"", "307 Again", location="/again")) as port:
-        with pytest.raises(BadAnswer, match="more than 5"):
+        with pytest.raises(BadAnswer, match="more than 20"):
             await fetch(tmp_path, f"http://127.0.0.1:{port}/")
 
 
@@ -393,3 +395,64 @@ async def test_a_304_that_nobody_asked_for_is_of_no_use(tmp_path: Path) -> None:
     async with server(lambda head: answer(b"", "304 Not Modified")) as port:
         with pytest.raises(BadAnswer, match="304"):
             await fetch(tmp_path, f"http://127.0.0.1:{port}/")
+
+
+def packed(data: bytes, encoding: str = "gzip") -> bytes:
+    return answer(gzip.compress(data) if encoding == "gzip" else zlib.compress(data), content_encoding=encoding)
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+async def test_what_was_packed_unasked_is_unpacked(tmp_path: Path, encoding: str) -> None:
+    data = bytes(range(256)) * 20_000
+    async with server(lambda head: packed(data, encoding)) as port:
+        client = Outbound(OPEN)
+        try:
+            fetched = await client.fetch_to(
+                tmp_path / "f", f"http://127.0.0.1:{port}/", max_bytes=len(data), timeout=10
+            )
+        finally:
+            await client.close()
+    assert fetched.size == len(data) and (tmp_path / "f").read_bytes() == data
+
+
+@pytest.mark.parametrize(
+    ("body", "error"),
+    [
+        (gzip.compress(b"\0" * 50_000_000), AnswerTooLarge),
+        (gzip.compress(b"x" * 5000)[:-9], BadAnswer),
+        (b"no gzip", BadAnswer),
+    ],
+)
+async def test_packing_hides_neither_size_nor_an_early_end(
+    tmp_path: Path, body: bytes, error: type[OutboundError]
+) -> None:
+    async with server(lambda head: answer(body, content_encoding="gzip")) as port:
+        client = Outbound(OPEN)
+        try:
+            with pytest.raises(error):
+                await client.fetch_to(tmp_path / "f", f"http://127.0.0.1:{port}/", max_bytes=1_000_000, timeout=10)
+        finally:
+            await client.close()
+    assert not (tmp_path / "f").exists()
+
+
+async def test_as_much_as_browsers_take(tmp_path: Path) -> None:
+    """Twenty redirects, a signed URL of a hundred thousand characters, long headers."""
+    heads = 0
+
+    def reply(head: bytes) -> bytes:
+        nonlocal heads
+        heads += 1
+        if heads <= outbound.MAX_REDIRECTS:
+            return answer(b"", "302 Found", location=f"/{heads}")
+        return answer(b"here", x_long="x" * 100_000)
+
+    async with server(reply, limit=2**20) as port:
+        client = Outbound(OPEN)
+        try:
+            fetched = await client.fetch_to(
+                tmp_path / "f", f"http://127.0.0.1:{port}/?sig=" + "s" * 100_000, max_bytes=10, timeout=20
+            )
+        finally:
+            await client.close()
+    assert fetched.size == 4 and heads == outbound.MAX_REDIRECTS + 1

@@ -70,6 +70,8 @@ class Connection(HttpToolsProtocol):
     _place: Place | None = None
     _turns: Turns
     _reading = _IDLE
+    _late_upgrade = False
+    """What is being parsed is a WebSocket's handshake, which the parser has not known for one."""
     _head = 0
     """Bytes of a head that came in pieces."""
     _status = 400
@@ -152,7 +154,7 @@ class Connection(HttpToolsProtocol):
         cycle: RequestResponseCycle | None = self.cycle
         if cycle is not None:
             cycle.disconnected = True
-        self._deaf = True
+        self._reading = _DEAF
         self.transport.close()
 
     async def has_room(self, seconds: float | None) -> bool:
@@ -381,10 +383,30 @@ class Connection(HttpToolsProtocol):
             self._detail = problem
             raise _Refused
         self.scope[PLACE] = self._place  # type: ignore[literal-required]
+        if upgrade and not self.parser.should_upgrade() and self._is_handshake():
+            self._late_upgrade = True
+            return
         super().on_headers_complete()
         self._reading, self._length, self._body_from = _BODY, length, self._body
         self._request += 1
         self._around = self._after_answer = 0
+
+    def _is_handshake(self) -> bool:
+        """Whether a head with `Upgrade: websocket` is a handshake though its Connection says something else, as Swift's
+        Foundation on Linux writes `keep-alive`. It is put right for the library."""
+        names, cycle = {name for name, _ in self.headers}, cast("RequestResponseCycle | None", self.cycle)
+        if b"sec-websocket-key" not in names or not (cycle is None or cycle.response_complete):
+            return False
+        self.headers[:] = [pair for pair in self.headers if pair[0] != b"connection"]
+        self.headers.append((b"connection", b"Upgrade"))
+        self.scope["method"] = "GET"
+        return True
+
+    def _upgrade_late(self) -> None:
+        """Once the parser has returned."""
+        self._late_upgrade = False
+        if not self.transport.is_closing():
+            self.handle_websocket_upgrade()
 
     def _problem(self, hosts: int, upgrade: bool) -> str:
         """What is wrong with a head, if anything is."""
@@ -410,6 +432,9 @@ class Connection(HttpToolsProtocol):
         super().on_body(body)
 
     def on_message_complete(self) -> None:
+        if self._late_upgrade:
+            self.loop.call_soon(self._upgrade_late)
+            return
         self._reading = _IDLE
         super().on_message_complete()
         cycle: RequestResponseCycle | None = self.cycle
