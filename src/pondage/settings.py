@@ -97,6 +97,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Most requests of one app that may wait; more is 429."""
     max_queue_length_per_key: int = 250_000
     """Most requests of one key that may wait, of all apps together; more are 429."""
+    max_queue_bytes_per_key: int = 8 * 1024**3
+    """Most bytes of the inputs of one key's requests that have not ended; one that has to wait beyond them is 429."""
     max_sessions_per_key: int = 2048
     """Most WebSockets of one key that sessions or calls go over; one more is 429."""
     max_uploads_per_key: int = 10_000

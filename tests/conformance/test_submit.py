@@ -9,7 +9,8 @@ import pytest
 
 from pondage.clock import ManualClock
 from pondage.errors import InvalidInput, TooMany
-from pondage.queue.interface import Depth, Filter, Queue
+from pondage.queue.interface import Depth, Filter, NewRequest, Queue
+from pondage.settings import Settings
 from pondage.wire.states import State
 
 from .conftest import Engine, new, ok, running, submitted
@@ -184,6 +185,74 @@ async def test_a_full_queue_refuses_new_requests_only(queue: Queue, clock: Manua
     replay = queue.submit(new(clock, max_queue_length=1, idempotency_key="k", fingerprint=b"1"))
     assert (await replay.receipt).replayed
     assert queue.depth("acme/flux").queued == 1
+
+
+async def test_a_keys_scheduled_requests_count_as_waiting(engine: Engine) -> None:
+    engine.settings = Settings(max_queue_length_per_key=2)
+    await engine.reopen()
+    queue, clock = engine.queue, engine.clock
+    soon = clock.wall() + 10
+    first, _ = [await submitted(queue, clock, caller="a", start_at=soon) for _ in range(2)]
+
+    async def full() -> bool:
+        try:
+            last = await submitted(engine.queue, clock, caller="a", start_at=soon)
+        except TooMany:
+            with pytest.raises(TooMany, match="max_queue_length_per_key"):
+                await submitted(engine.queue, clock, caller="a")
+            theirs = await submitted(engine.queue, clock, caller="another", start_at=soon)
+            await engine.queue.cancel(theirs.id)
+            return True
+        await engine.queue.cancel(last.id)
+        return False
+
+    assert await full()
+    await engine.reopen()
+    assert await full()
+    await engine.queue.cancel(first.id)
+    assert not await full()
+    await submitted(engine.queue, clock, caller="a", start_at=soon)
+    clock.advance(11)
+    await engine.queue.sweep()
+    assert await full()
+    assert len(await engine.queue.claim("acme/flux", ["r1", "r2"])) == 2
+    assert not await full()
+
+
+async def test_a_keys_inputs_have_a_bound_together(engine: Engine) -> None:
+    engine.settings = Settings(max_queue_bytes_per_key=100)
+    await engine.reopen()
+    clock = engine.clock
+    sixty = b'"' + b"x" * 58 + b'"'
+
+    async def fits() -> NewRequest | None:
+        try:
+            return await submitted(engine.queue, clock, caller="a", input=sixty)
+        except TooMany as error:
+            assert "max_queue_bytes_per_key" in str(error)
+            theirs = await submitted(engine.queue, clock, input=sixty, caller="another", app="acme/else")
+            await engine.queue.cancel(theirs.id)
+            return None
+
+    waits = await fits()
+    assert waits is not None and await fits() is None
+    await engine.reopen()
+    assert await fits() is None
+    await engine.queue.cancel(waits.id)
+    scheduled = await submitted(engine.queue, clock, caller="a", input=sixty, start_at=clock.wall() + 10)
+    assert await fits() is None
+    await engine.queue.cancel(scheduled.id)
+    # One that goes to a slot at once does not wait, and counts until it has ended, with its insert or after it.
+    for lazy in (True, False):
+        at_once = engine.queue.submit(new(clock, caller="a", input=sixty, app="acme/other"), slot="r", lazy=lazy)
+        assert await fits() is None
+        if not lazy:
+            await at_once.receipt
+        await engine.queue.complete(at_once.request.id, 1, ok())
+        ended = await fits()
+        assert ended is not None
+        await engine.queue.cancel(ended.id)
+        clock.advance(1)
 
 
 async def test_one_input_in_two_spellings_is_one_request(queue: Queue, clock: ManualClock) -> None:

@@ -122,6 +122,29 @@ def test_files_of_other_apps_are_not_an_admins_of_one_app(guarded: ServedApp, a:
     assert "'files'" in refused and "'admin'" in refused
 
 
+def test_operations_on_other_apps_are_neither_seen_nor_steered(guarded: ServedApp) -> None:
+    whole = holder(guarded, "admin")
+    one, two = (holder(guarded, "operate", apps=apps) for apps in (["acme/desk"], ["acme/desk", "acme/echo"]))
+
+    def begun(who: Holder, **filter: str) -> str:
+        body = {"kind": "cancel", "filter": filter, "count": 1000, "reason": "secret plans"}
+        answer = who("POST", "/api/v1/operations", json=body)
+        assert answer.status_code == 202, answer.text
+        return str(answer.json()["id"])
+
+    echo, desk, every = begun(whole, app="acme/echo"), begun(whole, app="acme/desk"), begun(whole)
+    own, both = begun(one), begun(two)
+    whole("POST", "/api/v1/apps/acme/echo/resume", json={"reason": "secret plans"})
+    seen = {item["id"] for item in one("GET", "/api/v1/operations", params={"limit": 1000}).json()["items"]}
+    assert {desk, own} <= seen and not {echo, every, both} & seen
+    assert "acme/echo" not in one("GET", "/api/v1/operations", params={"limit": 1000}).text
+    for operation in (echo, every, both):
+        for method, path in (("GET", ""), ("POST", "/undo"), ("POST", "/pause")):
+            assert one(method, f"/api/v1/operations/{operation}{path}").status_code == 404
+    for who, known in ((one, desk), (two, own), (two, echo), (whole, own), (whole, both)):
+        assert who("GET", f"/api/v1/operations/{known}").status_code == 200
+
+
 def test_webhooks_of_other_apps_are_neither_seen_nor_owed_again(guarded: ServedApp, a: Holder) -> None:
     limited = holder(guarded, "admin", apps=["acme/desk"])
     with receiving() as receiver:

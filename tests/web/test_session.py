@@ -112,6 +112,17 @@ def test_a_key_signs_in_with_what_it_may(keyed: ServedApp, browser: Browser) -> 
     assert browser.http.get("/api/v1/requests", headers=browser.own).status_code == 401
 
 
+def test_a_session_has_no_higher_priority_than_its_key(keyed: ServedApp, browser: Browser) -> None:
+    low = ":".join(keyed.call(keyed.server.keys.create("low", scopes=("submit", "read"), priority=1)))
+    assert browser.sign_in(key=low).status_code == 200
+    for headers in (browser.own, {"authorization": f"Key {low}"}):
+        refused = browser.http.post("/queue/acme/echo", json={}, headers={**headers, "x-fal-queue-priority": "normal"})
+        assert refused.status_code == 403 and "'low'" in refused.json()["detail"]
+        made = browser.http.post("/queue/acme/echo", json={"x": 1}, headers=headers).json()
+        shown = browser.http.get(f"/api/v1/requests/{made['request_id']}", headers=headers).json()
+        assert shown["priority"] == 1
+
+
 @pytest.mark.parametrize("given", ["", "abc", "id:secret", ":"])
 def test_a_wrong_key_opens_nothing(browser: Browser, given: str) -> None:
     assert browser.sign_in(key=given).status_code in {400, 401}

@@ -104,7 +104,7 @@ def _caller(call: Call, key_id: str) -> Caller | None:
     if not key_id:
         return Caller("", frozenset(SCOPES))
     record = call.rooms.keys.get(key_id)
-    return None if record is None else Caller(record.id, record.scopes, record.apps)
+    return None if record is None else Caller(record.id, record.scopes, record.apps, highest=record.priority)
 
 
 class SignIn(msgspec.Struct, forbid_unknown_fields=True):

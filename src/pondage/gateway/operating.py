@@ -206,11 +206,11 @@ async def set_priority(call: Call) -> Response:
 
 
 async def listed(call: Call) -> Response:
-    """The newest operations: everybody's with `operate`, else the key's own."""
+    """The newest operations: everybody's with `operate`, within the key's apps, else the key's own."""
     _keys_only(call)
     own = None if call.caller.may("operate") else call.caller.key_id
     found = await call.rooms.queue.operations.newest(max(1, number(call, "limit", 50, 1000)), own)
-    return answers.json({"items": [shown(one) for one in found], "next_cursor": None})
+    return answers.json({"items": [shown(one) for one in found if _is_for(call, one)], "next_cursor": None})
 
 
 async def show(call: Call) -> Response:
@@ -232,9 +232,22 @@ async def steer(call: Call) -> Response:
 async def _known(call: Call) -> operations.Operation:
     _keys_only(call)
     found = await call.rooms.queue.operations.get(call.params["id"])
-    if found is None or not (found.by == call.caller.key_id or call.caller.may("operate")):
+    if found is None or not _is_for(call, found):
         raise NotFound(f"there is no operation {call.params['id']}")
     return found
+
+
+def _is_for(call: Call, operation: operations.Operation) -> bool:
+    """Whether an operation is the caller's own, or `operate` opens it: then all that it touches is of its apps."""
+    who, filter = call.caller, operation.filter
+    if operation.by == who.key_id or who.apps is None:
+        return operation.by == who.key_id or who.may("operate")
+    if not who.may("operate"):
+        return False
+    # One request by its id, and a filter without an app, can be of any.
+    named = operation.app or filter.app
+    touched = filter.apps if named is None else [named]
+    return touched is not None and all(who.may_call(app) for app in touched)
 
 
 def _keys_only(call: Call) -> None:

@@ -400,11 +400,14 @@ class SqliteQueue:
             for one, rank in places:
                 if one.seq not in released:
                     self._memory.line(one.app).leave(rank, one.caller)
+                else:
+                    self._memory.on_schedule(one.caller, -1)
 
         def settled(released: set[int], failed: bool) -> None:
             for one, rank in places:
                 if one.seq in released and failed:
                     self._memory.line(one.app).leave(rank, one.caller)
+                    self._memory.on_schedule(one.caller, 1)
                 elif one.seq in released:
                     self._memory.news.changed(one.id)
 

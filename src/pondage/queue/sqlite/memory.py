@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -27,6 +28,10 @@ class Memory:
         """Running requests and their apps."""
         self.private = found.private
         """Requests whose input and output are to be dropped (`NewRequest.store_io`), and have not been."""
+        self.scheduled = Counter[str](found.scheduled)
+        """How many requests of each caller wait for their time."""
+        self.brought = Counter[str](found.brought)
+        """Bytes of each caller's inputs whose requests have not ended."""
         self.news = news
 
     def line(self, app: str) -> Line:
@@ -37,7 +42,26 @@ class Memory:
 
     def waiting(self, caller: str) -> int:
         """How many requests of a caller wait, whatever for."""
-        return sum(line.waiting(caller) for line in self.lines.values() if line.queued)
+        in_line = sum(line.waiting(caller) for line in self.lines.values() if line.queued)
+        return in_line + self.scheduled[caller]
+
+    def came(self, caller: str, size: int) -> None:
+        """A request with an input of so many bytes is here."""
+        if size:
+            self.brought[caller] += size
+
+    def went(self, caller: str, size: int) -> None:
+        """It has ended, or was not written after all."""
+        if size:
+            self.brought[caller] -= size
+            if not self.brought[caller]:
+                del self.brought[caller]
+
+    def on_schedule(self, caller: str, change: int) -> None:
+        """One request more, or less, waits for its time."""
+        self.scheduled[caller] += change
+        if not self.scheduled[caller]:
+            del self.scheduled[caller]
 
     def started(self, request_id: str, app: str) -> None:
         self.running[request_id] = app
@@ -53,15 +77,20 @@ class Memory:
         """Before the commit: a request has ended from outside; if it waited, its place is free."""
         if left.waited:
             self.line(left.app).leave(left.rank, left.caller)
+        elif left.scheduled:
+            self.on_schedule(left.caller, -1)
 
     def stays(self, left: LeftRequest) -> None:
         """It has not, after all: the commit failed."""
         if left.waited:
             self.line(left.app).back(left.rank, left.caller)
+        elif left.scheduled:
+            self.on_schedule(left.caller, 1)
 
     def ended(self, request_id: str, left: LeftRequest, outcome: Outcome) -> None:
         """An outcome was committed."""
         self.stopped(request_id)
+        self.went(left.caller, left.brought)
         self.kept_bytes += left.bytes
         self.news.ended(request_id, outcome)
 

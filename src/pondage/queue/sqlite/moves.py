@@ -57,6 +57,13 @@ class LeftRequest(NamedTuple):
     bytes: int
     waited: bool = False
     """It stood in line."""
+    brought: int = 0
+    """Bytes of its input."""
+
+    @property
+    def scheduled(self) -> bool:
+        """Its time had not come."""
+        return self.was is State.QUEUED and not self.waited
 
 
 def counted_ahead(cursor: Cursor, app: str, rank: int, seq: int) -> int | None:
@@ -321,7 +328,9 @@ def finish(
         deliver(cursor, request_id, row.webhook, "completed", row.last_n + 1, None, now)
     size = row.input_bytes + len(outcome.body)
     waited = row.state == WAITS
-    return LeftRequest(row.app, row.caller, row.rank, STATES[row.state], row.attempt, row.runner, size, waited)
+    return LeftRequest(
+        row.app, row.caller, row.rank, STATES[row.state], row.attempt, row.runner, size, waited, row.input_bytes
+    )
 
 
 def retry(

@@ -68,17 +68,25 @@ class Submits:
         most = self._settings.max_queue_length_per_key
         if request.caller and self._memory.waiting(request.caller) >= most:
             return TooMany(f"{most} requests of this key wait already, and no more may (max_queue_length_per_key)")
+        held, most = self._memory.brought[request.caller], self._settings.max_queue_bytes_per_key
+        if request.caller and held + len(request.input) > most:
+            return TooMany(
+                f"the inputs of this key's requests that have not ended have {held} bytes, and {len(request.input)} "
+                f"more would be above {most} (max_queue_bytes_per_key); send files as URLs, or try again later"
+            )
         return None
 
     def place(self, request: NewRequest, slot: str | None) -> tuple[Insert, int]:
         """A slot or a place in line, from now on, and how many are ahead."""
         line = self._memory.line(request.app)
         self._memory.last_seq += 1
+        self._memory.came(request.caller, len(request.input))
         if not request.store_io:
             self._memory.private.add(request.id)
         position, step = 0, step_of(request.expected)
         if request.start_at is not None:
             rank = 0  # it gets its place once its time has come
+            self._memory.on_schedule(request.caller, 1)
         elif slot is not None:
             rank = line.pass_by(request.priority, request.caller, step)
             self._memory.started(request.id, request.app)
@@ -91,7 +99,9 @@ class Submits:
     def displace(self, new: Insert) -> None:
         """The insert was not committed, or not needed: nobody waits, nobody runs."""
         self._memory.private.discard(new.request.id)
+        self._memory.went(new.request.caller, len(new.request.input))
         if new.request.start_at is not None:
+            self._memory.on_schedule(new.request.caller, -1)
             return
         if new.runner is None:
             self._memory.line(new.request.app).leave(new.rank, new.request.caller)
@@ -176,6 +186,7 @@ class Submits:
         def settled(_: None, error: BaseException | None) -> None:
             self._receipts.pop(request_id, None)
             self._memory.stopped(request_id)
+            self._memory.went(new.request.caller, len(new.request.input))
             if error is None:
                 self._memory.kept_bytes += len(new.request.input) + len(outcome.body)
                 self._memory.news.ended(request_id, outcome)

@@ -36,6 +36,10 @@ class QueueAtOpen(NamedTuple):
     lines: dict[str, Line]
     running: dict[str, str]
     private: set[str]
+    scheduled: dict[str, int]
+    """How many requests of each caller wait for their time."""
+    brought: dict[str, int]
+    """Bytes of each caller's inputs whose requests have not ended."""
     newest: float | None
     """When something was last written down; None: nothing is there."""
 
@@ -63,8 +67,13 @@ def take_seat(cursor: Cursor, now: float) -> QueueAtOpen:
     (last_seq,) = cursor.execute(SQL["last_seq"]).fetchone()
     (kept_bytes,) = cursor.execute(SQL["kept_bytes"]).fetchone()
     private = {row[0] for row in cursor.execute(SQL["private"])}
+    scheduled: dict[str, int] = {}
+    brought: dict[str, int] = {}
+    for caller, waits, size in cursor.execute(SQL["brought"]):
+        scheduled |= {caller: waits} if waits else {}
+        brought |= {caller: size} if size else {}
     (newest,) = cursor.execute(SQL["newest_moment"]).fetchone()
-    return QueueAtOpen(seat, last_seq, kept_bytes, lines, running, private, newest)
+    return QueueAtOpen(seat, last_seq, kept_bytes, lines, running, private, scheduled, brought, newest)
 
 
 class OrphanRow(NamedTuple):

@@ -44,6 +44,10 @@ WHERE request_id = (SELECT request_id FROM interrupted WHERE digest = ? AND unti
 SELECT app, rank >> 48, caller, min(rank) AS first, max(rank), count(*) FROM requests WHERE state = 0
 GROUP BY app, rank >> 48, caller ORDER BY first;
 
+-- name: brought
+-- Of each caller: how many requests wait for their time, and the bytes of all that have not ended.
+SELECT caller, sum(state = 3), sum(input_bytes) FROM requests GROUP BY caller;
+
 -- name: running
 SELECT id, app, caller, rank FROM requests WHERE state = 1;
 
