@@ -43,6 +43,8 @@ class SupervisedRunner:
     generation: int
     end_by: float | None = None
     """Monotonic time after which a process that should leave is ended."""
+    may_finish_until: float = float("inf")
+    """Monotonic time until which one that was told to leave may finish what it has."""
     cause: str | None = None
     """Why we ended it, if we did."""
     explained: bool = False

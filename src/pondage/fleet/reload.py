@@ -1,4 +1,7 @@
-"""`--reload`: an app whose files have changed is started again, and the old runner leaves once the new one is ready."""
+"""`--reload`: an app whose own files have changed starts again, and the old runner leaves once the new one is ready.
+
+That is a planned stop of this app and of no other: what runs finishes within `grace`, or runs again in the new runner.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from pathlib import Path
 
 from pondage.errors import PondageError
 from pondage.fleet.discover import AppSource, discover
+from pondage.fleet.imports import own_files
 
 log = logging.getLogger("pondage.fleet")
 
@@ -17,7 +21,7 @@ _INTERVAL = 0.5
 
 
 async def watch_sources(sources: list[AppSource], serve: Callable[[AppSource], Awaitable[None]]) -> None:
-    """Look at the Python files beside each app, and serve it anew when one has changed."""
+    """Look at the files that each app imports of its own, and serve it anew when one has changed."""
     seen = {source.spec: await asyncio.to_thread(_stamp, source.path) for source in sources}
     while True:
         await asyncio.sleep(_INTERVAL)
@@ -38,13 +42,12 @@ async def _again(source: AppSource) -> AppSource:
     return now._replace(name=source.name)
 
 
-def _stamp(path: Path | None) -> dict[str, int]:
-    """When each Python file in the app's folder was last written."""
-    stamps: dict[str, int] = {}
-    if path is not None:
-        for file in path.parent.glob("*.py"):
-            try:
-                stamps[file.name] = file.stat().st_mtime_ns
-            except FileNotFoundError:
-                continue
+def _stamp(path: Path | None) -> dict[Path, int]:
+    """When each of the app's own files was last written; 0 where it is gone, as while an editor replaces it."""
+    stamps: dict[Path, int] = {}
+    for file in own_files(path, [Path.cwd()]) if path is not None else ():
+        try:
+            stamps[file] = file.stat().st_mtime_ns
+        except OSError:
+            stamps[file] = 0
     return stamps

@@ -313,7 +313,9 @@ class Supervisor:
         if one.runner.info and one.runner.info.termination_grace_period is not None:
             grace = one.runner.info.termination_grace_period
         one.cause = one.cause or "it was no longer needed"
-        one.end_by = self._clock.monotonic() + (grace + self._settings.cancel_grace if ready else 0)
+        now = self._clock.monotonic()
+        one.may_finish_until = now + grace
+        one.end_by = now + (grace + self._settings.cancel_grace if ready else 0)
         if one.runner.link is not None:
             one.runner.link.send(Drain(grace))
 
@@ -387,7 +389,9 @@ class Supervisor:
         cause = f"{cause}: {one.cause}" if one.cause else cause
         if runner.link is not None:
             runner.link.close()
-        self._dispatcher.runner_lost(runner, cause)
+        # Who was told to leave, and had its time, did nothing wrong, and neither did its requests.
+        planned = was is RunnerPhase.DRAINING and self._clock.monotonic() >= one.may_finish_until
+        self._dispatcher.runner_lost(runner, cause, blameless=planned)
         del self.supervised[runner_id]
         if not one.explained:
             self._runner_logs.note(runner.app, runner_id, "INFO" if was is RunnerPhase.DRAINING else "WARN", cause)
