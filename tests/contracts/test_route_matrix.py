@@ -92,7 +92,8 @@ def _server(who: Identity) -> Any:
 def _operation(who: Identity) -> Any:
     if who.token:
         return FORBIDDEN
-    return YES if who.own or who.may("operate") else UNKNOWN
+    # It may touch requests of any app, so that it is nothing for who has only some.
+    return YES if who.own or (who.may("operate") and who.apps is None) else UNKNOWN
 
 
 def _file(who: Identity) -> Any:
@@ -115,6 +116,10 @@ def _app(who: Identity) -> Any:
 
 def _anybody(who: Identity) -> Any:
     return YES
+
+
+def _pages_alone(who: Identity) -> Any:
+    return FORBIDDEN
 
 
 def _by_secret(who: Identity) -> Any:
@@ -146,6 +151,10 @@ KINDS: dict[str, Kind] = {
     f"DELETE {Q}/payloads": Kind(_cancel, fresh="request"),
     f"DELETE {R}/payloads": Kind(_cancel, fresh="request"),
     "DELETE /v1/models/requests/{request_id}/payloads": Kind(_cancel, fresh="request"),
+    "GET /api/v1/settings": Kind(_server),
+    "POST /api/v1/session": Kind(_pages_alone, body={"key": "no:such"}),
+    "GET /api/v1/session": Kind(_anybody),
+    "DELETE /api/v1/session": Kind(_pages_alone),
     "POST /tokens": MINTING,
     "POST /tokens/realtime": MINTING,
     "GET /healthz": PUBLIC,

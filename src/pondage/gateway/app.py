@@ -28,7 +28,7 @@ from pondage.errors import (
     Unavailable,
 )
 from pondage.gateway import answers
-from pondage.gateway.access import require
+from pondage.gateway.access import ANYBODY, require
 from pondage.gateway.address import Address, is_loopback, locate, prefixed, proxied
 from pondage.gateway.audit import REFUSED, Audit
 from pondage.gateway.budget import FREE
@@ -186,11 +186,15 @@ class Gateway:
                 with contextlib.suppress(Unauthorized):
                     call.caller = self._access.identify(authorization, None)
             return
-        if self._access.open and call.headers.get("sec-fetch-site") == "cross-site" and "origin" not in call.headers:
-            # What a page embeds (an image, a form that is a GET) has no Origin, but the browser says where it is from.
-            raise Forbidden("pages of other sites may not call a server that asks for no key")
+        if self._access.open:
+            if call.headers.get("sec-fetch-site") == "cross-site" and "origin" not in call.headers:
+                # What a page embeds (an image, a form that is a GET) has no Origin, but the browser says where from.
+                raise Forbidden("pages of other sites may not call a server that asks for no key")
+            call.caller = ANYBODY  # with every scope
+            _seat(call)
+            return
         token = call.query.get("fal_jwt_token")
-        by_cookie = None if authorization or token or self._access.open else signed_in(call)
+        by_cookie = None if authorization or token else signed_in(call)
         call.caller = by_cookie or self._access.identify(authorization, token)
         self._note_use(call)
         _seat(call)

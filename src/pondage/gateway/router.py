@@ -34,14 +34,14 @@ class Router:
         Raises:
             MethodNotAllowed: the path is known, but not with this method.
         """
-        found = self._find(role, method, path)
-        if found is None and role in (Role.REST, Role.CDN):
-            found = self._find(Role.RUN, method, path)
-        return found
+        if role is Role.RUN:
+            if path.split("/", 2)[1] not in self._first:
+                return None  # an endpoint, which is what most calls are for
+        elif role is not Role.QUEUE:
+            return self._find(role, method, path) or self._find(Role.RUN, method, path)
+        return self._find(role, method, path)
 
     def _find(self, role: Role, method: str, path: str) -> tuple[Route, dict[str, str]] | None:
-        if role is Role.RUN and path.split("/", 2)[1] not in self._first:
-            return None  # an endpoint, which is what most calls are for
         path = path.rstrip("/") or "/"
         allowed: set[str] = set()
         for route in self._exact.get((role, path), ()):
