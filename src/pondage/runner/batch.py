@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
 from pondage.app.context import RequestContext, _current
+from pondage.app.outputs import natural
 from pondage.app.served import Endpoint
 from pondage.loop import apart
 from pondage.runner.attempt import Attempt, Interrupted, carriable
@@ -138,6 +139,8 @@ class Batcher:
                 results = await self._threaded(lambda: self._endpoint.call(self._app, **arguments))
                 while inspect.isawaitable(results):  # as behind a decorator that is a plain function
                     results = await results
+            if hasattr(type(results), "tolist") or hasattr(type(results), "numpy"):
+                results = natural(results)  # an array of a result for each
             listed = isinstance(results, list | tuple)
             results = list(results) if listed else name_of(results)
             if not listed or len(results) != len(batch):

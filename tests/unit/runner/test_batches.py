@@ -48,6 +48,11 @@ class Batches(pondage.App, name="acme/batches", max_multiplexing=16):
     async def short(self, inputs: list[In]) -> list[Out]:
         return []
 
+    @pondage.endpoint("/array", max_batch_size=4, batch_wait=0.05)
+    def array(self, numbers: list[float]):
+        import numpy
+        return numpy.array(numbers) * 2
+
     @pondage.realtime("/realtime", max_batch_size=8)
     async def realtime(self, inputs: list[In]) -> list[Out | Exception]:
         await asyncio.sleep(0.05)
@@ -86,6 +91,11 @@ async def test_an_error_is_one_items(batches: Gateway) -> None:
 async def test_a_list_of_another_length_is_everybodys_error(batches: Gateway) -> None:
     outcome = await batches.call("/short", {"n": 1})
     assert outcome.error == "TypeError: a batch of 1 needs a list of 1 results, got 0"
+
+
+async def test_an_array_holds_a_result_for_each(batches: Gateway) -> None:
+    ids = [batches.execute("/array", {"numbers": n}) for n in (1, 2.5)]
+    assert [(await batches.finished(i)).outcome.body for i in ids] == [b"2.0", b"5.0"]
 
 
 async def test_who_is_cancelled_leaves_the_others(batches: Gateway) -> None:
