@@ -4,6 +4,8 @@ import { type Signal, signal } from "@preact/signals";
 export const ROW = 44;
 export const KEPT = 8;
 const DRAWN = 56;
+/** Rows before the end at which the next page is asked for. */
+const AHEAD = 100;
 
 export interface Page<T> {
   items: T[];
@@ -81,8 +83,8 @@ export class ListWindow<T extends { id: string }> {
       at += piece.size;
     }
     const last = pieces.at(-1);
-    // Three quarters down: the next page is on its way before the end is seen.
-    if (last?.next && top + height > at * ROW * 0.75) return { cursor: last.next, items: null, size: 0, next: null };
+    // The next page is on its way before the end is seen, but not further ahead than what is kept.
+    if (last?.next && top + height > (at - AHEAD) * ROW) return { cursor: last.next, items: null, size: 0, next: null };
     return null;
   }
 

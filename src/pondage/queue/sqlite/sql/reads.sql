@@ -57,7 +57,8 @@ WHERE f.file_id = ? AND t.caller = ? ORDER BY f.seq DESC LIMIT ?;
 SELECT seq FROM requests WHERE id = ?1 UNION ALL SELECT seq FROM finished WHERE id = ?1;
 
 -- name: finished_ends
-SELECT min(seq), max(seq) FROM finished;
+-- Each by itself: asked for together, the whole table is read.
+SELECT (SELECT min(seq) FROM finished), (SELECT max(seq) FROM finished);
 
 -- name: finished_from
 SELECT seq, submitted_at FROM finished WHERE seq >= ? ORDER BY seq LIMIT 1;
