@@ -2,7 +2,8 @@
 #   make demo    a real model behind the queue, on a picture of a printed page
 #   make serve   the same server, left running
 #   make voice   a live session: who speaks, and when; with ARGS=--page on your microphone
-#   make test    every test but the slow ones; ARGS='-k name' for some of them
+#   make unit    the quick tests of single parts, within a minute; nothing but Python is installed for it
+#   make test    every test but the slow ones; ARGS='-k name' for some of them (15 minutes on two cores)
 #   make test-slow  the slow ones
 #   make check   format, lint, types and the import contract
 #   make web     the pages for people, built from web/ (only who changes web/ needs it)
@@ -18,7 +19,7 @@ PY := .venv/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check --quiet
 PORT ?= 8000
 
-.PHONY: demo serve voice test test-slow check web web-dev pictures bench dist torture format docs clean
+.PHONY: demo serve voice unit test test-slow check web web-dev pictures bench dist torture format docs clean
 .DEFAULT_GOAL := demo
 
 # Each part of the environment has a stamp, so that a second run sets nothing up.
@@ -45,6 +46,11 @@ PORT ?= 8000
 	@$(PIP) install -c constraints.txt --no-deps -r examples/voice_activity/weights.txt
 	@touch $@
 
+.venv/.unit: .venv/.server
+	@echo "installing what the unit tests need (once)" >&2
+	@$(PIP) install -c constraints.txt --group unit
+	@touch $@
+
 .venv/.dev: .venv/.server .venv/.ocr .venv/.voice
 	@echo "installing what the tests need (once)" >&2
 	@$(PIP) install -c constraints.txt --group dev
@@ -69,6 +75,9 @@ serve: .venv/.ocr
 
 voice: .venv/.voice
 	@$(PY) examples/voice_activity/demo.py $(ARGS)
+
+unit: .venv/.unit
+	@$(PY) -m pytest -n $(WORKERS) --dist loadgroup -m 'not slow and not process' tests/unit $(ARGS)
 
 test: .venv/.dev .venv/.clients .venv/.web
 	@$(PY) -m pytest -n $(WORKERS) --dist loadgroup -m 'not slow' $(ARGS)

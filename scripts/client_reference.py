@@ -184,8 +184,8 @@ def page() -> str:
 def rows() -> list[str]:
     """A row for each limit, from the source: constants have no docstrings of their own at run time."""
     source = Path(limits.__file__).read_text("utf-8")
-    found = re.findall(r'^(\w+): Final = (.+)\n"""(.+?)"""', source, re.MULTILINE | re.DOTALL)
-    return [f"| `{name}` | `{value}` | {' '.join(text.split())} |" for name, value, text in found]
+    found = re.findall(r'^(\w+): Final = ([^\n]+)\n"""(.+?)"""', source, re.MULTILINE | re.DOTALL)
+    return [f"| `{name}` | `{value.partition('  #')[0]}` | {' '.join(text.split())} |" for name, value, text in found]
 
 
 def main(arguments: list[str]) -> int:

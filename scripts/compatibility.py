@@ -97,7 +97,7 @@ def page(found: Collector, facts: dict[str, Any]) -> str:
     listed = {fact for section in facts["section"] for fact in section["facts"]}
     if strange := facts["also"].keys() - listed:
         raise SystemExit(f"[also] has facts that no section has: {', '.join(sorted(strange))}")
-    lines = [HEAD, *_calls(found, clients, facts["calls"])]
+    lines = [HEAD, *_short(found, clients, facts), *_calls(found, clients, facts["calls"])]
     lines += ["", "# Routes, headers, fields"]
     for section in facts["section"]:
         lines += ["", f"## {section['title']}", "", "| what | clients | shown by |", "| --- | --- | --- |"]
@@ -108,6 +108,22 @@ def page(found: Collector, facts: dict[str, Any]) -> str:
     lines += ["", "# What fal has and Pondage has not", "", "| what | why |", "| --- | --- |"]
     lines += [f"| {_cell(entry['what'])} | {_cell(entry['why'])} |" for entry in facts["missing"]]
     return "\n".join(lines) + "\n"
+
+
+def _short(found: Collector, clients: dict[str, str], facts: dict[str, Any]) -> list[str]:
+    """One row for each client: what of it works, in numbers; and what there is not."""
+    lines = ["# In short", "", "| client | calls that work | tests |", "| --- | --- | --- |"]
+    for client, names in facts["calls"].items():
+        tests = [shown for shown in found.calls if shown.client == client]
+        known = " ".join(shown.call for shown in tests)
+        works = [name for name in names if re.search(rf"(?<![\w.]){re.escape(name)}(?![\w.])", known)]
+        missing = [name for name in names if name not in works]
+        all_of = f"all {len(works)}"
+        some = f"{len(works)} of {len(names)}; not tested: {', '.join(f'`{name}`' for name in missing)}"
+        lines.append(f"| {clients[client]} | {some if missing else all_of} | {len(set(tests))} |")
+    absent = len(facts["missing"])
+    return [*lines, "", f"[What fal has and Pondage has not](#what-fal-has-and-pondage-has-not) lists {absent} things, "
+            "each with its reason. The rest of this page is the evidence.", ""]  # fmt: skip
 
 
 def _calls(found: Collector, clients: dict[str, str], wanted: dict[str, list[str]]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Writes the pages of docs/ that are made from the code: settings, errors, pointing, commands.
+"""Writes the pages of docs/ that are made from the code: settings, errors, pointing, commands, the map of the source.
 
 `make docs` runs it; a test compares what it would write with what is there (`--check` does the same).
 """
@@ -27,7 +27,37 @@ def pages() -> dict[str, str]:
         "errors.md": errors_page(),
         "pointing.md": pointing_page(),
         "commands.md": commands_page(),
+        "map.md": map_page(),
     }
+
+
+def map_page() -> str:
+    """Every file of the source with the first sentence of its docstring, room by room."""
+    lines = [
+        "# Map of the source",
+        NOTE.format(source="the docstrings of src/pondage"),
+        "",
+        "One line for each file, made from its docstring. [Architecture](architecture.md#rooms-and-doors) says what",
+        "each room is for, and which it may import. Tests of `src/pondage/ROOM/FILE.py` are in `tests/unit/ROOM/`.",
+    ]
+    root = DOCS.parent / "src" / "pondage"
+    rooms: dict[str, list[str]] = {}
+    for path in sorted(root.rglob("*.py")):
+        room = path.parent.relative_to(root).as_posix()
+        if path.name == "__init__.py" and path.parent != root:
+            rooms.setdefault(room, [])
+            rooms[room][:0] = [f"\n{_first_sentence(path)}.\n" if _first_sentence(path) else ""]
+        else:
+            rooms.setdefault(room, []).append(f"- `{path.name}`: {_first_sentence(path)}")
+    for room, files in sorted(rooms.items()):
+        title = "src/pondage" if room == "." else room
+        lines += ["", f"## {title}", *([""] if room == "." else []), *filter(None, files)]
+    return "\n".join(lines) + "\n"
+
+
+def _first_sentence(path: Path) -> str:
+    text = " ".join((ast.get_docstring(ast.parse(path.read_text("utf-8"))) or "").split("\n\n")[0].split())
+    return text.split(". ")[0].rstrip(".:")
 
 
 def settings_page() -> str:

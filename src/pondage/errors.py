@@ -195,7 +195,7 @@ class OutcomeDelayed(RequestError):
 
 
 class WebhookError(PondageError):
-    """A delivery that must not be believed. `status` is the HTTP status that a receiver should answer."""
+    """The signature check failed: reject this webhook. `status` is the HTTP status to answer it with."""
 
     code: ClassVar[str] = "webhook.refused"
     status: ClassVar[int] = 401

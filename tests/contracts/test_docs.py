@@ -33,7 +33,7 @@ def generator() -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize("page", ["settings.md", "errors.md", "pointing.md", "commands.md"])
+@pytest.mark.parametrize("page", ["settings.md", "errors.md", "pointing.md", "commands.md", "map.md"])
 def test_generated_pages_are_as_the_code_says(page: str) -> None:
     assert (ROOT / "docs" / page).read_text("utf-8") == generator().pages()[page], "run: make docs"
 

@@ -18,11 +18,12 @@ class Explanation(NamedTuple):
 
 OURS: dict[str, Explanation] = {
     "internal": Explanation(
-        "Something went wrong that nobody foresaw.",
+        "An unexpected error.",
         "The request's log and the server's log have the traceback. If it names Pondage's own code, it is a bug.",
     ),
     "setup": Explanation(
-        "A setting, a file or this machine is not as it must be.", "The message says what; `pondage doctor` checks it."
+        "A setting, a file or this machine is not set up correctly.",
+        "The message says what; `pondage doctor` checks it.",
     ),
     "setup.extra_missing": Explanation(
         "This part of Pondage is an extra, and its packages are not installed here.",
@@ -50,10 +51,10 @@ OURS: dict[str, Explanation] = {
         "Restore a backup into an empty folder: `pondage restore BACKUP --data NEW`. Keep the damaged folder.",
     ),
     "app.load": Explanation(
-        "An app cannot be imported, or its class is not as it must be.",
+        "An app cannot be imported, or its class is not valid.",
         "The message names file and line. The server stays up for the others and tries again by itself.",
     ),
-    "request.bad": Explanation("The request cannot be understood, or came too early.", "The detail says why."),
+    "request.bad": Explanation("The request is malformed, or its result is not ready yet.", "The detail says why."),
     "request.not_found": Explanation(
         "There is no such app, path, request or file, or it is another key's.",
         "`pondage apps` lists apps and paths; the message has near names. Requests are kept for `retention`.",
@@ -62,24 +63,24 @@ OURS: dict[str, Explanation] = {
         "The address is known, but not with this HTTP method.", "Use one of the `Allow` header."
     ),
     "request.too_many": Explanation(
-        "A limit is reached that can be waited for, such as `max_queue_length`. Nothing was begun.", "Try again later."
+        "A limit such as `max_queue_length` is reached. Nothing was started.", "Try again later."
     ),
     "auth.unauthorized": Explanation(
-        "No key or token came, or a wrong, expired or revoked one.",
+        "The key or token is missing, wrong, expired or revoked.",
         "Send `Authorization: Key id:secret`; `pondage keys create NAME` makes one on the server's machine.",
     ),
     "auth.forbidden": Explanation(
-        "The key is good but has not the scope or not the app, or the web page's origin is not allowed.",
+        "The key is valid but lacks the scope or the app, or the web page's origin is not allowed.",
         "Use a key with the scope that the message names; allow a page's origin with `--cors`.",
     ),
     "input.invalid": Explanation(
-        "The input does not fit the endpoint's type, or an idempotency key came again with another body.",
+        "The input does not match the endpoint's type, or an idempotency key was reused with another body.",
         "The entries of `detail` name each field, what was expected, and what came.",
     ),
     "input.too_large": Explanation(
         "The body is larger than `max_input_bytes` (16 MiB).", "Upload files first and send their URLs."
     ),
-    "input.arguments": Explanation("A command's arguments do not fit.", "`pondage VERB --help` lists them."),
+    "input.arguments": Explanation("A command's arguments are wrong.", "`pondage VERB --help` lists them."),
     "input.unknown_field": Explanation(
         "The endpoint has no field of that name.",
         "The message lists its fields. To send it all the same, give the whole input as JSON.",
@@ -87,32 +88,32 @@ OURS: dict[str, Explanation] = {
     "input.file": Explanation("A file that the command needs cannot be used.", "The message names it."),
     "input.unknown_verb": Explanation("There is no such command.", "`pondage --help` lists them."),
     "request.misdirected": Explanation(
-        "The host name by which the request came is not one of this server's.",
+        "The request came under a host name that this server does not answer to.",
         "Call it by its address. A server that asks for no key takes loopback names alone; make a key for any other.",
     ),
     "files.damaged": Explanation(
-        "Stored bytes are not those that were written; they are not served.",
+        "The stored bytes differ from those that were written, so they are not served.",
         "Store the file again, or restore a backup; look at the disk.",
     ),
     "outbound.failed": Explanation("An address that a user gave could not be used.", "The message names it and why."),
     "outbound.refused": Explanation(
-        "The address may not be followed: it is private, or no http(s) address.",
+        "This address is not allowed: it is private, or not http(s).",
         "Use a public one, or allow private ones with `allow_private_urls` (inputs) or `webhook_private` (webhooks).",
     ),
     "outbound.unreachable": Explanation(
-        "Its host does not answer, or too slowly.", "Try the address from the server's machine."
+        "The address does not answer, or is too slow.", "Try the address from the server's machine."
     ),
     "outbound.bad_answer": Explanation(
-        "It answers with an error, or redirects too often.", "Try the address from the server's machine."
+        "The address answers with an error, or redirects too often.", "Try the address from the server's machine."
     ),
-    "outbound.too_large": Explanation("It has more bytes than are taken.", "See `fetch_max_bytes`."),
+    "outbound.too_large": Explanation("The file at that address is larger than the limit.", "See `fetch_max_bytes`."),
     "webhook.no_answer": Explanation(
-        "A receiver gave no answer, or may not be called.",
-        "It is tried again; `pondage webhooks show ID` has each try.",
+        "The webhook's receiver did not answer, or its address is not allowed.",
+        "Pondage tries again; `pondage webhooks show ID` has each try.",
     ),
     "app.exception": Explanation("The app ended the request with `AppException`.", "Its message says why."),
-    "app.field": Explanation("The app refused a field with `FieldException`.", "The entry in `detail` says which."),
-    "app.cancelled": Explanation("The app has seen that its request is cancelled.", "Nothing is wrong."),
+    "app.field": Explanation("The app rejected a field with `FieldException`.", "The entry in `detail` says which."),
+    "app.cancelled": Explanation("The app stopped because its request was cancelled.", "Nothing to do."),
     "app.retry": Explanation(
         "The app asked for another attempt, and its strikes are used up.", "Its message says why."
     ),
@@ -138,7 +139,7 @@ OURS: dict[str, Explanation] = {
     ),
     "files.range": Explanation("The part of a file that was asked for lies beyond its end.", "Ask for less."),
     "server.unavailable": Explanation(
-        "The server cannot take this just now, for example while it stops. Nothing was begun.", "Try again."
+        "The server cannot take this now, for example while it stops. Nothing was started.", "Try again."
     ),
     "server.outcome_delayed": Explanation(
         "The request was begun, and the server's disk takes nothing more, so its outcome is not on record yet. "
@@ -172,18 +173,21 @@ OURS: dict[str, Explanation] = {
         "The server makes URLs of its `public_url`, or of the address it was called by: correct that setting.",
     ),
     "request.timeout": Explanation(
-        "The caller's time limit is over; the request goes on.", "Ask for it by its id later."
+        "The caller's time limit ran out; the request is still running.", "Ask for it by its id later."
     ),
-    "webhook.refused": Explanation("A webhook must not be believed.", "Answer it with the error's `status`."),
+    "webhook.refused": Explanation(
+        "Signature check failed: reject this webhook.", "Answer it with the error's `status`."
+    ),
     "webhook.unsigned": Explanation(
-        "It carries no signature of a kind that was expected.",
+        "The webhook has no signature of an expected kind.",
         "Pass the headers as they came, and the secret or the address of the keys.",
     ),
     "webhook.forged": Explanation(
-        "No signature fits the body and the keys.", "Verify the raw bytes of the body, before any JSON is parsed."
+        "No signature matches the body and the keys.", "Verify the raw bytes of the body, before any JSON is parsed."
     ),
     "webhook.outdated": Explanation(
-        "It was signed too long ago or in the future.", "Check the receiver's clock; else it is a replay."
+        "The webhook was signed too long ago, or in the future.",
+        "Check the clock; if it is right, this is a replay.",
     ),
     "webhook.keys_missing": Explanation("The sender's public keys could not be fetched.", "The sender tries again."),
     "client": Explanation("The root of what the client raises.", "Catch the kinds below it."),
@@ -209,10 +213,10 @@ OURS: dict[str, Explanation] = {
     ),
     "client.connection": Explanation("No answer came.", "Check the address and the network; see server.unreachable."),
     "client.timeout": Explanation(
-        "A time limit of the caller's is over; where it was on a request, that was cancelled.", "Allow more time."
+        "The caller's time limit ran out; if it was on a request, that was cancelled.", "Allow more time."
     ),
     "client.output": Explanation(
-        "The answer is no JSON, or does not fit `output_type`.", "Compare the type with the endpoint's OpenAPI."
+        "The answer is not JSON, or does not match `output_type`.", "Compare the type with the endpoint's OpenAPI."
     ),
     "client.upload": Explanation(
         "A big upload stopped halfway.", "Call `upload_file(path, resume=error.session)`: only what is missing is sent."
@@ -232,7 +236,7 @@ INFRASTRUCTURE: dict[str, Explanation] = {
         "Here such a request waits and its status says why; raise `startup_timeout` of the app.",
     ),
     "runner_disconnected": Explanation(
-        "The runner died under the request, `max_strikes` times.",
+        "The runner died while running the request, `max_strikes` times.",
         "Its last output is in the request's log; memory and native crashes are the usual reasons.",
     ),
     "runner_scheduling_failure": Explanation(
@@ -240,12 +244,12 @@ INFRASTRUCTURE: dict[str, Explanation] = {
         "The message has the reason; `pondage runners logs APP` the traceback. See `fault_patience` and `on_fault`.",
     ),
     "runner_server_error": Explanation(
-        "A device failed under the request (out of its memory, say), in two runners one after the other.",
+        "A device failed (out of memory, say) while running the request, in two runners one after the other.",
         "The message is the framework's own. Ask for less at once, or give the app a larger device.",
     ),
-    "client_cancelled": Explanation("The caller cancelled the request.", "Nothing is wrong."),
+    "client_cancelled": Explanation("The caller cancelled the request.", "Nothing to do."),
     "client_disconnected": Explanation(
-        "The caller hung up, and had asked that this cancels.", "Send `Pondage-On-Disconnect: keep`, or use the queue."
+        "The caller disconnected, which cancels this request.", "Send `Pondage-On-Disconnect: keep`, or use the queue."
     ),
     "bad_request": Explanation("See request.bad.", "The detail says why."),
     "internal_error": Explanation("See internal.", "Read the request's log."),
@@ -255,14 +259,14 @@ INFRASTRUCTURE: dict[str, Explanation] = {
 
 FIELDS: dict[str, Explanation] = {
     "too_many_errors": Explanation(
-        "The last entry of a `detail` that was cut: it says how many there are.", "Mend those that are listed first."
+        "There are more errors than `detail` lists; the last entry says how many.", "Fix the listed ones first."
     ),
-    "missing": Explanation("A required field is not there.", "Send it."),
-    "value_error": Explanation("A field's value does not fit.", "The message says why."),
+    "missing": Explanation("A required field is missing.", "Send it."),
+    "value_error": Explanation("A field's value is not valid.", "The message says why."),
     "internal_server_error": Explanation("The app raised an exception of its own.", "Its log has the traceback."),
     "generation_timeout": Explanation("The app gave up after its own time limit.", "Ask for less, or raise the limit."),
     "file_download_error": Explanation(
-        "A URL of the input could not be fetched, or may not be.",
+        "A URL in the input could not be fetched, or is not allowed.",
         "Addresses of private networks are refused unless the server allows them (`allow_private_urls`).",
     ),
     "idempotency_key_reused": Explanation(
@@ -270,11 +274,11 @@ FIELDS: dict[str, Explanation] = {
     ),
     "url": Explanation("The webhook's URL is none that can be called.", "Give an absolute http or https URL."),
     "file_too_large": Explanation("A file of the input is too large.", "Send a smaller one."),
-    "image_load_error": Explanation("A file is no picture that can be read.", "Send PNG, JPEG, WebP or GIF."),
-    "invalid_archive": Explanation("A file of the input is no archive that can be read.", "Send a zip or tar."),
+    "image_load_error": Explanation("The file is not an image that can be read.", "Send PNG, JPEG, WebP or GIF."),
+    "invalid_archive": Explanation("The file is not an archive that can be read.", "Send a zip or tar."),
     "archive_file_count_exceeded": Explanation("An archive of the input has too many files.", "Send fewer."),
-    "image_too_small": Explanation("A picture has too few pixels.", "Send a larger one."),
-    "image_too_large": Explanation("A picture has too many pixels.", "Send a smaller one; see `max_image_pixels`."),
+    "image_too_small": Explanation("The image has too few pixels.", "Send a larger one."),
+    "image_too_large": Explanation("The image has too many pixels.", "Send a smaller one; see `max_image_pixels`."),
 }
 
 ALL: dict[str, Explanation] = {**OURS, **INFRASTRUCTURE, **FIELDS}

@@ -86,7 +86,7 @@ def _which(api: reach.Api, which: str | None) -> tuple[str, str | None]:
         names = [app["name"] for app in api.get("/apps")["items"]]
         if len(names) == 1:
             return names[0], None
-        raise BadArguments("whose log?", f"pondage runners logs APP, one of: {', '.join(names)}")
+        raise BadArguments("Name an app: pondage runners logs APP", f"apps: {', '.join(names) or 'none'}")
     if "/" in which:
         return which, None
     found = [runner for runner in api.get("/runners")["items"] if runner["id"].endswith(which.lstrip("…"))]

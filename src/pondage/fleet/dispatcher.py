@@ -378,7 +378,10 @@ def _tell_cancelled(runner: Runner, running: Running, reason: str) -> None:
 
 def _warn(condemned: Iterable[HoldsOn]) -> None:
     for runner, request_id in condemned:
-        log.warning("runner %s does not let go of %s and is replaced", runner.id, request_id)
+        log.warning(
+            "runner %s did not stop cancelled request %s within cancel_grace: killed; the app reloads",
+            runner.id, request_id,
+        )  # fmt: skip
 
 
 def _consume(receipt: asyncio.Future[Receipt]) -> None:

@@ -181,7 +181,7 @@ class Supervisor:
         self._looked = now
         for runner in self._dispatcher.overdue():
             if (one := self.supervised.get(runner.id)) is not None:
-                one.cause = f"it did not let go of request {runner.killed_for}"
+                one.cause = f"it did not stop cancelled request {runner.killed_for} in time"
                 self._end(one, now)
         for one in list(self.supervised.values()):
             runner = one.runner

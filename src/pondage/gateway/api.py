@@ -248,7 +248,7 @@ async def runner_log(call: Call) -> Response:
     """What the runners of an app said outside of requests: of its `setup()`, of how processes ended. Newest last."""
     app, runner = call.query.get("app"), call.query.get("runner")
     if not app or call.rooms.fleet.infos.get(app) is None or not call.caller.may_call(app):
-        raise NotFound(f"Application {app!r} not found" if app else "whose log? Say ?app=owner/alias")
+        raise NotFound(f"Application {app!r} not found" if app else "Name an app: ?app=owner/alias")
     lines = [line for line in call.rooms.fleet.runner_log(app) if runner is None or line.runner == runner]
     items = [msgspec.to_builtins(line) | {"at": iso(line.at)} for line in lines]
     return answers.json({"items": items, "next_cursor": None})

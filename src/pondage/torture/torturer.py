@@ -77,7 +77,7 @@ class Torturer:
         )
 
     async def mend(self) -> None:
-        """Nothing is wrong any more."""
+        """No more faults."""
         self._set(FaultPlan())
         await asyncio.sleep(0.1)
 

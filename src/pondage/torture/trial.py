@@ -38,7 +38,7 @@ from pondage.wire.ids import new_request_id
 CALLERS = 96
 """Calls that are under way at once."""
 _PEACE = 60.0
-"""Seconds that everything gets to end, once nothing is wrong any more."""
+"""Seconds that everything gets to end, once there are no more faults."""
 _READ_AGAIN = 300
 """Outcomes that are read once more at the end."""
 
@@ -175,7 +175,7 @@ class Trial:
         try:
             await self._inflict(faults, torturer, callers, calling)
             await torturer.mend()
-            self._say("nothing is wrong any more; what is under way may end")
+            self._say("No more faults; waiting for running requests to finish")
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_PEACE + self._wanted.requests / 50):
                     await calling

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import ssl
@@ -143,11 +144,12 @@ def _shake_hands(listening: socket.socket, context: ssl.SSLContext) -> None:
             connection, _ = listening.accept()
         except OSError:
             return
-        with connection:
-            try:
-                context.wrap_socket(connection, server_side=True).close()
-            except OSError:
-                continue
+        # Closed at once also where the handshake fails, so that nobody waits for the collector to do it.
+        with (
+            contextlib.suppress(OSError),
+            context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False) as secured,
+        ):
+            secured.do_handshake()
 
 
 def test_a_certificate_that_is_not_trusted(pondage: Pondage, https: int) -> None:

@@ -166,7 +166,7 @@ def test_doctor_says_what_to_mend(pondage: Pondage, tmp_path: Path) -> None:
 
 
 def test_explain(pondage: Pondage) -> None:
-    assert "does not fit" in pondage("explain", "input.invalid").out
+    assert "does not match" in pondage("explain", "input.invalid").out
     assert pondage("explain", "error[setup.data_in_use]").code == exits.OK
     said = pondage("explain", "input.invald")
     assert (said.code, "did you mean input.invalid" in said.err) == (exits.BAD_INPUT, True)
