@@ -137,7 +137,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     retention_bytes: int = 20 * 1024**3
     """Most bytes of finished requests that are kept; the oldest go first."""
     sweep_interval: float = 1.0
-    """How often start limits, leases and retention are looked at."""
+    """How often start limits and retention are looked at."""
 
     operation_step: int = 100
     """Requests that an operation by filter touches in one transaction; callers wait for one of these at the most."""

@@ -14,7 +14,7 @@ from pondage.wire.states import OutcomeKind
 FROM_RUNNER: list[tuple[Frame, object]] = [
     (frames.Hello(1, "r", "a/b", 7, "t", [("q", 2)]), ["hello", 1, "r", "a/b", 7, "t", [["q", 2]]]),
     (frames.SetupFailed("why", "f:1", "tb"), ["failed", "why", "f:1", "tb"]),
-    (frames.Heartbeat(3, 4), ["beat", 3, 4]),
+    (frames.Heartbeat(4), ["beat", 4]),
     (
         frames.Entries("q", 1, [Log(1.5, "INFO", "m", "s"), Progress(2.5, 1.0, 2.0, "p"), Chunk(3.5, 1, b"{}")]),
         ["entries", "q", 1, [["l", 1.5, "INFO", "m", "s"], ["p", 2.5, 1.0, 2.0, "p"], ["c", 3.5, 1, b"{}"]]],
@@ -72,18 +72,18 @@ def test_each_side_reads_what_the_other_wrote() -> None:
 
 def test_the_bytes_of_a_packet() -> None:
     packet = frames.pack([frames.Committed("q", 1, True), frames.Heartbeat()])
-    assert packet.hex() == "9295a9636f6d6d6974746564a17101c30093a4626561740000"
-    assert frames.VERSION == 4
+    assert packet.hex() == "9295a9636f6d6d6974746564a17101c30092a46265617400"
+    assert frames.VERSION == 5
     ((head,),) = [packet.buffers for packet in packets([frames.Heartbeat()])]
-    assert bytes(head).hex() == "00000009" + "9193a4626561740000"
+    assert bytes(head).hex() == "00000008" + "9192a46265617400"
     ((head, data),) = [packet.buffers for packet in packets([frames.FileSlice(1, bytes(BULK), True)])]
     assert bytes(head).hex() == "8000000c" + "00004000" + "9194a5736c69636501c400c3"
     assert bytes(data) == bytes(BULK)
 
 
 def test_a_reader_of_this_version_passes_over_fields_of_the_next() -> None:
-    packet = msgspec.msgpack.encode([["beat", 1, 2, "a field of tomorrow"]])
-    assert frames.from_runner(packet) == [frames.Heartbeat(1, 2)]
+    packet = msgspec.msgpack.encode([["beat", 2, "a field of tomorrow"]])
+    assert frames.from_runner(packet) == [frames.Heartbeat(2)]
 
 
 def test_what_is_no_frame_is_refused() -> None:

@@ -11,7 +11,7 @@ from pondage.cli.terminal import size
 
 HELP = "copy a server's data, while it runs"
 
-SECRETS = ("token.secret", "runner.token", "webhook.key", "files.secret")
+SECRETS = ("token.secret", "runner.token")
 """Small files beside the database that must survive with it, where they are there."""
 
 

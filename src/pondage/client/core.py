@@ -210,8 +210,8 @@ def status_call(base: dict[str, str], urls: RequestUrls, *, with_logs: bool) -> 
 
 
 def status_stream_call(base: dict[str, str], urls: RequestUrls, *, with_logs: bool, last_id: str | None) -> Call:
-    """Follow the status (PROTOCOL 4.6). Ids on the events must be asked for, since fal's clients do not want any."""
-    headers = base | {"accept": "text/event-stream", "pondage-event-ids": "1"}
+    """Follow the status (PROTOCOL 4.6)."""
+    headers = base | {"accept": "text/event-stream"}
     if last_id is not None:
         headers["last-event-id"] = last_id
     return Call("GET", f"{urls.status}/stream?logs={1 if with_logs else 0}", headers)

@@ -33,7 +33,8 @@ from pondage.queue.interface import NOTHING_SPENT, Cancelled, Claim, NewRequest,
 from pondage.queue.news import Listener, News
 from pondage.settings import Settings
 from pondage.steady import complain, until_done
-from pondage.wire.events import Outcome, Retried
+from pondage.wire import outcomes
+from pondage.wire.events import Retried
 from pondage.wire.frames import Again, AppInfo, Cancel, Committed, Entries, Execute, Finished, Poisoned
 from pondage.wire.states import State
 
@@ -144,7 +145,7 @@ class Dispatcher(Listener):
         request = claim.request
         self.patience.started(request.app, request.id)
         if request.mode == "session" and not self._channels.started(runner, claim):
-            self._commits.outcome(request.id, claim.attempt, _hung_up())
+            self._commits.outcome(request.id, claim.attempt, outcomes.hung_up())
             self._end(runner, request.id)
             return
         if runner.link is None:
@@ -259,7 +260,7 @@ class Dispatcher(Listener):
         for move in moves:
             if isinstance(move, TooLong):
                 claim = move.running.claim
-                self._commits.outcome(claim.request.id, claim.attempt, ran_too_long(claim.request.run_timeout))
+                self._commits.outcome(claim.request.id, claim.attempt, outcomes.ran_too_long(claim.request.run_timeout))
                 _tell_cancelled(move.runner, move.running, "request_timeout")
         _warn(move for move in moves if isinstance(move, HoldsOn))
         return [move.runner for move in moves if isinstance(move, Replace)]
@@ -349,14 +350,6 @@ def max_strikes(info: AppInfo | None, settings: Settings) -> int:
     return info.max_strikes if info and info.max_strikes is not None else settings.max_strikes
 
 
-def ran_too_long(seconds: float | None) -> Outcome:
-    """The outcome of a run limit that the runner did not keep by itself (docs/errors.md)."""
-    return Outcome.failure(
-        504, f"the request ran longer than its limit of {seconds:g} s", "request_timeout",
-        **{"x-fal-request-timeout-type": "user"},
-    )  # fmt: skip
-
-
 def in_time(claim: Claim, clock: Clock) -> Claim:
     """A claim whose attempt may run no longer than until the request's deadline."""
     request = claim.request
@@ -365,10 +358,6 @@ def in_time(claim: Claim, clock: Clock) -> Claim:
     left = max(request.deadline - clock.wall(), _LEAST_RUN)
     limit = left if request.run_timeout is None else min(request.run_timeout, left)
     return replace(claim, request=replace(request, run_timeout=limit))
-
-
-def _hung_up() -> Outcome:
-    return Outcome.failure(499, "the caller left before its session began", "client_disconnected")
 
 
 def _tell_cancelled(runner: Runner, running: Running, reason: str) -> None:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from pondage.fleet.slots import Running
 from pondage.queue.interface import NOTHING_SPENT, Spending
+from pondage.wire import outcomes
 from pondage.wire.events import Outcome
 from pondage.wire.frames import Again, AppInfo
 
@@ -58,20 +59,20 @@ def of_dead_runner(
         claim = attempt.claim
         request = claim.request
         if request.mode == "session":
-            fates.append(_ended(attempt, f"the runner of the session is gone ({cause})", "runner_disconnected"))
+            fates.append(_ended(attempt, f"the runner of the session is gone ({cause})"))
         elif attempt.seen_chunk and not may_repeat(info, request.path):
             why = f"the runner is gone ({cause}) after part of the output had been seen; such a stream is not repeated"
-            fates.append(_ended(attempt, why, "runner_disconnected"))
+            fates.append(_ended(attempt, why))
         elif blameless or (killed_for is not None and killed_for != request.id):
             fates.append(Fate(request.id, claim.attempt, cause, alone=claim.alone))
         elif refuses_retry(request.headers):
             why = f"the runner died ({cause}); the caller asked for no retry"
-            fates.append(_ended(attempt, why, "runner_disconnected"))
+            fates.append(_ended(attempt, why))
         elif not culprit_known:
             fates.append(Fate(request.id, claim.attempt, f"{cause}, with {len(running)} requests in it", alone=True))
         elif claim.strikes + 1 >= max_strikes:
             why = f"this request has ended its runner {claim.strikes + 1} times, the last time: {cause}"
-            fates.append(_ended(attempt, why, "runner_disconnected"))
+            fates.append(_ended(attempt, why))
         else:
             fates.append(Fate(request.id, claim.attempt, cause, strike=True, alone=True))
     return fates
@@ -116,7 +117,6 @@ def may_repeat(info: AppInfo | None, path: str) -> bool:
     return info.retry_streams if said is None else said
 
 
-def _ended(attempt: Running, why: str, error_type: str) -> Fate:
-    # A request that was started never ends in 502, 503 or 504: clients would repeat the POST (PROTOCOL 9.4).
+def _ended(attempt: Running, why: str) -> Fate:
     claim = attempt.claim
-    return Fate(claim.request.id, claim.attempt, why, outcome=Outcome.failure(500, why, error_type))
+    return Fate(claim.request.id, claim.attempt, why, outcome=outcomes.runner_gone(why))

@@ -11,6 +11,7 @@ from collections import defaultdict
 from pondage.clock import Clock
 from pondage.queue.interface import Filter, NewRequest, Queue
 from pondage.settings import Settings
+from pondage.wire import outcomes
 from pondage.wire.events import Outcome
 from pondage.wire.states import State
 
@@ -65,7 +66,7 @@ class Patience:
         since = self._faults.setdefault(app, now)
         if now - since < self._seconds:
             return
-        outcome = cannot_run(app, fault)
+        outcome = outcomes.cannot_run(app, fault)
         if all_fail:
             await self._end_all(app, outcome)
         elif app not in self._read:
@@ -98,8 +99,3 @@ class Patience:
             cursor = page.next_cursor
             if cursor is None:
                 return
-
-
-def cannot_run(app: str, fault: str) -> Outcome:
-    """The outcome of a request whose app cannot run. Never 503: the request is over, and must not be sent again."""
-    return Outcome.failure(500, f"{app} cannot run: {fault}", "runner_scheduling_failure")

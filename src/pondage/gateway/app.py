@@ -35,7 +35,7 @@ from pondage.gateway.budget import FREE
 from pondage.gateway.call import Call, Response, Role, Rooms, read_headers
 from pondage.gateway.crowd import PLACE, Place
 from pondage.gateway.interrupted import NoAnswer
-from pondage.gateway.realtime import realtime
+from pondage.gateway.realtime import TOKEN_PROTOCOL, realtime
 from pondage.gateway.route import PUBLIC
 from pondage.gateway.router import Router
 from pondage.gateway.routes import ROUTES, endpoint
@@ -249,8 +249,8 @@ class Gateway:
         token = call.query.get("fal_jwt_token") or call.query.get("token")
         authorization = headers.get("authorization")
         for offered in headers.get("sec-websocket-protocol", "").split(","):
-            if offered.strip().startswith("pondage.token."):
-                token = offered.strip().removeprefix("pondage.token.")
+            if offered.strip().startswith(TOKEN_PROTOCOL):
+                token = offered.strip().removeprefix(TOKEN_PROTOCOL)
         origin = headers.get("origin")
         if self._access.open:
             if origin is not None and not self._cors(origin, headers):

@@ -1,7 +1,7 @@
 """One HTTP exchange, as the route modules see it.
 
 A handler is `async def name(call: Call) -> Response`. It raises `RequestError` for whatever the caller did wrong; the
-application adds CORS, `x-fal-request-id` and the error's body. Response classes are Starlette's.
+application adds CORS, `x-fal-request-id` and the error's body. The answers are in `answers`.
 """
 
 from __future__ import annotations
@@ -291,7 +291,13 @@ class Call:
             more = message.get("more_body", False)
 
 
+async def until_gone(receive: Receive) -> None:
+    """Wait until the caller has hung up."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
 Response = ASGIApp
-"""What a handler returns: any ASGI callable that answers the exchange; Starlette's responses are."""
+"""What a handler returns: any ASGI callable that answers the exchange, such as those of `answers`."""
 
 Handler = Callable[[Call], Awaitable[Response]]

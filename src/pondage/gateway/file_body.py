@@ -16,7 +16,7 @@ from starlette.types import Receive, Scope, Send
 
 from pondage.files.interface import FileInfo
 from pondage.files.ranges import Span
-from pondage.gateway.call import Call
+from pondage.gateway.call import Call, until_gone
 from pondage.gateway.crowd import PLACE, Place
 
 _BLOCK = 1024 * 1024
@@ -110,7 +110,7 @@ class FileAnswer:
         if body is None or not body.length:
             await send({"type": "http.response.body", "body": b""})
             return
-        gone = asyncio.ensure_future(_gone(receive))
+        gone = asyncio.ensure_future(until_gone(receive))
         try:
             block, self._first = self._first, b""
             while block and not gone.done():
@@ -150,8 +150,3 @@ class FileAnswer:
             await self._connection.has_room(None)
             await self._slow_down(body)
             return
-
-
-async def _gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass

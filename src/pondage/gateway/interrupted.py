@@ -10,6 +10,7 @@ from pondage.gateway.call import Call, Response
 from pondage.gateway.crowd import PLACE, Place
 from pondage.gateway.status import status_object
 from pondage.queue.interface import Queue
+from pondage.wire import outcomes
 from pondage.wire.events import Outcome
 from pondage.wire.states import State
 
@@ -54,8 +55,7 @@ async def withdraw(queue: Queue, request_id: str) -> bool:
     view = await queue.get(request_id)
     if view is None or view.state is not State.QUEUED or view.attempt > 0:
         return False
-    why = "the server was stopped before anything was begun, and its caller was told to repeat it"
-    return await queue.fail(request_id, Outcome.failure(499, why, "client_cancelled"))
+    return await queue.fail(request_id, outcomes.withdrawn())
 
 
 async def unanswered(call: Call, *, keyed: bool) -> Response:

@@ -12,7 +12,7 @@ import msgspec
 from pondage.clock import iso
 from pondage.errors import BadRequest, InvalidInput, NotFound
 from pondage.files.interface import Expected, FileInfo, Lifecycle, Part, Upload
-from pondage.files.names import read_lifecycle, refuse_control
+from pondage.files.names import LIFECYCLE_HEADERS, read_lifecycle, refuse_control
 from pondage.gateway import answers
 from pondage.gateway.call import Call, Response
 from pondage.gateway.files import described
@@ -235,7 +235,7 @@ def _stored(call: Call, info: FileInfo) -> Response:
 
 
 def _lifecycle(call: Call) -> Lifecycle:
-    for name in ("x-fal-object-lifecycle", "x-fal-object-lifecycle-preference"):
+    for name in LIFECYCLE_HEADERS:
         if (header := call.headers.get(name)) is not None:
             return read_lifecycle(header, loc=name)
     return Lifecycle()

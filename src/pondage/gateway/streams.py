@@ -18,7 +18,7 @@ from pondage.errors import BadRequest, OutcomeDelayed
 from pondage.gateway import expected
 from pondage.gateway.access import require
 from pondage.gateway.budget import FREE
-from pondage.gateway.call import Call, Response
+from pondage.gateway.call import Call, Response, until_gone
 from pondage.gateway.crowd import PLACE, Place
 from pondage.gateway.interrupted import Interrupted
 from pondage.gateway.status import picture_url, status_object
@@ -61,7 +61,7 @@ class EventStream:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": self._headers})
-        leaving = asyncio.ensure_future(_disconnected(receive))
+        leaving = asyncio.ensure_future(until_gone(receive))
         closing = asyncio.ensure_future(self._closing.wait())
         coming: asyncio.Future[bytes] | None = None
         try:
@@ -110,11 +110,6 @@ class EventStream:
             await send({"type": "http.response.body", "body": block[at : at + FREE], "more_body": True})
         if self._connection is not None:
             await self._connection.has_room(None)
-
-
-async def _disconnected(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
 
 
 async def _blocks(*blocks: bytes) -> AsyncIterator[bytes]:

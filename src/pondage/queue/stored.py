@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from pondage.queue.interface import Bound, Claim, NewRequest, Ran, RequestView, ToldForecast
+from pondage.wire import outcomes
 from pondage.wire.canonical import canonical, same
 from pondage.wire.events import Completed, Entry, Event, Outcome, Queued, Started
 from pondage.wire.frames import Mode
@@ -176,8 +177,7 @@ def request(row: StoredRequest) -> NewRequest:
 def outcome(row: StoredOutcome) -> Outcome:
     """The outcome; one whose payload was dropped says so."""
     if row.keep_io == -1:
-        gone = "the output is no longer kept: its time was over, or somebody has deleted it"
-        return Outcome.failure(410, gone, "bad_request")
+        return outcomes.no_longer_kept()
     extra = _decode_extra(row.headers)
     return Outcome(
         kind=OutcomeKind(row.kind),

@@ -15,6 +15,7 @@ from pondage.app.exceptions import AppException, FieldException, RequestCancelle
 from pondage.app.outputs import OutputError, encode_plain
 from pondage.errors import InvalidInput
 from pondage.runner.findings import Misfit, validation_detail
+from pondage.wire import outcomes
 from pondage.wire.events import Outcome
 from pondage.wire.packets import MAX_PACKET
 from pondage.wire.states import OutcomeKind
@@ -63,8 +64,7 @@ def own_failure(error: BaseException, seconds: float) -> Outcome:
 def device_failed(message: str, seconds: float) -> Outcome:
     """The outcome of an attempt under which a device failed, should it not run again: fal's name for a runner that
     failed outside of the app's function, and never 503, which clients answer with the same POST."""
-    outcome = Outcome.failure(500, message, "runner_server_error")
-    return msgspec.structs.replace(outcome, inference_time=seconds)
+    return msgspec.structs.replace(outcomes.device_failed(message), inference_time=seconds)
 
 
 def fit(outcome: Outcome) -> tuple[Outcome, list[str]]:

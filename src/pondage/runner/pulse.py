@@ -62,7 +62,7 @@ class Pulse:
         except RuntimeError:
             pass  # that loop is closed: another takes its place, or the process ends
         if beat:
-            self._link.send(Heartbeat(len(executor.running) if executor else 0, memory_used()))
+            self._link.send(Heartbeat(memory_used()))
             self._link.flush()
         if moved:
             self._interrupted.clear()

@@ -20,7 +20,7 @@ import msgspec
 
 from pondage.wire.events import Entry, Outcome
 
-VERSION = 4
+VERSION = 5
 SLICE = 256 * 1024
 WINDOW = 8
 MESSAGE_COST = 64
@@ -114,9 +114,8 @@ class SetupFailed(Frame, tag="failed"):
 
 
 class Heartbeat(Frame, tag="beat"):
-    """Every HEARTBEAT seconds, from the runner's loop: it renews all the leases of the runner."""
+    """Every HEARTBEAT seconds, from a thread of its own: it renews all the leases of the runner."""
 
-    running: int = 0
     memory: int = 0
 
 

@@ -14,7 +14,8 @@ from typing import Generic, NamedTuple, TypeVar, cast
 
 import msgspec
 
-from pondage.wire.events import Log, Outcome
+from pondage.wire import outcomes
+from pondage.wire.events import Log
 from pondage.wire.frames import (
     Entries,
     FileSlice,
@@ -98,8 +99,7 @@ def _instead(frame: Frame, reason: str) -> Iterator[Packet]:
 
 def _stand_in(frame: Frame, reason: str) -> Frame | None:
     if isinstance(frame, Finished):
-        why = f"the outcome of this request could not be handed in: {reason}"
-        return Finished(frame.request_id, frame.attempt, Outcome.failure(500, why, "internal_error"))
+        return Finished(frame.request_id, frame.attempt, outcomes.not_handed_in(reason))
     if isinstance(frame, Entries | RunnerLog):
         at = getattr(frame.entries[0], "at", 0.0) if frame.entries else 0.0
         lost = Log(float(at), "WARN", f"an entry of this log could not be sent: {reason}", "pondage")

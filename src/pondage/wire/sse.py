@@ -26,11 +26,6 @@ def block(data: bytes, *, event_id: str | None = None) -> bytes:
     return b"id: " + event_id.encode() + b"\ndata: " + data + b"\n\n"
 
 
-def chunk_id(attempt: int, n: int) -> str:
-    """The SSE id of a chunk: the attempt that made it and its number within the attempt, from 1."""
-    return f"{attempt}-{n}"
-
-
 def parse_chunk_id(text: str | None) -> tuple[int, int]:
     """`(attempt, n)` of a chunk's id; `(0, 0)`, before everything, for none.
 

@@ -49,6 +49,7 @@ from pondage.queue.sqlite.submits import Submits
 from pondage.queue.stored import StoredView, digest_of, unpack_head, view
 from pondage.settings import Settings
 from pondage.telemetry import log
+from pondage.wire import outcomes
 from pondage.wire.events import Entry, Event, Outcome
 from pondage.wire.states import Move, State
 
@@ -108,7 +109,7 @@ class SqliteQueue:
     async def cancel(self, request_id: str) -> Cancelled:
         self._submits.release(request_id)
         now = self._clock.wall()
-        outcome = Outcome.failure(499, "the request was cancelled", "client_cancelled")
+        outcome = outcomes.cancelled()
         return await self._end(
             request_id,
             outcome,

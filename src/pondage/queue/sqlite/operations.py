@@ -26,6 +26,7 @@ from pondage.queue.sqlite.rows import Insert
 from pondage.queue.sqlite.submits import Submits
 from pondage.queue.stored import STATES, STORED_AS, WAITS, StoredRequest, pack_head_of, unpack_head
 from pondage.settings import Settings
+from pondage.wire import outcomes
 from pondage.wire.events import Operated, Outcome
 from pondage.wire.ids import new_request_id
 from pondage.wire.states import State
@@ -129,8 +130,7 @@ class SqliteOperations:
     # ---- the kinds of steps
 
     async def _cancel(self, at: _At, found: list[FoundRow]) -> Step | None:
-        why = f": {at.operation.reason}" if at.operation.reason else ""
-        outcome = Outcome.failure(499, f"the request was cancelled{why}", "client_cancelled")
+        outcome = outcomes.cancelled(at.operation.reason or "")
 
         def early(ended: list[tuple[str, moves.LeftRequest]] | None) -> None:
             for _, left in ended or ():

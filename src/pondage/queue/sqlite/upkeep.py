@@ -13,6 +13,7 @@ from pondage.queue.sqlite.moves import LeftRequest, end
 from pondage.queue.sqlite.order import Line
 from pondage.queue.sqlite.rows import SQL
 from pondage.queue.stored import StoredRequest, pack_entries, unpack_entries
+from pondage.wire import outcomes
 from pondage.wire.events import Chunk, Outcome
 from pondage.wire.frames import AppInfo
 from pondage.wire.states import Move
@@ -126,21 +127,11 @@ def resume(cursor: Cursor, digest: bytes, now: float) -> str | None:
     return None if row is None else row[0]
 
 
-def start_limit() -> Outcome:
-    """How a request ends that no runner took in time (PROTOCOL 4.3, 9.2)."""
-    return Outcome.failure(
-        504,
-        "no runner could start the request within its start timeout",
-        "request_timeout",
-        **{"x-fal-request-timeout-type": "user"},
-    )
-
-
 def expire(cursor: Cursor, now: float) -> list[Expired]:
     late = [row[0] for row in cursor.execute(SQL["late"], (now, BATCH))]
     expired = []
     for request_id in late:
-        outcome = start_limit()
+        outcome = outcomes.not_started_in_time()
         _, left = end(cursor, request_id, Move.EXPIRE, outcome, "expire", now)
         if left is not None:
             expired.append(Expired(request_id, left, outcome))
