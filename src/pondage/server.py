@@ -32,6 +32,7 @@ from pondage.fleet.fleet import LocalFleet
 from pondage.fleet.placement import gpu_devices
 from pondage.fleet.reload import watch_sources
 from pondage.gateway.address import own_hosts, own_url, why_keys
+from pondage.gateway.app_tokens import APP
 from pondage.gateway.connections.port import listen, open_more, openable
 from pondage.health import Health
 from pondage.keys import KeyStore
@@ -139,10 +140,15 @@ class Server:
         await self.queue.counts.fold()
 
     async def look_at_keys(self) -> None:
-        """Learn of keys that another process made or revoked."""
+        """Learn of keys that another process made or revoked; what is open of one that has ended, ends with it."""
         before = self.keys.known()
         if await self.keys.refresh():
             self.audit.keys_changed(before, self.keys.known())
+        self.http.crowd.end_of(self._is_good)
+
+    def _is_good(self, caller: str) -> bool:
+        """Whether a caller may still be here: a good key, an app of ours, or anybody where no key was asked for."""
+        return not caller or caller.startswith(APP) or self.keys.get(caller) is not None
 
     async def run(self, stop: asyncio.Event, ready: Callable[[Server], None] | None = None) -> None:
         """Serve until `stop`, then drain: running requests finish within the grace period or go back to the queue."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
 
 from pondage.cli import exits, main
 from pondage.testing import ServedApp, serve
@@ -170,3 +173,39 @@ def test_the_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert keys("rotate", "nobody")[0] == exits.BAD_INPUT
     for wrong in ("soon", "-1h", "99999999999w"):
         assert keys("rotate", key_id, f"--overlap={wrong}")[0] == exits.BAD_INPUT
+
+
+@pytest.mark.parametrize("how", ["revoked", "expired"])
+def test_what_is_open_of_a_key_ends_with_it(house: ServedApp, admin: httpx2.Client, how: str) -> None:
+    # A stream that follows, a socket, and a socket with a token of the key: each would go on for ever.
+    ends = time.time() + 4 if how == "expired" else None
+    key_id, secret = house.call(house.server.keys.create(how, expires_at=ends))
+    headers = {"authorization": f"Key {key_id}:{secret}"}
+    _, others = made(admin, "stays")
+    url = house.url.replace("http://", "ws://") + "/acme/echo"
+    token = httpx2.post(f"{house.url}/tokens/", json={"allowed_apps": ["acme/echo"]}, headers=headers).json()
+    waits = httpx2.post(
+        f"{house.url}/queue/acme/echo",
+        json={},
+        headers={**headers, "pondage-start-at": str(int(time.time()) + 3600)},
+        timeout=30,
+    )
+    assert waits.status_code == 200, waits.text
+    with (
+        connect(url, additional_headers=headers) as own,
+        connect(f"{url}?fal_jwt_token={token}") as page,
+        connect(url, additional_headers=others) as theirs,
+        httpx2.stream("GET", waits.json()["status_url"] + "/stream", headers=headers, timeout=30) as follows,
+    ):
+        blocks = follows.iter_raw()
+        assert next(blocks)
+        if how == "revoked":
+            assert admin.delete(f"/api/v1/keys/{key_id}").status_code == 200
+        for socket in (own, page):
+            with pytest.raises(ConnectionClosed):
+                socket.recv(timeout=20)
+        with pytest.raises(httpx2.RemoteProtocolError):
+            for _ in blocks:
+                pass
+        theirs.send('{"x": 1}')
+        assert theirs.recv(timeout=20)

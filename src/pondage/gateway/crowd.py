@@ -76,7 +76,7 @@ class Crowd:
         self._proxies = frozenset(name.strip() for name in settings.trusted_proxies.split(","))
         self._places = 0
         self._keyless: dict[Place, None] = {}
-        self._keys: Counter[str] = Counter()
+        self._keys: dict[str, set[Place]] = {}
         self._addresses: Counter[str] = Counter()
 
     def enter(self, address: str, connection: OpenConnection) -> Place | str:
@@ -106,13 +106,13 @@ class Crowd:
     def move(self, place: Place, key: str) -> None:
         if place.gone:
             return
-        if key and self._keys[key] >= self._most_of_key:
+        if key and len(self._keys.get(key, ())) >= self._most_of_key:
             raise TooMany(
                 f"this key has {self._most_of_key} connections, and may have no more (setting max_connections_per_key)"
             )
         self._forget_key(place)
         place.key = key
-        self._keys[key] += 1
+        self._keys.setdefault(key, set()).add(place)
 
     def leave(self, place: Place) -> None:
         """The connection has ended, or is about to."""
@@ -122,16 +122,21 @@ class Crowd:
         self._places -= 1
         self._forget_key(place)
         if place.address:
-            self._subtract(self._addresses, place.address)
+            self._addresses[place.address] -= 1
+            if self._addresses[place.address] <= 0:
+                del self._addresses[place.address]
 
     def _forget_key(self, place: Place) -> None:
         if place.key is None:
             self._keyless.pop(place, None)
-        else:
-            self._subtract(self._keys, place.key)
+        elif places := self._keys.get(place.key):
+            places.discard(place)
+            if not places:
+                del self._keys[place.key]
 
-    @staticmethod
-    def _subtract(counter: Counter[str], name: str) -> None:
-        counter[name] -= 1
-        if counter[name] <= 0:
-            del counter[name]
+    def end_of(self, good: Callable[[str], bool]) -> None:
+        """Cut the connections of keys that open nothing any more, whatever goes over them."""
+        for key, places in list(self._keys.items()):
+            if not good(key):
+                for place in list(places):
+                    place.connection.cut()

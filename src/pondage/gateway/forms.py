@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
 from email.message import Message
@@ -12,6 +13,9 @@ from pondage.errors import BadRequest
 _MOST_HEADERS = 64
 _HEADER_MOST = 16 * 1024
 """Headers of a part, and bytes of each."""
+_MOST_PARTS = 1000
+_AT_ONCE = 8
+"""Parts that are read in one turn of the loop: small ones come with many others in one piece."""
 
 
 class FormPart(NamedTuple):
@@ -41,11 +45,17 @@ async def read_form(stream: AsyncIterator[bytes], boundary: bytes) -> AsyncItera
     """The parts of a form, in order.
 
     Raises:
-        BadRequest: it is malformed, or ends in the middle.
+        BadRequest: it is malformed, ends in the middle, or has too many parts.
     """
     events = _Events(stream, boundary)
+    parts = 0
     while (event := await events.next()) is not None:
         if isinstance(event, dict):
+            parts += 1
+            if parts > _MOST_PARTS:
+                raise BadRequest(f"the form has more than {_MOST_PARTS} parts; send several forms")
+            if parts % _AT_ONCE == 0:
+                await asyncio.sleep(0)
             part = _part(event, events.body())
             yield part
             async for _ in part.body:

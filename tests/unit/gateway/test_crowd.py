@@ -20,6 +20,9 @@ class One:
         self.closed = not self.busy
         return self.closed
 
+    def cut(self) -> None:
+        self.closed = True
+
 
 def entered(crowd: Crowd, one: One, address: str = "192.0.2.1") -> Place:
     place = crowd.enter(address, one)
@@ -76,3 +79,20 @@ def test_an_open_server_counts_no_keys() -> None:
     crowd = Crowd(Settings(max_connections_per_key=1))
     for _ in range(5):
         entered(crowd, One()).belongs_to("")
+
+
+def test_the_connections_of_an_ended_key_end_and_no_others() -> None:
+    crowd = Crowd(Settings())
+    idle, calls, went, other, unknown, free = (One(busy=busy) for busy in (False, True, True, True, True, True))
+    entered(crowd, idle).belongs_to("ended")
+    entered(crowd, calls).belongs_to("ended")
+    place = entered(crowd, went)
+    place.belongs_to("ended")
+    crowd.leave(place)
+    passed_on = entered(crowd, other)
+    passed_on.belongs_to("ended")
+    passed_on.belongs_to("good")  # a proxy's
+    entered(crowd, unknown)
+    entered(crowd, free).belongs_to("")
+    crowd.end_of(lambda key: key != "ended")
+    assert [one.closed for one in (idle, calls, went, other, unknown, free)] == [True, True, False, False, False, False]
