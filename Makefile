@@ -51,7 +51,7 @@ PORT ?= 8000
 	@$(PIP) install -c constraints.txt --group unit
 	@touch $@
 
-.venv/.dev: .venv/.server .venv/.ocr .venv/.voice
+.venv/.dev: .venv/.server
 	@echo "installing what the tests need (once)" >&2
 	@$(PIP) install -c constraints.txt --group dev
 	@touch $@
@@ -79,7 +79,7 @@ voice: .venv/.voice
 unit: .venv/.unit
 	@$(PY) -m pytest -n $(WORKERS) --dist loadgroup -m 'not slow and not process' tests/unit $(ARGS)
 
-test: .venv/.dev .venv/.clients .venv/.web
+test: .venv/.dev .venv/.ocr .venv/.voice .venv/.clients .venv/.web
 	@$(PY) -m pytest -n $(WORKERS) --dist loadgroup -m 'not slow' $(ARGS)
 
 test-slow: .venv/.dev .venv/.clients .venv/.web
