@@ -24,31 +24,30 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     # where
     host: str = "127.0.0.1"
-    """Address to listen on. Anything but loopback needs keys; the first start makes one."""
+    """Listen on this address. Any but loopback turns auth on; the first start makes a key."""
     port: int = 8000
     """TCP port; 0 lets the system choose."""
     data: str = "./pondage-data"
     """Data folder: the database, files, and the note of a running gateway. One gateway at a time."""
     files: str = ""
-    """Where files live: empty for `<data>/files`, or `s3://bucket/prefix`, `gs://…`, `az://…`."""
+    """Where uploads and outputs are stored: `<data>/files` if empty, else `s3://bucket/prefix`, `gs://…`, `az://…`."""
     owner: str = "local"
-    """Owner of apps whose name has none."""
+    """Owner of apps whose name has no owner."""
     domain: str = ""
-    """Domain whose `queue.`, `rest.` and bare host names are ours; empty for path prefixes only. Needs keys."""
+    """Also answer on `DOMAIN`, `queue.DOMAIN` and `rest.DOMAIN`; empty for path prefixes only. Turns auth on."""
     public_url: str = ""
     """URL that callers use where a proxy stands in front. It may have a path (`https://host/path`), which the proxy
     strips. Empty: taken from each request. Turns auth on, unless it is on loopback."""
     trusted_proxies: str = "127.0.0.1,::1"
-    """Addresses whose X-Forwarded-Proto and X-Forwarded-Host are believed, comma separated."""
+    """Proxies whose X-Forwarded-Proto and X-Forwarded-Host headers are trusted: addresses, comma-separated."""
     cors: str = ""
-    """Origins that browsers may call from, comma separated, `*` for any, which needs keys; empty for loopback
-    origins only."""
+    """Web origins that may call, comma-separated; `*` for any, which turns auth on; empty for loopback origins only."""
     tls_cert: str = ""
-    """PEM certificate chain, for https."""
+    """Serve https with this PEM certificate chain."""
     tls_key: str = ""
-    """PEM key of the certificate."""
+    """Private key of `tls_cert`, PEM."""
     tls_dev: bool = False
-    """https with a certificate of an authority that is made on this machine, for development."""
+    """Serve https with a certificate made on this machine, for development."""
     tls_folder: str = ""
     """Folder of that authority; empty for `pondage/tls` in the user's configuration folder."""
 
@@ -59,7 +58,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     traces: str = ""
     """OTLP receiver that gets traces over HTTP, like http://127.0.0.1:4318; needs the extra [otel]. Empty for none."""
     audit_rate: float = 20.0
-    """Lines a second, at most, that the log has of refused calls, and as many of operators' acts."""
+    """Most log lines a second about refused calls, and as many about operators' actions."""
 
     # callers
     max_input_bytes: int = 16 * 1024 * 1024
@@ -71,13 +70,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     body_rate: int = 500
     """Fewest bytes of a request's body a second; one that is slower for `body_timeout` is 408."""
     body_timeout: float = 30.0
-    """How long a body may be slower than `body_rate`."""
+    """How long a body may be slower than `body_rate` before it is 408."""
     write_timeout: float = 60.0
-    """A caller that takes nothing of its answer for so long is cut off."""
+    """Disconnect a caller that reads nothing of its answer for this long."""
     unread_bytes: int = 1024 * 1024
-    """So much more of a body is read once its request is answered; then the connection is closed."""
+    """After answering early, read at most this much more of the body; then close the connection."""
     unread_timeout: float = 5.0
-    """And for so long."""
+    """And at most for this long."""
     held_bytes: int = 96 * 1024**2
     """Memory for large bodies that are not whole and large answers that are not read, of all callers; beyond it the
     newest wait."""
@@ -113,7 +112,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """For so long after a start one repeat of each `run` that the stop or crash before cut off gets that request's
     result, instead of running it again."""
     idempotency_window: float = 86_400.0
-    """How long an Idempotency-Key names its request."""
+    """How long an Idempotency-Key is remembered."""
     token_max_age: float = 3600.0
     """Longest life of a short-lived token."""
     status_log_limit: int = 1000
@@ -125,9 +124,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     run_timeout: float = 3600.0
     """Time one attempt may run, unless the app says."""
     max_strikes: int = 3
-    """A request that spoils so many attempts ends with an error."""
+    """End a request with an error after it has spoiled this many attempts."""
     retention: float = 7 * 86_400.0
-    """How long a finished request is kept."""
+    """Keep finished requests for this long."""
     rollup_minutes_kept: float = 2 * 86_400.0
     """How long counts by the minute are kept."""
     rollup_hours_kept: float = 90 * 86_400.0
@@ -146,26 +145,26 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """While nothing can be written (a full disk), a caller who waits for an outcome gets 507 after so long; the request
     stays, and its result comes once there is room."""
     least_free_bytes: int = 64 * 1024**2
-    """/readyz says not ready while less is free on the data folder's disk."""
+    """`/readyz` fails while the data folder's disk has less free space."""
 
     # runners
     heartbeat: float = 2.0
     """A runner's heartbeat."""
     lease: float = 10.0
-    """A runner that is silent for so long has lost its attempts."""
+    """A runner that is silent for this long loses its attempts."""
     reconnect: float = 30.0
     """How long a runner outlives its gateway, and how long a new gateway waits for it."""
     grace: float = 30.0
     """Time that running requests get to finish at a stop."""
     cancel_grace: float = 5.0
-    """Time a cancelled attempt gets to end by itself before its process is replaced."""
+    """Time a cancelled attempt gets to stop before its process is killed and the app reloads."""
     startup_timeout: float = 600.0
     """Time `setup()` may take, unless the app says."""
     fault_patience: float = 10.0
     """Time that a direct call, or a request with `on_fault="fail"`, waits for an app that does not import or whose
     `setup()` fails; then it is 500 with the reason. Other requests wait on, and their status says why."""
     crash_backoff: float = 1.0
-    """Wait before a runner that failed to start is tried again; doubles."""
+    """Wait before restarting a runner that failed to start; it doubles each time."""
     crash_backoff_max: float = 60.0
     """Longest such wait."""
     max_starting: int = 0
@@ -177,7 +176,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Partial output of one request: uncommitted beyond it, the generator is paused; unread beyond it, a reader goes on
     from the log. A session's results: unread beyond it, its function is paused."""
     max_log_line: int = 16 * 1024
-    """A longer line of output is cut. 4 MiB at the most."""
+    """Cut longer lines of output. At most 4 MiB."""
     max_log_entries: int = 100_000
     """Log entries that one attempt may write; the rest is counted and dropped."""
     runner_log_lines: int = 1000
@@ -185,7 +184,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     # sessions
     session_idle: float = 300.0
-    """A realtime session without a message for so long is closed, unless the endpoint says."""
+    """Close a realtime session after this long without a message, unless the endpoint says."""
     session_wait: float = 90.0
     """How long a session waits for a slot."""
     session_max_message: int = 16 * 1024 * 1024
@@ -244,7 +243,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     )
     """When tries are due, counted from the end of the request; afterwards the last gap repeats."""
     webhook_window: float = 3 * 3600.0
-    """A delivery that has not succeeded for so long is given up; raise it to days."""
+    """Give up a delivery after this long; it may be days."""
     webhook_least_tries: int = 10
     """But never before so many tries, however long its host was left alone."""
     webhook_jitter: float = 0.1
@@ -254,7 +253,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     webhook_concurrency: int = 128
     """Tries that may be under way in all."""
     webhook_breaker: int = 10
-    """Failures in a row after which a host is left alone for a while."""
+    """After this many failures in a row, pause deliveries to that host."""
     webhook_breaker_pause: float = 30.0
     """For how long."""
     webhook_slow: float = 2.0

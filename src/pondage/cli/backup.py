@@ -16,9 +16,9 @@ SECRETS = ("token.secret", "runner.token")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("target", help="an empty or new folder")
+    parser.add_argument("target", help="the folder to write to, empty or new")
     parser.add_argument("--data", help="data folder (./pondage-data)")
-    parser.add_argument("--no-files", action="store_true", help="the database only, not the stored files")
+    parser.add_argument("--no-files", action="store_true", help="copy the database without the stored files")
 
 
 def run(args: argparse.Namespace) -> int:

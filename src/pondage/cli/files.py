@@ -33,18 +33,23 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """The arguments of each verb below this one."""
     verbs = parser.add_subparsers(dest="action", metavar="VERB", required=True)
     listing = verbs.add_parser("list", help="files, newest first")
-    listing.add_argument("-n", "--limit", type=int, default=20, metavar="N", help="at most so many (20)")
-    listing.add_argument("--cursor", help="the next page, as the page before named it")
+    listing.add_argument("-n", "--limit", type=int, default=20, metavar="N", help="show at most N (default 20)")
+    listing.add_argument("--cursor", help="continue where the previous page ended; that page printed the cursor")
     put = verbs.add_parser("put", help="store a file and print its URL")
-    put.add_argument("path", metavar="PATH")
+    put.add_argument("path", metavar="PATH", help="the file to store")
     put.add_argument("--expires", metavar="WHEN", help="never, 1h, 1d, 7d, 30d, 1y, or seconds (the server's default)")
-    put.add_argument("--resume", metavar="TOKEN", help="go on with an upload that was cut off")
+    put.add_argument("--resume", metavar="TOKEN", help="continue an interrupted upload")
     get = verbs.add_parser("get", help="fetch a file")
     get.add_argument("file", metavar="ID|URL", help="its URL, its id, or the last digits of its id")
-    get.add_argument("-o", "--output", metavar="PATH", help="a file or a folder (its own name, here); - for stdout")
-    get.add_argument("--force", action="store_true", help="replace what is there already")
+    get.add_argument(
+        "-o",
+        "--output",
+        metavar="PATH",
+        help="save it as this file or in this folder (default: here, under its own name); - for stdout",
+    )
+    get.add_argument("--force", action="store_true", help="replace a file that exists")
     remove = verbs.add_parser("rm", help="delete files")
-    remove.add_argument("files", metavar="ID|URL", nargs="+")
+    remove.add_argument("files", metavar="ID|URL", nargs="+", help="the files to delete")
     for every in (listing, put, get, remove):
         reach.add_flags(every)
         every.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)

@@ -32,10 +32,12 @@ _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 7 * 86_400.0}
 def configure(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     create = actions.add_parser("create", help="make a key; its secret is shown once")
-    create.add_argument("name", help="for people: whose key it is")
+    create.add_argument("name", help="whose key it is, for people")
     create.add_argument("--scopes", help=f"comma separated, of {', '.join(SCOPES)} ({','.join(DEFAULT)})")
-    create.add_argument("--apps", help="comma separated owner/alias; the key is then for these alone, also as admin")
-    create.add_argument("--force", action="store_true", help="take --apps that the data folder does not know")
+    create.add_argument(
+        "--apps", help="limit the key to these apps, comma-separated owner/alias; it holds for admin keys too"
+    )
+    create.add_argument("--force", action="store_true", help="allow --apps that this data folder does not know")
     create.add_argument("--expires", metavar="TIME", help="like 12h, 30d, or 2027-01-31")
     create.add_argument(
         "--priority",

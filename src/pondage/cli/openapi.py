@@ -13,7 +13,7 @@ HELP = "the OpenAPI description of a server's apps"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("-o", "--output", metavar="FILE", help="write it there")
+    parser.add_argument("-o", "--output", metavar="FILE", help="write it to this file")
     reach.add_flags(parser)
 
 

@@ -23,7 +23,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="list them (the default), or show what an app's runners said outside of requests, as in setup()",
     )  # fmt: skip
     parser.add_argument("which", nargs="?", metavar="APP|ID", help="for logs: owner/alias, or a runner's id")
-    parser.add_argument("--follow", action="store_true", help="for logs: go on until ^C")
+    parser.add_argument("--follow", action="store_true", help="for logs: keep printing until ^C")
     reach.add_flags(parser)
 
 

@@ -21,14 +21,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--kills", type=int, default=30, help="how often processes are killed (30)")
     parser.add_argument("--requests", type=int, default=3000, help="how many requests are made meanwhile (3000)")
     parser.add_argument("--seed", type=int, help="repeats a schedule of faults; chosen and shown without it")
-    parser.add_argument("--minutes", type=float, default=0.0, help="begin no fault later than this; 0 for no limit")
+    parser.add_argument(
+        "--minutes", type=float, default=0.0, help="start no fault after this many minutes; 0 for no limit"
+    )
     parser.add_argument("--queued", type=int, default=0, help="requests that wait in the queue from the start (0)")
     parser.add_argument(
         "--hostile", type=int, default=8, metavar="N", help="callers that drip, flood, never read and vanish (8)"
     )
-    parser.add_argument("--report", metavar="FILE", help="write the report as JSON there")
-    parser.add_argument("--keep", metavar="FOLDER", help="leave database, journals and the server's log there")
-    parser.add_argument("--add", nargs="+", metavar="REPORT", help="torture nothing; add up reports of earlier runs")
+    parser.add_argument("--report", metavar="FILE", help="write the report as JSON to this file")
+    parser.add_argument("--keep", metavar="FOLDER", help="keep database, journals and the server's log in this folder")
+    parser.add_argument("--add", nargs="+", metavar="REPORT", help="run nothing; add up the reports of earlier runs")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -25,10 +25,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     verbs = parser.add_subparsers(dest="action", metavar="VERB", required=True)
 
     listing = verbs.add_parser("list", help="deliveries, newest first")
-    listing.add_argument("--request", metavar="ID", help="those of one request")
+    listing.add_argument("--request", metavar="ID", help="only this request's")
     listing.add_argument("--state", choices=("owed", "done", "dead"))
     _range(listing)
-    listing.add_argument("-n", "--limit", type=int, default=20, help="how many (20)")
+    listing.add_argument("-n", "--limit", type=int, default=20, help="show at most N (default 20)")
 
     show = verbs.add_parser("show", help="one delivery, and every try with its answer")
     show.add_argument("delivery", metavar="ID", help="its id, or a tail of its or its request's id")
@@ -40,20 +40,20 @@ def configure(parser: argparse.ArgumentParser) -> None:
     _range(replay)
 
     listen = verbs.add_parser("listen", help="receive deliveries here, verify and print them")
-    listen.add_argument("--forward-to", metavar="URL", help="hand each on: localhost:3000/hook")
-    listen.add_argument("--app", default="", metavar="OWNER/ALIAS", help="one app's requests only")
+    listen.add_argument("--forward-to", metavar="URL", help="forward each to this URL, like localhost:3000/hook")
+    listen.add_argument("--app", default="", metavar="OWNER/ALIAS", help="only this app's requests")
     listen.add_argument(
         "--timeout", type=span, default=15.0, metavar="TIME", help="how long the receiver may take (default 15s)"
     )
     listen.add_argument("--count", type=int, default=0, metavar="N", help="end after N deliveries")
 
     secret = verbs.add_parser("secret", help="the secret that signs deliveries (whsec_…)")
-    secret.add_argument("--url", help="the one of this target")
+    secret.add_argument("--url", help="the secret of this target")
 
     rotate = verbs.add_parser("rotate", help="make a new key; the old one goes on for a while")
     rotate.add_argument("kind", choices=("ed25519", "secret"))
-    rotate.add_argument("--url", default="", help="a secret of this target's own")
-    rotate.add_argument("--at-once", action="store_true", help="the old key was stolen: no overlap")
+    rotate.add_argument("--url", default="", help="rotate the secret of this target alone")
+    rotate.add_argument("--at-once", action="store_true", help="stop the old key now; for a stolen one")
 
     for each in (listing, show, replay, listen, secret, rotate):
         reach.add_flags(each)
