@@ -381,3 +381,11 @@ def test_the_list_has_pages(http: httpx2.Client) -> None:
     assert [f["url"] for f in (*first["files"], *second["files"])][:3] == made[::-1]
     assert http.get("/api/v1/files?limit=0").status_code == 422
     assert http.get("/api/v1/files?cursor=x").status_code == 422
+
+
+def test_an_input_names_ten_thousand_files_at_most(http: httpx2.Client) -> None:
+    def status(count: int) -> int:
+        urls = [f"http://127.0.0.1/files/{n:032x}/a" for n in range(count)]
+        return http.post("/queue/acme/echo", json={"urls": urls}).status_code
+
+    assert [status(count) for count in (10_000, 10_001)] == [200, 422]

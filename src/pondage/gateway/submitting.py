@@ -38,6 +38,8 @@ HEALTH = "/health"
 ON_FAULT = "pondage-on-fault"
 """Whether the request waits for an app that cannot run, or fails after `fault_patience`."""
 
+_MOST_FILES = 10_000
+
 _check_json = msgspec.json.Decoder(msgspec.Raw).decode
 _decode_json = msgspec.json.Decoder().decode
 _WAIT = re.compile(r"(?:^|[,;\s])wait=(\d+)", re.IGNORECASE)
@@ -219,7 +221,7 @@ def new_request(call: Call, target: Target, body: bytes, *, path: str | None = N
         idempotency_key=key if key is None or not call.caller.subject else f"{call.caller.subject}\n{key}",
         fingerprint=fingerprint,
         max_queue_length=min(int(longest), settings.max_queue_length) if longest else settings.max_queue_length,
-        files=file_ids(body),
+        files=_files(body),
         store_io=headers.get("x-fal-store-io", "1").strip() != "0",
         subject=subject_of(call.caller),
         start_at=when.start_at,
@@ -227,6 +229,14 @@ def new_request(call: Call, target: Target, body: bytes, *, path: str | None = N
         payload_ttl=when.payload_ttl,
         bound=bound,
     )
+
+
+def _files(body: bytes) -> tuple[str, ...]:
+    """The files that an input names: each is a row of the queue's, so they have a bound."""
+    named = file_ids(body)
+    if len(named) > _MOST_FILES:
+        raise InvalidInput.field(["body"], f"names {len(named)} files of this server; one request has {_MOST_FILES}")
+    return named
 
 
 def _priority(caller: Caller, word: str) -> int:

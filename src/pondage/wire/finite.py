@@ -10,6 +10,9 @@ from typing import Any, NamedTuple
 _NEVER = frozenset({str, int, bool, bytes, type(None)})
 """Types that hold no such number, nor anything that could."""
 
+_LARGEST_TEXT = 256 * 1024
+"""Characters of a text that is looked through: millions of numbers would take seconds."""
+
 
 class Odd(NamedTuple):
     """Where a value holds one: the members on the way to it, and the number."""
@@ -60,7 +63,10 @@ def _all_finite(items: list[Any] | tuple[Any, ...]) -> bool:
 
 
 def odd_in_text(text: bytes | str) -> Odd | None:
-    """The first NaN or infinity in what would be JSON but for them, as some writers leave them there; else None."""
+    """The first NaN or infinity in what would be JSON but for them, as some writers leave them there. None: there is
+    none, or the text is too large to be looked through."""
+    if len(text) > _LARGEST_TEXT:
+        return None
     raw = text.encode(errors="replace") if isinstance(text, str) else text
     if b"NaN" not in raw and b"Infinity" not in raw:
         return None

@@ -50,3 +50,13 @@ def test_what_cannot_be_read_stands_as_it_is() -> None:
     assert canonical(deep) == deep
     assert canonical(b"{ no json") == b"{ no json"
     assert canonical(b'"\xff"') == b'"\xff"'
+
+
+@pytest.mark.parametrize("value", [b"0", b"[]", b"{}", b'"a"', b'{"a":1}', b"1e5"])
+def test_a_document_of_very_many_values_stands_as_it_is(value: bytes) -> None:
+    few, many = (b"[ " + b",".join([value] * times) + b"]" for times in (5_000, 20_002))
+    assert canonical(few) == few.replace(b" ", b"") and canonical(many) == many
+
+
+def test_a_long_text_is_few_values() -> None:
+    assert canonical(b'{ "a": "' + b"x" * 1_000_000 + b'"}') == b'{"a":"' + b"x" * 1_000_000 + b'"}'

@@ -64,3 +64,8 @@ def test_in_texts_that_are_no_json_for_them() -> None:
     assert str(odd_in_text(b'{"a": [1, -Infinity]}')) == "a.1 is -inf"
     assert str(odd_in_text("NaN")) == "it is nan"
     assert odd_in_text(b'{"a": "NaN"}') is None and odd_in_text(b"{NaN") is None and odd_in_text(b"{") is None
+
+
+def test_a_very_large_text_is_not_looked_through() -> None:
+    assert str(odd_in_text("[" + "0," * 100_000 + "NaN]")) == "100000 is nan"
+    assert odd_in_text("[" + "0," * 200_000 + "NaN]") is None
