@@ -63,10 +63,12 @@ def said(ran: subprocess.CompletedProcess[str]) -> Any:
     return json.loads(ran.stdout.strip().splitlines()[-1])
 
 
-def script(node: str, name: str, url: str) -> Any:
+def script(node: str, name: str, url: str, *more: str) -> Any:
     environment = os.environ | {"GATEWAY_URL": url}
     return said(
-        subprocess.run([node, name], cwd=PACKAGES, env=environment, capture_output=True, text=True, timeout=LIMIT)
+        subprocess.run(
+            [node, name, *more], cwd=PACKAGES, env=environment, capture_output=True, text=True, timeout=LIMIT
+        )
     )
 
 
@@ -83,6 +85,11 @@ def test_the_ai_sdk(served: ServedApp, node: str) -> None:
 
 def test_tanstack_ai(served: ServedApp, node: str) -> None:
     assert script(node, "tanstack.mjs", served.url)["url"].startswith(served.url + "/files/")
+
+
+@pytest.mark.parametrize("framework", ["express", "hono"])
+def test_fals_server_proxy(served: ServedApp, node: str, framework: str) -> None:
+    assert script(node, "proxy.mjs", served.url, framework) == {"ran": "a fox", "subscribed": "two foxes"}
 
 
 HUGGING_FACE = """
