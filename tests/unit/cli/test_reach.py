@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from pondage.cli import exits, reach
+from pondage.client import limits
 from pondage.errors import SetupError
 from pondage.settings import Settings
 from pondage.testing import ServedApp
@@ -170,7 +171,8 @@ def test_https_where_http_is_spoken(pondage: Pondage, echo: ServedApp) -> None:
     assert "error[server.tls]" in said.err and echo.url in said.err and "nothing answers" not in said.err
 
 
-def test_http_where_https_is_spoken(pondage: Pondage, https: int) -> None:
+def test_http_where_https_is_spoken(pondage: Pondage, https: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "BACKOFF_MAX", 0.01)  # who closes connections is asked again, with growing waits
     said = pondage("apps", "--server", f"http://127.0.0.1:{https}")
     assert said.code == exits.NO_SERVER
     assert "error[server.no_answer]" in said.err and "https://" in said.err and "nothing answers" not in said.err
