@@ -87,7 +87,7 @@ def test_tanstack_ai(served: ServedApp, node: str) -> None:
     assert script(node, "tanstack.mjs", served.url)["url"].startswith(served.url + "/files/")
 
 
-@pytest.mark.parametrize("framework", ["express", "hono"])
+@pytest.mark.parametrize("framework", ["express", "hono", "next"])
 def test_fals_server_proxy(served: ServedApp, node: str, framework: str) -> None:
     assert script(node, "proxy.mjs", served.url, framework) == {"ran": "a fox", "subscribed": "two foxes"}
 

@@ -1,4 +1,4 @@
-// node proxy.mjs express|hono: fal's server-proxy before a gateway, and fal's client behind it.
+// node proxy.mjs express|hono|next: fal's server-proxy before a gateway, and fal's client behind it.
 import { createFalClient } from "@fal-ai/client";
 
 const [framework] = process.argv.slice(2);
@@ -22,6 +22,19 @@ async function start() {
     return new Promise((ready) => {
       const server = app.listen(0, "127.0.0.1", () => ready(server.address().port));
     });
+  }
+  if (framework === "next") {
+    const { createServer } = await import("node:http");
+    const { createRouteHandler } = await import("@fal-ai/server-proxy/nextjs");
+    const { NextRequest } = await import("next/server.js");
+    const route = createRouteHandler(config); // what app/api/fal/proxy/route.ts exports
+    const server = createServer(async (from, to) => {
+      const body = from.method === "GET" || from.method === "HEAD" ? undefined : Buffer.concat(await from.toArray());
+      const request = new NextRequest(`http://127.0.0.1${from.url}`, { method: from.method, headers: from.headers, body });
+      const answer = await route[from.method](request);
+      to.writeHead(answer.status, Object.fromEntries(answer.headers)).end(Buffer.from(await answer.arrayBuffer()));
+    });
+    return new Promise((ready) => server.listen(0, "127.0.0.1", () => ready(server.address().port)));
   }
   const { Hono } = await import("hono");
   const { serve } = await import("@hono/node-server");
