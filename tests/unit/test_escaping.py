@@ -23,6 +23,7 @@ WRITERS = {
     "telemetry.py": "the log's handler, whose formatters escape",
     "app/unpack.py": "a child process of its own, whose answer its parent reads",
     "runner/listing.py": "the answer of `--list`, which the server reads and never shows as it is",
+    "runner/forked.py": "ends a child that an app forked, whose streams are taken away as its parent's are",
     "runner/ending.py": "flushes what the app left in its own buffers",
     "runner/descriptors.py": "lets the app's own streams write by lines",
     "runner/capture.py": "takes the app's output away from the terminal",
