@@ -6,6 +6,19 @@ from __future__ import annotations
 
 from types import ModuleType
 
-from benchmarks.scenarios import abuse, callers, files, growth, idle, realtime, run, start, stream, submit, webhooks
+from benchmarks.scenarios import (
+    abuse,
+    callers,
+    depth,
+    files,
+    growth,
+    idle,
+    realtime,
+    run,
+    start,
+    stream,
+    submit,
+    webhooks,
+)
 
-ALL: list[ModuleType] = [run, submit, start, idle, callers, stream, realtime, files, webhooks, growth, abuse]
+ALL: list[ModuleType] = [run, submit, start, idle, callers, stream, realtime, files, webhooks, growth, depth, abuse]

@@ -138,7 +138,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     sweep_interval: float = 1.0
     """How often start limits and retention are looked at."""
 
-    operation_step: int = 100
+    operation_step: int = 25
     """Requests that an operation by filter touches in one transaction; callers wait for one of these at the most."""
 
     write_patience: float = 10.0

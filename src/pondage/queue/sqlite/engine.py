@@ -14,7 +14,7 @@ claimed: it runs once more, and what the first runner hands in under the attempt
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -369,23 +369,39 @@ class SqliteQueue:
         return await self._database.write(lambda cursor: upkeep.resume(cursor, digest, now))
 
     async def sweep(self) -> Swept:
-        due, now = self._due.now(), self._clock.wall()
-        expired = await self._expire(due)
-        kept = self._steady.now()
-        found, outlived = await self._database.read(lambda c: upkeep.due(c, due, kept))
-        released = await self._release(found)
-        excess = self._memory.kept_bytes - self._settings.retention_bytes
-        retention = self._settings.retention
-        dropped, size = await self._database.write(lambda c: upkeep.drop_old(c, kept, retention, excess), lazy=True)
-        self._memory.kept_bytes -= size
-        if outlived:
-            size = await self._database.write(lambda c: upkeep.forget_outlived(c, kept), lazy=True)
+        due, now, kept = self._due.now(), self._clock.wall(), self._steady.now()
+        swept: list[str] = []
+        released: set[str] = set()
+
+        async def expire() -> int:
+            expired = await self._expire(due)
+            swept.extend(one.request_id for one in expired)
+            return len(expired)
+
+        async def release() -> int:
+            found, outlived = await self._database.read(lambda c: upkeep.due(c, due, kept))
+            released.update(await self._release(found))
+            if outlived:
+                forgotten, size = await self._database.write(lambda c: upkeep.forget_outlived(c, kept), lazy=True)
+                self._memory.kept_bytes -= size
+                return max(forgotten, len(found))
+            return len(found)
+
+        async def drop() -> int:
+            excess = self._memory.kept_bytes - self._settings.retention_bytes
+            retention = self._settings.retention
+            count, size = await self._database.write(lambda c: upkeep.drop_old(c, kept, retention, excess), lazy=True)
             self._memory.kept_bytes -= size
+            return count
+
+        await _in_parts(expire)
+        await _in_parts(release)
+        dropped = await _in_parts(drop)
         if self._memory.private:
             forgotten, size = await self._database.write(lambda c: upkeep.forget_private(c, now), lazy=True)
             self._memory.private.difference_update(forgotten)
             self._memory.kept_bytes -= size
-        return Swept([one.request_id for one in expired], dropped, released)
+        return Swept(swept, dropped, frozenset(released))
 
     async def _release(self, found: list[upkeep.Due]) -> frozenset[str]:
         """Put scheduled requests whose time has come into their lines; the apps whose lines have grown."""
@@ -506,6 +522,18 @@ class SqliteQueue:
     async def _barrier(self) -> None:
         """All that was handed over before is committed."""
         await self._database.write(lambda cursor: None)
+
+
+async def _in_parts(part: Callable[[], Awaitable[int]]) -> int:
+    """Do a part of something until one finds less than it may take; how many it found in all."""
+    count = 0
+    for _ in range(upkeep.PARTS):
+        found = await part()
+        count += found
+        if found < upkeep.BATCH:
+            break
+        await asyncio.sleep(upkeep.BREATH)
+    return count
 
 
 def _uncounted(_: None, error: BaseException | None) -> None:

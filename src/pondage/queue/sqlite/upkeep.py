@@ -20,8 +20,12 @@ from pondage.wire.states import Move
 
 PRIVATE_KEPT = 60.0
 """Seconds that an output that is not to be kept outlives its first read, for a caller whose answer was lost."""
-BATCH = 500
-"""Requests that one sweep expires or drops in one transaction, so that callers never wait long for a sweep."""
+BATCH = 50
+"""Requests that a sweep expires, lets go or drops in one transaction, so that no caller waits long for it."""
+PARTS = 20
+"""Such transactions of one sweep, with a breath between two of them."""
+BREATH = 0.002
+"""Seconds of it."""
 
 
 VACUUMED = 1000
@@ -186,12 +190,12 @@ def _forget_io(cursor: Cursor, seq: int) -> None:
         cursor.execute(SQL["rewrite_events"], (pack_entries(empty), seq, first_n))
 
 
-def forget_outlived(cursor: Cursor, now: float) -> int:
-    """Drop the payloads whose time to live is over; their bytes."""
+def forget_outlived(cursor: Cursor, now: float) -> tuple[int, int]:
+    """Drop the payloads whose time to live is over; of how many requests, and their bytes."""
     outlived = cursor.execute(SQL["outlived"], (now, BATCH)).fetchall()
     for seq, _ in outlived:
         _forget_io(cursor, seq)
-    return sum(size for _, size in outlived)
+    return len(outlived), sum(size for _, size in outlived)
 
 
 def forget_payloads(cursor: Cursor, request_id: str) -> int | None:
