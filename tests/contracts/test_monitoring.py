@@ -94,6 +94,7 @@ def test_the_server_says_how_it_stands(scrape: str) -> None:
     assert sample(scrape, 'pondage_runners{app="acme/echo",state="ready"}') == 1
     assert sample(scrape, 'pondage_app_up{app="acme/desk"}') == 1
     assert 0 < sample(scrape, "pondage_disk_free_bytes") < sample(scrape, "pondage_disk_size_bytes")
+    assert sample(scrape, "pondage_held_bytes") == 0  # nobody is slow
     assert sample(scrape, "pondage_database_bytes") > 0
     assert sample(scrape, 'pondage_part_wrong{part="disk"}') == 0
     assert 'pondage_build_info{version="' in scrape

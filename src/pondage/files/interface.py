@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import AsyncIterator
 from typing import Protocol
 
@@ -195,11 +196,20 @@ _MENTION = re.compile(rb"files(?:\\?/|\\u002[fF])([0-9A-Za-z]{8,64})(?![0-9A-Za-
 """JSON may write a slash as `/`, as `\\/` (PHP does) and as `\\u002f`."""
 
 
-def file_ids(body: bytes) -> tuple[str, ...]:
-    """The ids of our own files that a JSON input mentions. Cheap where it mentions none."""
+def file_ids(body: bytes, most: int = sys.maxsize) -> tuple[str, ...]:
+    """The ids of our own files that a JSON input mentions. Cheap where it mentions none.
+
+    Args:
+        most: how many are wanted; where there are more, it is so many and one.
+    """
     if b"files" not in body:
         return ()
     found = (
         match for match in _MENTION.finditer(body) if body[match.start() - 1 : match.start()] in (b"/", b"f", b"F")
     )
-    return tuple({match[1].decode() for match in found})
+    ids: set[str] = set()
+    for match in found:
+        ids.add(match[1].decode())
+        if len(ids) > most:
+            break
+    return tuple(ids)

@@ -51,6 +51,7 @@ class ServerFigures(NamedTuple):
     version: str
     answered: Counter[int]
     sessions: int
+    held: int
     disk: Disk | None
     webhooks: Figures
     wrong: Mapping[str, str]
@@ -91,6 +92,7 @@ def _of_the_server(rooms: Rooms) -> ServerFigures:
         version=__version__,
         answered=Counter(rooms.answered),
         sessions=sum(rooms.sessions.values()),
+        held=rooms.budget.held,
         disk=rooms.health.disk,
         webhooks=rooms.webhooks.figures(),
         wrong=rooms.health.wrong(),
@@ -224,6 +226,7 @@ def _server(figures: ServerFigures) -> Iterator[Metric]:
         answered.add_metric([str(status)], count)
     yield answered
     yield _single("pondage_sessions", "Open sessions", figures.sessions)
+    yield _single("pondage_held_bytes", "Memory for large bodies and answers on their way (held_bytes)", figures.held)
     tries = CounterMetricFamily("pondage_webhook_tries", "Tries of deliveries, by what became of them", labels=["then"])
     for then in ("done", "owed", "dead"):
         tries.add_metric([then], figures.webhooks.tries[then])

@@ -233,9 +233,9 @@ def new_request(call: Call, target: Target, body: bytes, *, path: str | None = N
 
 def _files(body: bytes) -> tuple[str, ...]:
     """The files that an input names: each is a row of the queue's, so they have a bound."""
-    named = file_ids(body)
+    named = file_ids(body, _MOST_FILES)
     if len(named) > _MOST_FILES:
-        raise InvalidInput.field(["body"], f"names {len(named)} files of this server; one request has {_MOST_FILES}")
+        raise InvalidInput.field(["body"], f"names more than {_MOST_FILES} files of this server, the most that one may")
     return named
 
 

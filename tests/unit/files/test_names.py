@@ -145,3 +145,8 @@ def test_only_what_was_signed_passes(secret: str, token: str, now: float) -> Non
     for purpose, subject, given_token, at in wrong:
         with pytest.raises(Unauthorized):
             signer.check(purpose, subject, given_token, at)
+
+
+def test_no_more_files_are_looked_for_than_are_wanted() -> None:
+    body = b" ".join(b"/files/%032x/a" % n for n in range(5))
+    assert [len(file_ids(body, most)) for most in (1, 4, 5, 9)] == [2, 5, 5, 5] and len(file_ids(body)) == 5
