@@ -266,6 +266,19 @@ def test_what_was_typed_is_there_again_and_secrets_are_not(gallery: ServedApp, t
     expect(page.get_by_label("Prompt")).to_have_value("")
 
 
+def test_a_row_over_one_member_ends_side_by_side(gallery: ServedApp, tab: Tab) -> None:
+    page = playground(tab, gallery, "gallery/media")
+    page.get_by_role("textbox", name="Steps", exact=True).fill("1")
+    page.get_by_role("button", name="Vary…").click()
+    expect(page.get_by_role("combobox", name="Member")).to_have_value("seed")
+    assert tab.violations() == []
+    page.get_by_label("Values").fill("7, 12345678901234567890")
+    page.get_by_role("button", name="Run 2").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Compare 2")
+    expect(page.get_by_role("region", name="Inputs that differ")).to_contain_text("12345678901234567890")
+    expect(page.locator("main img.picture")).to_have_count(4)
+
+
 # ---- files
 
 

@@ -40,6 +40,12 @@ export default function Compare(_: PageProps) {
   const loaded = useLoad<Side[]>(ids.join(","), () => Promise.all(ids.map(side)));
   const sides = loaded.value.value;
   const error = loaded.state.value.error;
+  const open = sides?.some((one) => one.request.state !== "COMPLETED") ?? false;
+  useEffect(() => {
+    if (!open) return;
+    const timer = setTimeout(loaded.reload, 1000);
+    return () => clearTimeout(timer);
+  }, [open, sides]);
   if (ids.length < 2) return <><Head title="Compare" /><Empty title="Two to twelve requests"><p>Choose them on the <a href={href("/requests")}>Requests</a> page (<kbd>x</kbd>), or in the history of a playground.</p></Empty></>;
   if (error && !sides) return <><Head title="Compare" /><Failed error={error} retry={loaded.reload} /></>;
   if (!sides) return <><Head title="Compare" /><p class="dim" aria-busy="true">Loading…</p></>;
@@ -59,7 +65,7 @@ function Shown({ sides }: { sides: Side[] }) {
       <Head title={`Compare ${sides.length}`}><span class="grow" />{sides.length > 2 && <span class="dim">differences are against the first</span>}</Head>
       <Inputs sides={sides} />
       <Tabs items={items} chosen={chosen} choose={(name) => setQuery({ view: name === "grid" ? null : name }, { push: true })} label="View" />
-      {chosen === "grid" && <div class="compare-grid">{sides.map((one) => <section class="panel" key={one.request.id} aria-label={`Result of ${tail(one.request.id)}`}><Caption one={one} />{one.output instanceof Large ? <p>large output</p> : <Value value={one.output} />}</section>)}</div>}
+      {chosen === "grid" && <div class="compare-grid">{sides.map((one) => <section class="panel" key={one.request.id} aria-label={`Result of ${tail(one.request.id)}`}><Caption one={one} />{one.request.state !== "COMPLETED" ? <p class="dim" aria-busy="true">Not done yet.</p> : one.output instanceof Large ? <p>large output</p> : <Value value={one.output} />}</section>)}</div>}
       {chosen === "side" && <SideBySide sides={sides} />}
       {chosen === "slider" && <Slider before={sides[0]!} after={sides[1]!} />}
       {chosen === "blink" && <Blink sides={sides} />}

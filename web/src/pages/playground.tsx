@@ -19,6 +19,7 @@ import { History } from "../play/history.tsx";
 import { inWords, useQuote } from "../play/quote.ts";
 import { Realtime } from "../play/realtime.tsx";
 import { Result } from "../play/result.tsx";
+import { Vary } from "../play/vary.tsx";
 import { Large, Run, payload, wholeRequest } from "../play/run.ts";
 import { address, navigate, playground, setQuery } from "../router.ts";
 import { Empty, Failed, Head, Tabs } from "../ui/basics.tsx";
@@ -128,6 +129,7 @@ function Try({ app, path, id, form, run }: { app: App; path: string; id: string;
   const view = useSignal<"form" | "json">("form");
   const kept = useSignal(draftOf(id) !== undefined);
   const fresh = useSignal(false);
+  const varying = useSignal(false);
   const wanted = address.value.query.get("request");
   useEffect(() => {
     if (wanted && wanted !== run.id.value) void open(wanted);
@@ -202,10 +204,12 @@ function Try({ app, path, id, form, run }: { app: App; path: string; id: string;
             </button>
             {!run.busy.value && <span class="dim">{[app.queued ? `${app.queued} ahead` : "", inWords(quote.value)].filter(Boolean).join(" · ")}</span>}
             {!run.busy.value && !app.slots && !app.fault && <span class="dim">no runner yet: the first one has to set up</span>}
+            {form.node.kind === "object" && <button type="button" onClick={() => (varying.value = true)}>Vary…</button>}
             {hasSeed && <label class="check"><input type="checkbox" checked={fresh.value} onChange={(event) => (fresh.value = event.currentTarget.checked)} /> new seed each run</label>}
           </div>
         </form>
         <Result run={run} use={use} />
+        {varying.value && <Vary endpoint={id} form={form} close={() => (varying.value = false)} />}
       </div>
       <History app={app.name} path={path} current={run.id.value} value={() => form.value.value} open={(request) => void open(request)} fill={(input) => form.replace(input)} compare={(ids) => navigate(`/compare?ids=${ids.join(",")}`)} />
     </>

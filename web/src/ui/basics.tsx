@@ -1,7 +1,7 @@
 // The small parts that every page uses. Native elements first; a state is an icon, a word and a colour.
 import type { ComponentChildren } from "preact";
 import { useSignal } from "@preact/signals";
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 
 import type { ApiError } from "../api/client.ts";
 import { secure } from "../place.ts";
@@ -37,9 +37,23 @@ export function Time({ at }: { at: number }) {
   );
 }
 
+/** Until when a title that appears takes the focus: after a change of page, also where the page is drawn in two steps. */
+let focusUntil = 0;
+const FOCUS_WAIT = 5000;
+
+/** The page has changed: its title gets the focus, so that keyboard and screen reader follow. */
+export function focusTitle(): void {
+  focusUntil = Date.now() + FOCUS_WAIT;
+  document.querySelector<HTMLElement>("main h1")?.focus({ preventScroll: true });
+}
+
 /** A page's head: the title gets the focus when the page opens. */
 export function Head({ title, children, tab }: { title: string; children?: ComponentChildren; tab?: string }) {
   const ref = useRef<HTMLHeadingElement>(null);
+  useEffect(() => {
+    const lost = !document.activeElement || document.activeElement === document.body;
+    if (lost && Date.now() < focusUntil) ref.current?.focus({ preventScroll: true });
+  }, []);
   useEffect(() => {
     document.title = tab ?? `${title} · Pondage`;
   }, [title, tab]);
@@ -151,9 +165,11 @@ export function Tabs({ items, chosen, choose, label }: {
 /** A dialog that gives the focus back. */
 export function Dialog({ title, close, children }: { title: string; close: () => void; children: ComponentChildren }) {
   const ref = useRef<HTMLDialogElement>(null);
-  useEffect(() => {
+  // At once, not after the next picture: what is typed meanwhile belongs to the dialog.
+  useLayoutEffect(() => {
     const before = document.activeElement as HTMLElement | null;
     ref.current?.showModal();
+    ref.current?.querySelector<HTMLElement>("[data-focus]")?.focus();
     return () => before?.focus?.();
   }, []);
   return (

@@ -9,6 +9,7 @@ import { startLive } from "../live/socket.ts";
 import { Home } from "../pages/home.tsx";
 import { LiveBadge, Notices } from "./notices.tsx";
 import { address, href, match, navigate, startRouter } from "../router.ts";
+import { focusTitle } from "./basics.tsx";
 import { Icon, type IconName } from "./icons.tsx";
 import { startKeys, useActions } from "./keys.ts";
 import { announce, announced } from "./live-region.ts";
@@ -79,7 +80,7 @@ function useFocus(key: string, ready: boolean) {
       first.value = false;
       return;
     }
-    document.querySelector<HTMLElement>("main h1")?.focus({ preventScroll: true });
+    focusTitle();
     scrollTo(0, 0);
   }, [key, ready]);
 }

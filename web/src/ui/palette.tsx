@@ -48,7 +48,7 @@ export function Palette({ close }: { close: () => void }) {
     <Dialog title="Go to" close={close}>
       <input
         type="text" {...COMBOBOX} aria-label="Page, app, action or request id" aria-expanded="true" aria-controls="offers"
-        aria-activedescendant={offers.value.length ? `offer-${at.value}` : undefined} autoFocus value={text.value}
+        aria-activedescendant={offers.value.length ? `offer-${at.value}` : undefined} data-focus value={text.value}
         placeholder="Page, app, action or request id" onKeyDown={key}
         onInput={(event) => {
           text.value = event.currentTarget.value;
