@@ -80,7 +80,7 @@ async def costs(folder: Path) -> dict[str, float]:
         "submit": lambda: queue.submit(request("key1", clock.wall())).receipt,
         "status": lambda: queue.get(mine[0].id),
         "list": lambda: queue.page(Filter(limit=50)),
-        "list of a key": lambda: queue.page(Filter(limit=50, caller="key7")),
+        "list of a key": lambda: queue.page(Filter(limit=1, caller="key7")),
         "list of what failed": lambda: queue.page(Filter(limit=50, outcome=OutcomeKind.ERROR)),
         "claim": lambda: queue.claim(APP, ["runner"]),
         "cancel": lambda: queue.cancel(next(ids)),

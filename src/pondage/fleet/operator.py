@@ -9,7 +9,7 @@ from pondage.fleet.dispatcher import Dispatcher
 from pondage.fleet.patience import FAIL, HEADER
 from pondage.queue.interface import Queue
 from pondage.queue.operations import Hold, Kind, Operation, Step
-from pondage.steady import PAUSE, complain
+from pondage.steady import PAUSE, complain, until_done
 
 log = logging.getLogger("pondage.fleet")
 
@@ -50,24 +50,31 @@ class Operator:
 
     async def run(self) -> None:
         """Take the steps of all operations in turns, until cancelled."""
-        said = ""
+        said: dict[str, str] = {}
         while True:
             await self._wanted.wait()
             self._wanted.clear()
-            try:
-                while await self._round():
-                    pass
-                said = ""
-            except Exception as error:
-                said = complain("an operation cannot take its next step, and it is tried again", error, said)
+            while await self._round(said):
+                pass
+            if said:
                 await asyncio.sleep(PAUSE)
                 self._wanted.set()
 
-    async def _round(self) -> bool:
-        """One step of each; whether there may be more."""
+    async def _round(self, said: dict[str, str]) -> bool:
+        """One step of each; whether there may be more. `said` is what was last logged of those that cannot take one: a
+        disk that is full, say. They are tried again."""
         more = False
-        for operation_id in await self._queue.operations.unfinished():
-            step = await self._queue.operations.step(operation_id)
+        unfinished = await until_done("the operations cannot be read", self._queue.operations.unfinished)
+        for ended in said.keys() - set(unfinished):
+            del said[ended]
+        for operation_id in unfinished:
+            try:
+                step = await self._queue.operations.step(operation_id)
+                said.pop(operation_id, None)
+            except Exception as error:
+                what = f"operation {operation_id} cannot take its next step, and it is tried again"
+                said[operation_id] = complain(what, error, said.get(operation_id, ""))
+                continue
             if step is not None:
                 self._heard(step)
                 more = True

@@ -186,3 +186,12 @@ def test_many_flows_are_estimated_like_few(entries: list[tuple[int, int, int]]) 
     for (ahead, work), (about, about_work) in zip(near, found, strict=True):
         assert abs(ahead - about) <= flows + 1
         assert abs(work - about_work) < 1e-6 * max(work, 1.0)
+
+
+def test_one_request_beside_a_hundred_thousand_starts_after_at_most_one_of_them() -> None:
+    line = Line()
+    flood = [line.enter(0, "flood") for _ in range(100_000)]
+    for rank in flood[:64]:
+        line.claimed(rank, "flood")
+    lone = line.enter(0, "lone")
+    assert sum(rank < lone for rank in flood[64:]) <= 1

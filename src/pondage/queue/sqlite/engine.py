@@ -14,7 +14,7 @@ claimed: it runs once more, and what the first runner hands in under the attempt
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -42,11 +42,12 @@ from pondage.queue.interface import (
 from pondage.queue.news import News, Watcher
 from pondage.queue.sqlite import moves, upkeep, views
 from pondage.queue.sqlite.counts import SqliteCounts, put_facts
-from pondage.queue.sqlite.memory import Memory, decide, resolve
+from pondage.queue.sqlite.memory import Memory, resolve
 from pondage.queue.sqlite.operations import SqliteOperations
-from pondage.queue.sqlite.order import TAG_BITS, Line, step_of
+from pondage.queue.sqlite.order import TAG_BITS, Line
 from pondage.queue.sqlite.submits import Submits
-from pondage.queue.stored import StoredView, digest_of, unpack_head, view
+from pondage.queue.sqlite.sweeps import Sweeps
+from pondage.queue.stored import StoredView, digest_of, view
 from pondage.settings import Settings
 from pondage.telemetry import log
 from pondage.wire import outcomes
@@ -65,15 +66,13 @@ class SqliteQueue:
         self._settings = settings
         self._loop = asyncio.get_running_loop()
         self._news = news
-        self._steady = SteadyWall(clock, found.newest)
-        self._due = SteadyWall(clock)
-        """What start limits, deadlines and start times go by: it does not jump ahead."""
         self._memory = Memory(found, news)
         self.counts = SqliteCounts(database, clock, settings)
         database.write_notes(put_facts)
         self._submits = Submits(database, clock, settings, self._memory, self._nobody_took)
         self._resumable_until = 0.0
         """Wall time until which a run that was cut off may be repeated."""
+        self._sweeps = Sweeps(database, clock, settings, self._memory, SteadyWall(clock, found.newest))
         self.operations = SqliteOperations(database, clock, settings, self._memory, self._submits)
         self._taken_back: dict[str, int] = {}
         """Attempts that were handed out and whose claim was then not committed, the highest of each request."""
@@ -369,91 +368,7 @@ class SqliteQueue:
         return await self._database.write(lambda cursor: upkeep.resume(cursor, digest, now))
 
     async def sweep(self) -> Swept:
-        due, now, kept = self._due.now(), self._clock.wall(), self._steady.now()
-        swept: list[str] = []
-        released: set[str] = set()
-
-        async def expire() -> int:
-            expired = await self._expire(due)
-            swept.extend(one.request_id for one in expired)
-            return len(expired)
-
-        async def release() -> int:
-            found, outlived = await self._database.read(lambda c: upkeep.due(c, due, kept))
-            released.update(await self._release(found))
-            if outlived:
-                forgotten, size = await self._database.write(lambda c: upkeep.forget_outlived(c, kept), lazy=True)
-                self._memory.kept_bytes -= size
-                return max(forgotten, len(found))
-            return len(found)
-
-        async def drop() -> int:
-            excess = self._memory.kept_bytes - self._settings.retention_bytes
-            retention = self._settings.retention
-            count, size = await self._database.write(lambda c: upkeep.drop_old(c, kept, retention, excess), lazy=True)
-            self._memory.kept_bytes -= size
-            return count
-
-        await _in_parts(expire)
-        await _in_parts(release)
-        dropped = await _in_parts(drop)
-        if self._memory.private:
-            forgotten, size = await self._database.write(lambda c: upkeep.forget_private(c, now), lazy=True)
-            self._memory.private.difference_update(forgotten)
-            self._memory.kept_bytes -= size
-        return Swept(swept, dropped, frozenset(released))
-
-    async def _release(self, found: list[upkeep.Due]) -> frozenset[str]:
-        """Put scheduled requests whose time has come into their lines; the apps whose lines have grown."""
-        if not found:
-            return frozenset()
-        places: list[tuple[upkeep.Due, int]] = []
-        for one in found:
-            head = unpack_head(one.head)
-            line = self._memory.line(one.app)
-            places.append((one, line.enter(head.priority, one.caller, step_of(head.expected))))
-
-        def leave(released: set[int]) -> None:
-            for one, rank in places:
-                if one.seq not in released:
-                    self._memory.line(one.app).leave(rank, one.caller)
-                else:
-                    self._memory.on_schedule(one.caller, -1)
-
-        def settled(released: set[int], failed: bool) -> None:
-            for one, rank in places:
-                if one.seq in released and failed:
-                    self._memory.line(one.app).leave(rank, one.caller)
-                    self._memory.on_schedule(one.caller, 1)
-                elif one.seq in released:
-                    self._memory.news.changed(one.id)
-
-        ranks = [(one.seq, rank) for one, rank in places]
-        await decide(
-            self._database,
-            lambda cursor: upkeep.release(cursor, ranks),
-            lambda released: leave(released or set()),
-            settled,
-        )
-        return frozenset(one.app for one, _ in places)
-
-    def _expire(self, now: float) -> asyncio.Future[list[upkeep.Expired]]:
-        future: asyncio.Future[list[upkeep.Expired]] = self._loop.create_future()
-
-        def early(expired: list[upkeep.Expired]) -> None:
-            for _, left, _ in expired:
-                self._memory.leaves(left)
-
-        def settled(expired: list[upkeep.Expired] | None, error: BaseException | None) -> None:
-            for request_id, left, outcome in expired or ():
-                if error is None:
-                    self._memory.ended(request_id, left, outcome)
-                else:
-                    self._memory.stays(left)
-            resolve(future, expired, error)
-
-        self._database.post(lambda cursor: upkeep.expire(cursor, now), settled, early=early)
-        return future
+        return await self._sweeps.sweep()
 
     async def forget_payloads(self, request_id: str) -> bool:
         await self._written(request_id)
@@ -522,18 +437,6 @@ class SqliteQueue:
     async def _barrier(self) -> None:
         """All that was handed over before is committed."""
         await self._database.write(lambda cursor: None)
-
-
-async def _in_parts(part: Callable[[], Awaitable[int]]) -> int:
-    """Do a part of something until one finds less than it may take; how many it found in all."""
-    count = 0
-    for _ in range(upkeep.PARTS):
-        found = await part()
-        count += found
-        if found < upkeep.BATCH:
-            break
-        await asyncio.sleep(upkeep.BREATH)
-    return count
 
 
 def _uncounted(_: None, error: BaseException | None) -> None:

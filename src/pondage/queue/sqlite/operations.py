@@ -65,16 +65,15 @@ class SqliteOperations:
         self._most = settings.operation_step
 
     async def count(self, kind: Kind, filter: Filter) -> int:
-        statement, values = _selection(kind, filter)
         await self._all_written()
-        return await self._database.read(
-            lambda cursor: int(cursor.execute(f"SELECT count(*) {statement}", values).fetchone()[0])
-        )
+        asked = Operation("", kind, "", 0.0, filter=filter, upto=self._memory.last_seq)
+        return await self._database.read(lambda cursor: _count(cursor, asked))
 
     async def begin(self, operation: Operation) -> Operation:
         await self._all_written()
         begun = replace(operation, upto=self._memory.last_seq)
-        begun = replace(begun, matched=await self.count(begun.kind, begun.filter))
+        matched = await self._database.read(lambda cursor: _count(cursor, begun))
+        begun = replace(begun, matched=matched)
         await self._database.write(lambda cursor: _put(cursor, begun))
         return begun
 
@@ -252,6 +251,12 @@ def _selection(kind: Kind, filter: Filter) -> tuple[str, tuple[Any, ...]]:
         only += f" AND rank >> {TAG_BITS} = {int(filter.priority)}"
     table = "requests" if filter.id is not None else "requests NOT INDEXED"
     return f"FROM {table} WHERE {conditions}{only}", values
+
+
+def _count(cursor: Cursor, operation: Operation) -> int:
+    statement, values = _selection(operation.kind, operation.filter)
+    row = cursor.execute(f"SELECT count(*) {statement} AND seq <= ?", (*values, operation.upto)).fetchone()
+    return int(row[0])
 
 
 def _next(cursor: Cursor, operation: Operation, most: int) -> list[FoundRow]:
