@@ -321,3 +321,10 @@ def test_what_a_foreign_page_embeds_reaches_nothing_of_an_open_server(
     echo: ServedApp, path: str, headers: dict[str, str], status: int
 ) -> None:
     assert httpx2.get(echo.url + path, headers=headers, timeout=30).status_code == status
+
+
+def test_a_token_is_for_a_thousand_apps_at_most(guarded: ServedApp, http: httpx2.Client) -> None:
+    asked = {"headers": {"authorization": make(guarded, "many", "submit")}}
+    made, refused = (http.post("/tokens/", json={"allowed_apps": ["acme/echo"] * n}, **asked) for n in (1000, 1001))
+    assert made.status_code == 200
+    assert refused.status_code == 422 and refused.json()["detail"][0]["loc"] == ["body", "allowed_apps"]

@@ -389,3 +389,10 @@ def test_an_input_names_ten_thousand_files_at_most(http: httpx2.Client) -> None:
         return http.post("/queue/acme/echo", json={"urls": urls}).status_code
 
     assert [status(count) for count in (10_000, 10_001)] == [200, 422]
+
+
+def test_a_file_is_put_together_from_ten_thousand_parts_at_most(http: httpx2.Client) -> None:
+    url = http.post("/storage/upload/initiate-multipart", json={"file_name": "x"}).json()["upload_url"]
+    at, _, token = url.partition("?")
+    refused = http.post(f"{at}/complete?{token}", json={"parts": [{"etag": "a"}] * 10_001})
+    assert refused.status_code == 422 and refused.json()["detail"][0]["loc"] == ["body", "parts"]

@@ -23,6 +23,8 @@ ANYBODY = Caller("", frozenset(SCOPES))
 
 
 _LONGEST_SUBJECT = 256
+_MOST_APPS = 1000
+"""Apps that one token may be for."""
 
 
 class Keys(Protocol):
@@ -225,6 +227,10 @@ async def _mint(call: Call) -> str:
     wanted = await call.json(TokenRequest, hint="{'allowed_apps': […], 'token_expiration': 120}")
     if not wanted.allowed_apps:
         raise InvalidInput.field(["body", "allowed_apps"], "names no app")
+    if len(wanted.allowed_apps) > _MOST_APPS:
+        raise InvalidInput.field(
+            ["body", "allowed_apps"], f"names {len(wanted.allowed_apps)} apps; at most {_MOST_APPS}"
+        )
     seconds = wanted.token_expiration if wanted.duration is None else wanted.duration
     if not 1 <= seconds <= 10**6:
         raise InvalidInput.field(["body", "token_expiration"], f"{seconds} is not a number of seconds from 1 on")

@@ -19,7 +19,8 @@ from pondage.gateway.files import described
 from pondage.gateway.forms import boundary_of, read_form
 
 _SMALL_BODY = 64 * 1024
-_PARTS_BODY = 4 * 1024 * 1024
+_PARTS_BODY = 2 * 1024 * 1024
+_MOST_PARTS = 10_000
 _HEX = re.compile(r"[0-9a-fA-F]{64}\Z")
 
 
@@ -215,6 +216,10 @@ async def _list_parts(call: Call, found: Upload) -> Response:
 
 async def _complete(call: Call, found: Upload) -> Response:
     listed = (await call.json(Complete, _PARTS_BODY, hint="{'parts': [{'partNumber', 'etag'}, …]}")).parts
+    if len(listed) > _MOST_PARTS:
+        raise InvalidInput.field(
+            ["body", "parts"], f"has {len(listed)} parts; a file is put together from {_MOST_PARTS}"
+        )
     for part in listed:
         refuse_control(part.etag, "etag")
     parts = [Part(p.partNumber if p.partNumber is not None else p.part_number or 0, p.etag) for p in listed]
