@@ -13,6 +13,7 @@ from benchmarks.scenarios import (
     files,
     growth,
     idle,
+    pages,
     realtime,
     run,
     start,
@@ -21,4 +22,18 @@ from benchmarks.scenarios import (
     webhooks,
 )
 
-ALL: list[ModuleType] = [run, submit, start, idle, callers, stream, realtime, files, webhooks, growth, depth, abuse]
+ALL: list[ModuleType] = [
+    run,
+    submit,
+    start,
+    idle,
+    callers,
+    stream,
+    realtime,
+    files,
+    webhooks,
+    growth,
+    depth,
+    abuse,
+    pages,
+]
