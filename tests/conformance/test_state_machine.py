@@ -612,6 +612,7 @@ class QueueMachine(RuleBasedStateMachine):
         assert owed == sorted((id_, event, n) for id_, known in self.known.items() for event, n in known.owed)
 
 
+@pytest.mark.timeout(600)  # each example syncs a disk many times
 @pytest.mark.parametrize("engine", sorted(ENGINES))
 def test_any_history_keeps_the_promises(engine: str) -> None:
     run_state_machine_as_test(
