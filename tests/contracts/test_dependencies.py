@@ -14,6 +14,8 @@ PUBLIC = {
     "websockets": {"websockets", "websockets.asyncio.client", "websockets.exceptions", "websockets.sync.client"},
 }
 """What these libraries document; every other module of theirs is an inner part."""
+PINNED_BY = {"pydantic_core": "pydantic"}
+"""Libraries that come with another one, which wants exactly one version of them."""
 
 
 def inner_parts() -> dict[str, set[str]]:
@@ -28,6 +30,7 @@ def inner_parts() -> dict[str, set[str]]:
                 names = [one.name for one in node.names]
             for name in names:
                 library = name.partition(".")[0]
+                library = PINNED_BY.get(library, library)
                 inner = "._" in name or (library in PUBLIC and name not in PUBLIC[library])
                 if inner and library not in {"pondage", "__future__"}:
                     found.setdefault(library, set()).add(name)

@@ -152,7 +152,13 @@ class _Language(NamedTuple):
 
 _BOTH: frozenset[Kind] = frozenset({"call", "stream"})
 LANGUAGES = (
-    _Language("python", "Python", _python, frozenset({"call", "stream", "session"}), "pip install pondage"),
+    _Language(
+        "python",
+        "Python",
+        _python,
+        frozenset({"call", "stream", "session"}),
+        "pip install .  # in a checkout of Pondage",
+    ),
     _Language("fal-python", "Python (fal_client)", _fal_python, _BOTH, "pip install fal-client"),
     _Language("javascript", "JavaScript", _javascript, _BOTH, "npm install @fal-ai/client"),
     _Language("swift", "Swift", _swift, frozenset({"call"})),
