@@ -351,9 +351,6 @@ class RunnerLines(msgspec.Struct):
     next_cursor: str | None
 
 
-SPARSE = frozenset({"RequestEvent", "Delivery"})
-
-
 class Latency(msgspec.Struct):
     """How long it took, in seconds. Quantiles are at most 19 % too high, and never too low."""
 
@@ -433,5 +430,5 @@ class ErrorGroups(msgspec.Struct):
     next_cursor: str | None
 
 
-SPARSE = frozenset({"RequestEvent"})
+SPARSE = frozenset({"RequestEvent", "Delivery"})
 """Shapes of which a member that means nothing is left out."""
