@@ -106,7 +106,7 @@ export interface Delivery {
   last_status: number | null;
   last_reason: string | null;
   held: Held | null;
-  log: Try[] | null;
+  log?: Try[] | null;
 }
 
 /** One endpoint of an app, as the gateway and the documentation need it. */
