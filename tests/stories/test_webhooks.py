@@ -147,7 +147,7 @@ def test_the_command_lists_shows_and_replays(http: httpx2.Client, receiver: Webh
     until_state(http, request, "done")
     listed = cli(server, "list", "--request", request[-8:], "--json")
     assert listed.returncode == 0, listed.stderr
-    assert [json.loads(line)["state"] for line in listed.stdout.splitlines()] == ["done"]
+    assert [item["state"] for item in json.loads(listed.stdout)["items"]] == ["done"]
     shown = cli(server, "show", request[-8:])
     assert "try 1" in shown.stdout and "204" in shown.stdout, shown.stderr
     replayed = cli(server, "replay", request[-8:])

@@ -20,6 +20,7 @@ from pondage.gateway.submitting import subject_of
 from pondage.queue.interface import Filter, NewRequest, RequestView
 from pondage.wire.events import Event
 from pondage.wire.ids import new_request_id
+from pondage.wire.outcomes import no_longer_kept
 from pondage.wire.states import OutcomeKind, State
 
 _STATES = {"queued": State.QUEUED, "running": State.RUNNING, "completed": State.DONE} | {s.value: s for s in State}
@@ -158,7 +159,7 @@ async def show_output(call: Call) -> Response:
     """A request's output as its caller gets it; `first`: so many bytes of it."""
     view = await visible(call)
     outcome = await call.rooms.queue.outcome(view.id)
-    if outcome is None:
+    if outcome is None or outcome == no_longer_kept():
         raise NotFound(f"request {view.id} has no output, or it is no longer kept")
     typed = {name.lower(): value for name, value in outcome.headers.items()}.get("content-type", "application/json")
     return _payload(call, outcome.body, typed)

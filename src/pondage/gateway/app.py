@@ -15,7 +15,7 @@ from starlette.types import Message, Receive, Scope, Send
 from pondage.dashboard.live import PATH as LIVE
 from pondage.dashboard.live import live
 from pondage.dashboard.pages import for_people
-from pondage.dashboard.session import signed_in
+from pondage.dashboard.session import UI_HEADER, signed_in
 from pondage.errors import (
     DAMAGED,
     BadRequest,
@@ -102,10 +102,12 @@ class Gateway:
             size += len(message.get("body", b""))
             await send(message)
 
+        asked_for = CALL in scope
+        scope.setdefault(CALL, None)
         try:
             await self._http(scope, receive, counted)
         finally:
-            self._audit.answered(scope, scope.pop(CALL, None), status, size, began)
+            self._audit.answered(scope, scope[CALL] if asked_for else scope.pop(CALL), status, size, began)
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = read_headers(scope)
@@ -122,8 +124,8 @@ class Gateway:
                 await _preflight(sending, headers, scope, receive)
                 return
             call = self._call(scope, receive, sending, headers)
-            if self._audit.access is not None:
-                scope[CALL] = call  # taken out again: a call and its scope that hold one another outlive the answer
+            if CALL in scope:  # somebody asks for it, and takes it out: held by one another, both outlive the answer
+                scope[CALL] = call
             response = await self._answer(call)
         except RequestError as problem:
             refused = str(problem) if problem.status in REFUSED else ""
@@ -349,9 +351,10 @@ class _Sending:
 
 
 async def _preflight(sending: _Sending, headers: dict[str, str], scope: Scope, receive: Receive) -> None:
-    """An origin that may call may send whatever headers it asks for: apps have their own."""
+    """An origin that may call may send whatever headers it asks for: apps have their own. Only our pages' is theirs."""
     asked = [name.strip().lower() for name in headers.get("access-control-request-headers", "").split(",")]
-    more = sorted(name for name in asked if _TOKEN.fullmatch(name) and name not in _CORS_NAMES)
+    known = _CORS_NAMES | {UI_HEADER}
+    more = sorted(name for name in asked if _TOKEN.fullmatch(name) and name not in known)
     allowed = {
         "access-control-allow-methods": "GET, HEAD, POST, PUT, DELETE, OPTIONS",
         "access-control-allow-headers": ", ".join([_CORS_HEADERS, *more]),

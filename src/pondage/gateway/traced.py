@@ -50,7 +50,7 @@ class Traced:
         span = self._spans.begin_call(read_headers(scope))
         handed_on = {name.encode(): value.encode() for name, value in span.headers.items()}
         others = [(name, value) for name, value in scope["headers"] if name not in handed_on]
-        scope = {**scope, "headers": [*others, *handed_on.items()]}
+        scope = {**scope, "headers": [*others, *handed_on.items()], self._key: None}
         status = 101 if scope["type"] == "websocket" else 0
 
         async def watched(message: Message) -> None:
@@ -63,7 +63,7 @@ class Traced:
             await self._application(scope, receive, watched)
         finally:
             method = scope.get("method", "WEBSOCKET")
-            call: Call | None = scope.get(self._key)
+            call: Call | None = scope.pop(self._key)
             # The route's pattern, of which there are few, and not the path, of which there are many.
             route = call.route.pattern if call is not None and call.route is not None else scope["path"]
             span.end(f"{method} {route}", _attributes(method, route, status, call), failed=status >= 500)

@@ -42,7 +42,7 @@ def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     async def sleep(delay: float) -> None:
         delays.append(delay)
 
-    monkeypatch.setattr(retries.time, "sleep", delays.append)
+    monkeypatch.setattr(retries, "time", SimpleNamespace(sleep=delays.append))  # other threads sleep on
     monkeypatch.setattr(retries.asyncio, "sleep", sleep)
     return delays
 
