@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from pondage.clock import ManualClock
@@ -23,6 +25,8 @@ def run(clock: ManualClock, **more: object) -> NewRequest:
 async def begun(engine: Engine, request: NewRequest) -> None:
     await engine.queue.submit(request).receipt
     assert await engine.queue.claim(request.app, ["r1"])
+    while (view := await engine.queue.get(request.id)) is None or view.state is State.QUEUED:
+        await asyncio.sleep(0.001)  # a claim is told of before it is on the disk
 
 
 async def test_a_run_that_was_begun_is_found_once(engine: Engine, clock: ManualClock) -> None:
