@@ -10,6 +10,8 @@ from typing import Any
 import httpx2
 import pytest
 
+from pondage.client import HTTPError, SyncClient
+
 from ..apps.gates import Gate
 
 QUEUE = "/queue/acme/echo"
@@ -38,6 +40,20 @@ def test_a_request_starts_no_sooner_than_it_may(http: httpx2.Client, spelt: str)
     assert result(http, request).json() == {"y": 2}
     shown = http.get(f"/api/v1/requests/{request['request_id']}").json()
     assert datetime.fromisoformat(shown["started_at"]).timestamp() >= at - 0.01
+
+
+def test_the_client_says_them(http: httpx2.Client, tmp_path: Path) -> None:
+    at = time.time() + 600
+    with SyncClient(base_url=str(http.base_url)) as client:
+        later = client.submit("acme/echo", {"x": 1}, start_at=datetime.fromtimestamp(at, UTC), payload_ttl=5)
+        told = http.get(later.status_url).json()
+        assert abs(datetime.fromisoformat(told["start_at"]).timestamp() - at) < 0.01
+        later.cancel()
+        gate = Gate(tmp_path / "gate")
+        late = client.queue.submit("acme/echo/gated", {"gate": str(gate)}, deadline=time.time() + 1)
+        with pytest.raises(HTTPError) as caught:
+            late.get()
+        assert caught.value.status_code == 504
 
 
 def test_a_request_ends_by_its_deadline(http: httpx2.Client, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from enum import Enum
 from typing import Any, Literal, NamedTuple
 from urllib.parse import urlencode
@@ -105,6 +106,9 @@ class Options(NamedTuple):
     on_disconnect: Literal["cancel", "keep"] | None = None
     headers: Mapping[str, str] = {}
     on_fault: Literal["wait", "fail"] | None = None
+    start_at: datetime | float | None = None
+    deadline: datetime | float | None = None
+    payload_ttl: float | None = None
 
 
 def run_call(target: Target, base: dict[str, str], endpoint: str, input: Any, options: Options) -> Call:
@@ -147,6 +151,7 @@ def _work(target: Target, base: dict[str, str], url: str, body: bytes | None, op
         headers["x-fal-runner-hint"] = check_header("hint", options.hint)
     if options.priority is not None:
         headers["x-fal-queue-priority"] = check_priority(options.priority)
+    headers |= time_headers(target, options)
     context.add_headers(headers)
     if options.headers:
         headers.update({name.lower(): check_header(name, value) for name, value in options.headers.items()})
@@ -173,6 +178,29 @@ def start_timeout_headers(seconds: float) -> dict[str, str]:
     if not limits.MIN_START_TIMEOUT < value < math.inf:
         raise ValueError(f"start_timeout must be more than {limits.MIN_START_TIMEOUT:g} second, got {seconds!r}")
     return {"x-fal-request-timeout": str(value), "x-fal-request-start-timeout": str(value)}
+
+
+def time_headers(target: Target, options: Options) -> dict[str, str]:
+    """When a request may start, by when it must have ended, and how long its payloads are kept.
+
+    Raises:
+        ValueError: one is no finite number, or the server is fal's cloud, which has none of them.
+    """
+    headers = {}
+    for name, value in (
+        ("start_at", options.start_at),
+        ("deadline", options.deadline),
+        ("payload_ttl", options.payload_ttl),
+    ):
+        if value is None:
+            continue
+        if target.cloud:
+            raise ValueError(f"{name} is for Pondage's servers; fal's cloud has nothing like it")
+        seconds = value.timestamp() if isinstance(value, datetime) else float(value)
+        if not math.isfinite(seconds):
+            raise ValueError(f"{name} must be finite, got {value!r}")
+        headers[f"pondage-{name.replace('_', '-')}"] = str(seconds)
+    return headers
 
 
 def check_header(name: str, value: str) -> str:

@@ -486,3 +486,27 @@ def test_tokens(body: bytes) -> None:
 def test_no_token(body: bytes) -> None:
     with pytest.raises(fal_client.OutputMismatch):
         sessions.read_token(Answer(200, {}, body))
+
+
+# -- times
+
+
+@pytest.mark.parametrize(
+    ("value", "sent"),
+    [
+        (1_900_000_000, "1900000000.0"),
+        (datetime(2030, 1, 1, tzinfo=UTC), str(datetime(2030, 1, 1, tzinfo=UTC).timestamp())),
+    ],
+)
+def test_times_are_sent_as_seconds(value: Any, sent: str) -> None:
+    call = core.submit_call(HERE, {}, "acme/echo", {}, Options(start_at=value, deadline=value, payload_ttl=60))
+    assert (call.headers["pondage-start-at"], call.headers["pondage-deadline"]) == (sent, sent)
+    assert call.headers["pondage-payload-ttl"] == "60.0"
+
+
+@pytest.mark.parametrize("name", ["start_at", "deadline", "payload_ttl"])
+def test_times_that_cannot_be_kept_are_refused(name: str) -> None:
+    with pytest.raises(ValueError, match=name):
+        core.submit_call(HERE, {}, "acme/echo", {}, Options(**{name: float("nan")}))
+    with pytest.raises(ValueError, match="fal's cloud"):
+        core.submit_call(CLOUD, {}, "acme/echo", {}, Options(**{name: 2_000_000_000.0}))

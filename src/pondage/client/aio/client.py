@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from datetime import datetime
 from functools import partial
 from typing import Any, Literal
 
@@ -158,6 +159,9 @@ class AsyncClient:
         start_timeout: float | None = None,
         idempotency_key: str | None = None,
         on_fault: Literal["wait", "fail"] | None = None,
+        start_at: datetime | float | None = None,
+        deadline: datetime | float | None = None,
+        payload_ttl: float | None = None,
     ) -> AsyncRequestHandle:
         """Put a request into the queue and come back at once; it is on disk then.
 
@@ -173,6 +177,10 @@ class AsyncClient:
             idempotency_key: names the request; a second submit with the same key and input is the same request.
             on_fault: `wait` or `fail`: whether it waits for an app that does not import or whose `setup()` fails,
                 or fails after the server's `fault_patience`. Pondage only.
+            start_at: not before this time: a `datetime` (without a zone: local time), or seconds since 1970. Until then
+                it stands in no line. Pondage only.
+            deadline: by when it must have ended, written like `start_at`; later it fails with 504. Pondage only.
+            payload_ttl: seconds after its end for which its input and output are kept. Pondage only.
 
         Returns:
             The request's handle.
@@ -184,8 +192,9 @@ class AsyncClient:
         exchange = self.exchange
         value = await self._uploaded(either(arguments, input))
         options = Options(
-            path, "POST", hint, priority, start_timeout, webhook_url, idempotency_key, None, headers, on_fault
-        )
+            path, "POST", hint, priority, start_timeout, webhook_url, idempotency_key, None, headers, on_fault,
+            start_at, deadline, payload_ttl,
+        )  # fmt: skip
         call = core.submit_call(exchange.target, exchange.base, application, value, options)
         answer = await exchange.send(call, timeout=self.default_timeout)
         request_id, urls = core.read_ticket(exchange.target, application, answer)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from pondage.client import core
@@ -36,6 +37,9 @@ class AsyncQueue:
         start_timeout: float | None = None,
         idempotency_key: str | None = None,
         on_fault: Literal["wait", "fail"] | None = None,
+        start_at: datetime | float | None = None,
+        deadline: datetime | float | None = None,
+        payload_ttl: float | None = None,
     ) -> AsyncRequestHandle:
         """Put a request into the queue, see `AsyncClient.submit`."""
         return await self._client.submit(
@@ -49,6 +53,9 @@ class AsyncQueue:
             start_timeout=start_timeout,
             idempotency_key=idempotency_key,
             on_fault=on_fault,
+            start_at=start_at,
+            deadline=deadline,
+            payload_ttl=payload_ttl,
         )
 
     async def status(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
 from functools import partial
 from typing import Any, Literal
 
@@ -159,6 +160,9 @@ class SyncClient:
         start_timeout: float | None = None,
         idempotency_key: str | None = None,
         on_fault: Literal["wait", "fail"] | None = None,
+        start_at: datetime | float | None = None,
+        deadline: datetime | float | None = None,
+        payload_ttl: float | None = None,
     ) -> SyncRequestHandle:
         """Put a request into the queue and come back at once; it is on disk then.
 
@@ -174,6 +178,10 @@ class SyncClient:
             idempotency_key: names the request; a second submit with the same key and input is the same request.
             on_fault: `wait` or `fail`: whether it waits for an app that does not import or whose `setup()` fails,
                 or fails after the server's `fault_patience`. Pondage only.
+            start_at: not before this time: a `datetime` (without a zone: local time), or seconds since 1970. Until then
+                it stands in no line. Pondage only.
+            deadline: by when it must have ended, written like `start_at`; later it fails with 504. Pondage only.
+            payload_ttl: seconds after its end for which its input and output are kept. Pondage only.
 
         Returns:
             The request's handle.
@@ -185,8 +193,9 @@ class SyncClient:
         exchange = self.exchange
         value = self._uploaded(either(arguments, input))
         options = Options(
-            path, "POST", hint, priority, start_timeout, webhook_url, idempotency_key, None, headers, on_fault
-        )
+            path, "POST", hint, priority, start_timeout, webhook_url, idempotency_key, None, headers, on_fault,
+            start_at, deadline, payload_ttl,
+        )  # fmt: skip
         call = core.submit_call(exchange.target, exchange.base, application, value, options)
         answer = exchange.send(call, timeout=self.default_timeout)
         request_id, urls = core.read_ticket(exchange.target, application, answer)

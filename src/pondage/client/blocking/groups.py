@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from pondage.client import core
@@ -37,6 +38,9 @@ class SyncQueue:
         start_timeout: float | None = None,
         idempotency_key: str | None = None,
         on_fault: Literal["wait", "fail"] | None = None,
+        start_at: datetime | float | None = None,
+        deadline: datetime | float | None = None,
+        payload_ttl: float | None = None,
     ) -> SyncRequestHandle:
         """Put a request into the queue, see `SyncClient.submit`."""
         return self._client.submit(
@@ -50,6 +54,9 @@ class SyncQueue:
             start_timeout=start_timeout,
             idempotency_key=idempotency_key,
             on_fault=on_fault,
+            start_at=start_at,
+            deadline=deadline,
+            payload_ttl=payload_ttl,
         )
 
     def status(self, endpoint: str, of: str, *, include_logs: bool = False, with_logs: bool | None = None) -> Status:
