@@ -87,8 +87,12 @@ def _parsed(path: Path) -> dict[str, Declared] | None:
 
     A file that does not parse is the runner's to report, with file and line: here its stem names the app.
     """
+    source = path.read_bytes()
     try:
-        tree = ast.parse(path.read_bytes(), str(path))
+        try:
+            tree = ast.parse(source, str(path))
+        except SystemError:  # CPython 3.11: what a finalizer prints meanwhile spoils the parser's count of its depth
+            tree = ast.parse(source, str(path))
     except SyntaxError:
         return {path.stem.title().replace("_", ""): Declared()}
     found: dict[str, Declared] = {}

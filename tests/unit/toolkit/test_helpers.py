@@ -42,8 +42,9 @@ def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     async def sleep(delay: float) -> None:
         delays.append(delay)
 
-    monkeypatch.setattr(retries, "time", SimpleNamespace(sleep=delays.append))  # other threads sleep on
-    monkeypatch.setattr(retries.asyncio, "sleep", sleep)
+    # In this module alone: other threads sleep on.
+    monkeypatch.setattr(retries, "time", SimpleNamespace(sleep=delays.append))
+    monkeypatch.setattr(retries, "asyncio", SimpleNamespace(**{**vars(asyncio), "sleep": sleep}))
     return delays
 
 
