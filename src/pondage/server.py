@@ -2,6 +2,8 @@
 
 `Server.open` builds the rooms and declares the services in one list; they start in its order and stop in the reverse:
 the gateway takes no more calls, the fleet drains, answers end, upkeep and deliveries stop, the database closes.
+
+Longer than modules are here: whoever asks what knows what, and in which order it starts and stops, reads one file.
 """
 
 from __future__ import annotations

@@ -3,6 +3,8 @@
 A runner is alive once its process runs, and ready only after `setup()`; a replacement serves before the old one stops,
 unless the old one's device failed: then it must have let go of it.
 An app that cannot start is tried again with growing pauses, forever, and its queued callers can read the reason.
+
+Longer than modules are here: starting, replacing and giving up are states of one app, which its methods share.
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
 """What `/api/v1/…` answers, as types: the OpenAPI description and the pages' TypeScript are made from them.
 
 Times are ISO 8601 in UTC. A field with a default may be missing; one that is `None` is known to be nothing.
+
+Longer than modules are here: it is a list of shapes, without logic.
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 An awaited verb returns after its commit is on disk. All verbs are called from the gateway's event loop. After each
 commit an engine tells `pondage.queue.news`, which it is given when it is opened.
+
+Longer than modules are here: it is one contract, and nearly all of it is what each verb promises.
 """
 
 from __future__ import annotations

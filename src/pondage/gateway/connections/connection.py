@@ -2,6 +2,8 @@
 
 The parser takes heads, trailers and chunks of any size and number and waits for their end for ever; all of it is
 limited here. Refusals are JSON objects like every other answer, since some clients decode nothing else (PROTOCOL 9.3).
+
+Longer than modules are here: it is one state machine, and each bound depends on the state that another one leaves.
 """
 
 from __future__ import annotations

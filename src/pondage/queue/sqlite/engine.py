@@ -9,6 +9,8 @@ the commit; a commit that fails is taken back there.
 
 A claim is handed out before its commit. If a crash prevents that commit, the request is queued as if it had never been
 claimed: it runs once more, and what the first runner hands in under the attempt that never was is stale.
+
+Longer than modules are here: one class has all verbs of the interface, each a few lines around its transaction.
 """
 
 from __future__ import annotations
